@@ -1,0 +1,90 @@
+"""ticket-sentiment: the stages of dvc.yaml and the commands for people."""
+
+import argparse
+import ctypes
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from ticket_sentiment.errors import TicketSentimentError
+
+# Stage or command: module with a `main(params)` that does it. Imported only when called, so that
+# `prepare` does not wait for torch.
+STAGES = {
+    "validate": "ticket_sentiment.tickets.validate",
+    "prepare": "ticket_sentiment.tickets.prepare",
+    "train": "ticket_sentiment.model.train",
+    "prune": "ticket_sentiment.model.prune",
+    "quantize": "ticket_sentiment.model.quantize",
+    "evaluate": "ticket_sentiment.gates.evaluate",
+    "drift": "ticket_sentiment.gates.drift",
+    "benchmark": "ticket_sentiment.gates.benchmark",
+    "gate": "ticket_sentiment.gates.gate",
+    "report": "ticket_sentiment.gates.report",
+}
+
+QUIET = {
+    # None of these libraries calls home, and none asks a model hub unless told to.
+    "DVC_NO_ANALYTICS": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "BENTOML_DO_NOT_TRACK": "true",
+    "ORT_DISABLE_TELEMETRY": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+def quiet_environment() -> None:
+    """Switch off what phones home, unless the environment says otherwise."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+def die_with_parent() -> None:
+    """End this process when the one that started it is killed (Linux).
+
+    Without it a stage goes on after `kill -9` of the flow and would race with the next run.
+    """
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
+def _stage(name: str) -> Callable[[argparse.Namespace], None]:
+    def run(_: argparse.Namespace) -> None:
+        from ticket_sentiment.params import load_params
+
+        params = load_params()
+        die_with_parent()
+        importlib.import_module(STAGES[name]).main(params)
+
+    return run
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    root = argparse.ArgumentParser(prog="ticket-sentiment", description=__doc__)
+    commands = root.add_subparsers(required=True, metavar="command")
+    for name, module in STAGES.items():
+        commands.add_parser(name, help=f"stage of dvc.yaml ({module})").set_defaults(run=_stage(name))
+    return root
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; a problem that a person can fix is one line on standard error and exit status 2."""
+    quiet_environment()
+    parsed = parser().parse_args(arguments)
+    try:
+        parsed.run(parsed)
+    except TicketSentimentError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

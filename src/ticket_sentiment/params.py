@@ -1,0 +1,224 @@
+"""params.yaml as frozen types: the only place for a knob, read once, unknown keys refused."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ticket_sentiment.errors import TicketSentimentError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+Label = Literal["negative", "neutral", "positive"]
+
+
+class Section(BaseModel):
+    """Frozen, strict about keys: a typo fails before any work starts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DemoSource(Section):
+    """Real, human-rated sentences, replayed over months (tickets/demo.py)."""
+
+    kind: Literal["demo"]
+    first_month: Month = "2026-01"
+    months: int = Field(10, ge=3, le=24)
+    seed: int = 7
+
+
+class FilesSource(Section):
+    """CSV, JSON Lines or Parquet files."""
+
+    kind: Literal["files"]
+    path: str = Field(min_length=1, description="a glob, relative to the repository")
+    format: Literal["auto", "csv", "jsonl", "parquet"] = "auto"
+    encoding: str = "utf-8"
+    delimiter: str = Field(",", min_length=1, max_length=1)
+
+
+class SqlSource(Section):
+    """A query against a database; its URL, which holds a password, comes from the environment."""
+
+    kind: Literal["sql"]
+    url_env: str = "TICKETS_DATABASE_URL"
+    query: str = Field(min_length=1)
+
+
+class HubSource(Section):
+    """A data set of the Hugging Face hub."""
+
+    kind: Literal["hub"]
+    dataset: str
+    revision: str = "main"
+    split: str = "train"
+
+
+class Tickets(Section):
+    source: Annotated[DemoSource | FilesSource | SqlSource | HubSource, Field(discriminator="kind")]
+    columns: dict[Literal["ticket_id", "customer_id", "created_at", "channel", "text", "label"], str] = {}
+    labels: dict[str, Label] = {}
+    timezone: str = "UTC"
+
+
+class Validate(Section):
+    min_rows: int = Field(ge=1)
+    max_text_chars: int = Field(ge=1)
+    max_duplicate_share: Share
+    max_conflict_share: Share
+    min_labelled_share: Share
+    min_class_share: Share
+    max_label_shift: Share
+    language: str
+    min_language_share: Share
+    language_sample: int = Field(ge=1)
+    min_signal: Share
+
+
+class Prepare(Section):
+    holdout_months: int = Field(ge=1)
+    tune_months: int = Field(ge=1)
+    train_months: int = Field(ge=0)
+
+
+class Train(Section):
+    base_model: str = Field(min_length=1)
+    max_length: int = Field(ge=8, le=512)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    embedding_learning_rate: float = Field(ge=0)
+    weight_decay: float = Field(ge=0)
+    warmup_share: Share
+    class_weights: Literal["balanced", "none"]
+    patience: int = Field(ge=1)
+    evaluations_per_epoch: int = Field(ge=1)
+    seed: int
+
+
+class Prune(Section):
+    layers: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    ffn: int = Field(ge=1)
+    min_token_count: int = Field(ge=0)
+    importance_rows: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    distillation_temperature: float = Field(gt=0)
+    hidden_weight: float = Field(ge=0)
+    label_weight: float = Field(ge=0)
+    seed: int
+
+
+class Quantize(Section):
+    per_channel: bool
+    reduce_range: bool
+
+
+class Evaluate(Section):
+    bootstrap_samples: int = Field(ge=100)
+    seed: int
+    min_slice_rows: int = Field(ge=1)
+
+
+class Drift(Section):
+    max_rows: int = Field(ge=100)
+    numeric_method: str
+    numeric_threshold: float = Field(gt=0)
+    categorical_method: str
+    categorical_threshold: float = Field(gt=0)
+    embedding_threshold: Share
+    seed: int
+
+
+class Benchmark(Section):
+    texts: int = Field(ge=10)
+    rounds: int = Field(ge=1)
+    threads: int = Field(ge=1)
+    warmup: int = Field(ge=0)
+
+
+class Costs(Section):
+    prices: str
+    cpu_instance: str
+    gpu_instance: str
+    utilisation: float = Field(gt=0, le=1)
+
+
+class Gate(Section):
+    min_macro_f1: Share
+    min_class_recall: Share
+    min_gain_over_tfidf: float
+    max_loss_to_dense: float
+    max_loss_to_champion: float
+    max_calibration_error: Share
+    min_label_agreement: Share
+    max_bundle_mb: float = Field(gt=0)
+    min_speedup: float = Field(gt=0)
+    max_report_age_days: int = Field(ge=1)
+
+
+class Registry(Section):
+    tracking_uri: str
+    experiment: str
+    model: str
+
+
+class Build(Section):
+    bento: str = Field(pattern=r"^[a-z0-9_]+$")
+
+
+class Serve(Section):
+    host: str
+    port: int = Field(ge=1, le=65535)
+    max_text_chars: int = Field(ge=1)
+    max_body_bytes: int = Field(ge=1024)
+    abstain_below: Share
+
+
+class Params(Section):
+    """All of params.yaml; a section is named for the stage, flow or service that reads it."""
+
+    tickets: Tickets
+    validate_: Validate = Field(alias="validate")
+    prepare: Prepare
+    train: Train
+    prune: Prune
+    quantize: Quantize
+    evaluate: Evaluate
+    drift: Drift
+    benchmark: Benchmark
+    costs: Costs
+    gate: Gate
+    registry: Registry
+    build: Build
+    serve: Serve
+
+
+def _describe(error: Any, path: Path) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    problem = "is not a known key" if error["type"] == "extra_forbidden" else error["msg"]
+    return f"{path}: {where}: {problem}"
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read params.yaml.
+
+    Raises:
+        TicketSentimentError: the file is missing or no YAML, a key is unknown or missing, or a value
+            has the wrong type or range; the message names the file and the key.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TicketSentimentError(f"{path} is missing: run from the repository's root") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        first_line = str(error).replace("\n", " ")
+        raise TicketSentimentError(f"{path} is not valid YAML: {first_line}") from None
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        problems = "; ".join(_describe(item, path) for item in error.errors())
+        raise TicketSentimentError(f"{problems}. Correct params.yaml and run again") from None
