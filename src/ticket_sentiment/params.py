@@ -94,6 +94,7 @@ class Train(Section):
     class_weights: Literal["balanced", "none"]
     patience: int = Field(ge=1)
     evaluations_per_epoch: int = Field(ge=1)
+    evaluation_rows: int = Field(ge=10)
     seed: int
 
 
@@ -109,6 +110,7 @@ class Prune(Section):
     distillation_temperature: float = Field(gt=0)
     hidden_weight: float = Field(ge=0)
     label_weight: float = Field(ge=0)
+    patience: int = Field(ge=1)
     seed: int
 
 
@@ -125,9 +127,10 @@ class Evaluate(Section):
 
 class Drift(Section):
     max_rows: int = Field(ge=100)
-    numeric_method: str
+    # Distances only: with a p-value the threshold turns round and the verdict depends on the row count.
+    numeric_method: Literal["wasserstein", "jensenshannon", "hellinger", "kl_div", "psi"]
     numeric_threshold: float = Field(gt=0)
-    categorical_method: str
+    categorical_method: Literal["jensenshannon", "hellinger", "kl_div", "psi"]
     categorical_threshold: float = Field(gt=0)
     embedding_threshold: Share
     seed: int
@@ -138,21 +141,24 @@ class Benchmark(Section):
     rounds: int = Field(ge=1)
     threads: int = Field(ge=1)
     warmup: int = Field(ge=0)
+    seed: int
 
 
 class Costs(Section):
-    prices: str
-    cpu_instance: str
-    gpu_instance: str
+    prices: str = Field(min_length=1)
+    cpu_instance: str = Field(min_length=1)
+    gpu_instance: str = Field(min_length=1)
     utilisation: float = Field(gt=0, le=1)
+    max_price_age_days: int = Field(ge=1)
 
 
 class Gate(Section):
+    min_holdout_rows: int = Field(ge=1)
     min_macro_f1: Share
     min_class_recall: Share
-    min_gain_over_tfidf: float
-    max_loss_to_dense: float
-    max_loss_to_champion: float
+    min_gain_over_tfidf: float = Field(ge=0)
+    max_loss_to_dense: float = Field(ge=0)
+    max_loss_to_champion: float = Field(ge=0)
     max_calibration_error: Share
     min_label_agreement: Share
     max_bundle_mb: float = Field(gt=0)
@@ -161,13 +167,15 @@ class Gate(Section):
 
 
 class Registry(Section):
-    tracking_uri: str
-    experiment: str
-    model: str
+    tracking_uri: str = Field(min_length=1)
+    experiment: str = Field(min_length=1)
+    model: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
 
 
 class Build(Section):
-    bento: str = Field(pattern=r"^[a-z0-9_]+$")
+    # `bentoml serve NAME:VERSION` first tries to import a module NAME, and would take the installed package
+    # for the one in the Bento. No module has a hyphen in its name.
+    bento: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)+$")
 
 
 class Serve(Section):

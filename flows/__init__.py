@@ -1,0 +1,1 @@
+"""Prefect flows: time, order, retries, side effects. What they do is in the library, what depends on what in dvc.yaml."""

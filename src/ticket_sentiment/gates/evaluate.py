@@ -1,0 +1,286 @@
+"""Stage `evaluate`: every model on the same holdout, with intervals, in files that hold no ticket text.
+
+The champion is scored again on this very holdout: a stored metric from another month is never compared with
+a new one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import finite_or_none, read_json, replacing, sha256_file, write_json
+from ticket_sentiment.gates import metrics
+from ticket_sentiment.gates.baselines import label_ids, majority_probabilities, tfidf_probabilities
+from ticket_sentiment.gates.slices import slice_masks
+from ticket_sentiment.labels import LABELS
+from ticket_sentiment.model.bundle import MANIFEST, load_bundle
+from ticket_sentiment.model.runtime import Runtime, softmax
+from ticket_sentiment.params import Params
+
+TRAIN = Path("data/prepared/train.parquet")
+HOLDOUT = Path("data/prepared/holdout.parquet")
+DENSE = Path("models/dense")
+CPU_BUNDLE = Path("models/release/cpu")
+CHAMPION = Path("models/champion")
+FOLDER = Path("reports/evaluation")
+
+COLUMNS = ("ticket_id", "customer_id", "created_at", "channel", "text", "label")
+BATCH = 64  # of the dense model; its answers do not depend on it
+DIFFERENCES = (
+    ("compressed", "dense"),
+    ("compressed", "champion"),
+    ("dense", "tfidf"),
+    ("compressed", "tfidf"),
+)
+IN_PREDICTIONS = (
+    "dense",
+    "compressed",
+    "champion",
+    "tfidf",
+)  # the report compares with TF-IDF without a champion
+IN_RELIABILITY = ("dense", "compressed", "champion")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A model's probabilities for the holdout, [rows, labels], and those before temperature scaling."""
+
+    probabilities: NDArray
+    uncalibrated: NDArray | None = None
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """Class indices, [rows]."""
+        return self.probabilities.argmax(axis=1)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A labelled table of `prepare`.
+
+    Raises:
+        TicketSentimentError: the file is missing, unreadable or empty, lacks a column, or holds a label that
+            is none.
+    """
+    try:
+        table = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise TicketSentimentError(f"{path} is missing: run `dvc repro prepare`") from None
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise TicketSentimentError(
+            f"{path} is no readable Parquet ({reason}): run `dvc repro -f prepare`"
+        ) from None
+    missing = [column for column in COLUMNS if column not in table.columns]
+    if missing:
+        raise TicketSentimentError(f"{path}: column {missing[0]} is missing: run `dvc repro -f prepare`")
+    if table.empty or not table["label"].isin(LABELS).all():
+        raise TicketSentimentError(
+            f"{path}: column label: expected at least one row and only {', '.join(LABELS)}: "
+            "run `dvc repro -f prepare`"
+        )
+    return table.reset_index(drop=True)
+
+
+def score_bundle(path: Path, texts: Sequence[str]) -> tuple[str, Scored]:
+    """The digest of a bundle, and its answers.
+
+    Raises:
+        TicketSentimentError: the bundle does not verify, or it answers with something that is no number.
+    """
+    bundle = load_bundle(path)
+    return bundle.digest, calibrated(path, Runtime(bundle).logits(texts), bundle.manifest.temperature)
+
+
+def score_dense(folder: Path, texts: Sequence[str], max_length: int) -> Scored:
+    """The answers of the dense model, at the temperature of its training.json."""
+    # Here, not above: the helpers of this module can then be used without waiting for torch.
+    from ticket_sentiment.model.classifier import load_dense, load_tokenizer, predict_logits
+
+    temperature = read_json(folder / "training.json").get("temperature")
+    if not isinstance(temperature, float) or not temperature > 0:
+        raise TicketSentimentError(
+            f"{folder / 'training.json'}: temperature: expected a number above 0: run `dvc repro -f train`"
+        )
+    logits = predict_logits(load_dense(folder), load_tokenizer(folder), texts, max_length, BATCH)
+    return calibrated(folder, logits, temperature)
+
+
+def calibrated(path: Path, logits: NDArray, temperature: float) -> Scored:
+    """Probabilities with and without the temperature; refuses logits that are not finite."""
+    if not np.isfinite(logits).all():
+        raise TicketSentimentError(
+            f"{path}: the model's answers are not finite: its training or conversion has failed; "
+            "run `dvc repro -f train`"
+        )
+    logits = logits.astype(np.float64)
+    return Scored(softmax(logits / temperature), softmax(logits))
+
+
+def score_all(
+    train: pd.DataFrame, holdout: pd.DataFrame, max_length: int
+) -> tuple[dict[str, Scored], dict[str, str]]:
+    """All models that there are, and the digests of the bundles among them.
+
+    Args:
+        train: labelled rows that the baselines learn from.
+        holdout: rows to score.
+        max_length: tokens of the dense model.
+    """
+    texts = holdout["text"].tolist()
+    train_labels = train["label"].tolist()
+    scored = {
+        "majority": Scored(majority_probabilities(train_labels, len(texts))),
+        "tfidf": Scored(tfidf_probabilities(train["text"].tolist(), train_labels, texts)),
+        "dense": score_dense(DENSE, texts, max_length),
+    }
+    digests = {}
+    digests["compressed"], scored["compressed"] = score_bundle(CPU_BUNDLE, texts)
+    if (CHAMPION / MANIFEST).is_file():
+        digests["champion"], scored["champion"] = score_bundle(CHAMPION, texts)
+    return scored, digests
+
+
+def _scores(model: Scored, actual: NDArray, resampled: NDArray) -> dict[str, Any]:
+    confusion = metrics.confusion_matrix(actual, model.predicted)
+    raw = model.uncalibrated
+    error = metrics.expected_calibration_error
+    return {
+        "macro_f1": _interval(metrics.macro_f1, confusion, resampled),
+        "accuracy": _interval(metrics.accuracy, confusion, resampled),
+        "classes": metrics.class_report(confusion, LABELS),
+        "brier": finite_or_none(metrics.brier(model.probabilities, actual)),
+        "calibration_error": finite_or_none(error(model.probabilities, actual)),
+        "calibration_error_uncalibrated": None if raw is None else finite_or_none(error(raw, actual)),
+        "confusion": confusion.tolist(),
+    }
+
+
+def _interval(statistic: Any, confusion: NDArray, resampled: NDArray) -> dict[str, float | None]:
+    return metrics.percentile_interval(float(statistic(confusion)), statistic(resampled)).as_json()
+
+
+def _difference(first: NDArray, second: NDArray, resampled: tuple[NDArray, NDArray]) -> dict[str, Any]:
+    value = float(metrics.macro_f1(first) - metrics.macro_f1(second))
+    drawn = metrics.macro_f1(resampled[0]) - metrics.macro_f1(resampled[1])
+    return {"macro_f1": metrics.percentile_interval(value, drawn).as_json()}
+
+
+def judge_models(
+    scored: Mapping[str, Scored], actual: NDArray, clusters: NDArray, samples: int, seed: int
+) -> dict[str, Any]:
+    """The parts `models` and `differences` of metrics.json.
+
+    Args:
+        scored: the models; `champion` may be absent.
+        actual: class indices, [rows].
+        clusters: `metrics.cluster_codes`, [rows].
+        samples: bootstrap resamples.
+        seed: of the resamples.
+    """
+    predictions = {name: model.predicted for name, model in scored.items()}
+    drawn = metrics.bootstrap_confusions(actual, predictions, clusters, samples, seed)
+    whole = {name: metrics.confusion_matrix(actual, predicted) for name, predicted in predictions.items()}
+    models = {name: _scores(model, actual, drawn[name]) for name, model in scored.items()}
+    differences = {
+        f"{first}_minus_{second}": _difference(whole[first], whole[second], (drawn[first], drawn[second]))
+        if {first, second} <= scored.keys()
+        else None
+        for first, second in DIFFERENCES
+    }
+    return {"models": {"champion": None, **models}, "differences": differences}
+
+
+def judge_slices(
+    holdout: pd.DataFrame, predicted: NDArray, clusters: NDArray, samples: int, seed: int, min_rows: int
+) -> list[dict[str, Any]]:
+    """The part `slices` of metrics.json: quality of one model on parts of at least `min_rows` rows."""
+    actual = label_ids(holdout["label"])
+    result = []
+    for name, value, mask in slice_masks(holdout, min_rows):
+        _, codes = np.unique(clusters[mask], return_inverse=True)
+        drawn = metrics.bootstrap_confusions(actual[mask], {"model": predicted[mask]}, codes, samples, seed)[
+            "model"
+        ]
+        confusion = metrics.confusion_matrix(actual[mask], predicted[mask])
+        found = metrics.percentile_interval(
+            float(metrics.macro_f1(confusion)), metrics.macro_f1(drawn)
+        ).as_json()
+        result.append(
+            {
+                "slice": name,
+                "value": value,
+                "rows": int(mask.sum()),
+                "macro_f1": found["value"],
+                "low": found["low"],
+                "high": found["high"],
+                "accuracy": float(metrics.accuracy(confusion)),
+            }
+        )
+    return result
+
+
+def predictions_table(holdout: pd.DataFrame, scored: Mapping[str, Scored]) -> pd.DataFrame:
+    """One row a ticket: ticket_id, label, and each model's probabilities and label. No text."""
+    columns: dict[str, Any] = {"ticket_id": holdout["ticket_id"], "label": holdout["label"]}
+    for name in IN_PREDICTIONS:
+        if name in scored:
+            for position, label in enumerate(LABELS):
+                columns[f"{name}_{label}"] = scored[name].probabilities[:, position].astype(np.float32)
+            columns[f"{name}_label"] = [LABELS[index] for index in scored[name].predicted]
+    return pd.DataFrame(columns)
+
+
+def write_tables(folder: Path, holdout: pd.DataFrame, scored: Mapping[str, Scored], actual: NDArray) -> None:
+    """Write predictions.parquet, confusion.csv and reliability.csv."""
+    predictions = predictions_table(holdout, scored)
+    with replacing(folder / "predictions.parquet") as temporary:
+        predictions.to_parquet(temporary, index=False)
+    confusion = predictions.rename(columns={"label": "actual", "compressed_label": "predicted"})
+    with replacing(folder / "confusion.csv") as temporary:
+        confusion[["actual", "predicted"]].to_csv(temporary, index=False)
+    reliability = [
+        {"model": name, **row}
+        for name in IN_RELIABILITY
+        if name in scored
+        for row in metrics.reliability_table(scored[name].probabilities, actual)
+    ]
+    with replacing(folder / "reliability.csv") as temporary:
+        pd.DataFrame(reliability).to_csv(temporary, index=False)
+
+
+def main(params: Params) -> None:
+    """Score all models on data/prepared/holdout.parquet and write reports/evaluation/."""
+    holdout = read_table(HOLDOUT)
+    scored, digests = score_all(read_table(TRAIN), holdout, params.train.max_length)
+    actual = label_ids(holdout["label"])
+    clusters = metrics.cluster_codes(holdout["customer_id"].tolist(), len(holdout))
+    samples, seed = params.evaluate.bootstrap_samples, params.evaluate.seed
+    months = holdout["created_at"].dt.strftime("%Y-%m")
+    write_tables(FOLDER, holdout, scored, actual)
+    write_json(
+        FOLDER / "metrics.json",
+        {
+            "holdout": {
+                "sha256": sha256_file(HOLDOUT),
+                "rows": len(holdout),
+                "months": sorted(months.unique()),
+            },
+            "bundle_digest": digests["compressed"],
+            "champion_digest": digests.get("champion"),
+            **judge_models(scored, actual, clusters, samples, seed),
+            "slices": judge_slices(
+                holdout,
+                scored["compressed"].predicted,
+                clusters,
+                samples,
+                seed,
+                params.evaluate.min_slice_rows,
+            ),
+        },
+    )

@@ -1,0 +1,140 @@
+"""Plots as inline SVG, for a page that needs no network, no script and no image file.
+
+The words of a plot are HTML above their track, and the tracks are laid out in percent without a view box:
+on a phone the plot gets narrower, its text keeps its size and wraps, and a screen reader reads it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+HEIGHT = 18  # pixels of a track
+INSET = 2.0  # percent left free at both ends, so that a dot at the end is not cut
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a plot.
+
+    `low` and `high` are the interval; None draws a bar from the axis' start to `value` instead.
+    """
+
+    label: str
+    value: float
+    text: str
+    low: float | None = None
+    high: float | None = None
+    tone: str = "plain"  # plain | main | bad: classes of the style sheet
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What the width stands for."""
+
+    low: float
+    high: float
+    ticks: Sequence[tuple[float, str]] = ()
+    line: float | None = None  # a dashed line to compare with
+
+    def percent(self, value: float) -> float:
+        """Place of a value, cut off at the ends."""
+        clipped = min(max(value, self.low), self.high)
+        return round(INSET + (100 - 2 * INSET) * (clipped - self.low) / (self.high - self.low), 2)
+
+
+def _line(x1: object, y1: object, x2: object, y2: object, kind: str, more: str = "") -> str:
+    return f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" class="{kind}"{more}/>'
+
+
+def _text(x: object, y: object, anchor: str, kind: str, words: str, more: str = "") -> str:
+    return f'<text x="{x}" y="{y}" text-anchor="{anchor}" class="{kind}"{more}>{escape(words)}</text>'
+
+
+def _strip(height: int, parts: Sequence[str]) -> str:
+    return f'<svg width="100%" height="{height}" aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def _track(row: Row, axis: Axis) -> str:
+    middle = HEIGHT // 2
+
+    def at(value: float) -> str:
+        return f"{axis.percent(value)}%"
+
+    parts = [_line(f"{INSET}%", middle, f"{100 - INSET}%", middle, "track")]
+    if axis.line is not None:
+        parts.append(_line(at(axis.line), 0, at(axis.line), HEIGHT, "line"))
+    start = at(axis.low if row.low is None else row.low)
+    end = at(row.value if row.high is None else row.high)
+    width = 10 if row.low is None else 5
+    parts.append(_line(start, middle, end, middle, f"range {row.tone}", f' stroke-width="{width}"'))
+    if row.low is not None:
+        parts.append(f'<circle cx="{at(row.value)}" cy="{middle}" r="6" class="dot {row.tone}"/>')
+    return _strip(HEIGHT, parts)
+
+
+def _ticks(axis: Axis) -> str:
+    parts = []
+    for value, words in axis.ticks:
+        place = axis.percent(value)
+        anchor = "start" if place < 10 else "end" if place > 90 else "middle"
+        parts.append(_text(f"{place}%", 14, anchor, "tick", words))
+    return _strip(20, parts) if parts else ""
+
+
+def rows_plot(rows: Sequence[Row], axis: Axis, description: str) -> Markup:
+    """Dots with intervals, or bars, one row each.
+
+    Args:
+        rows: from the top.
+        axis: the common scale.
+        description: what the plot shows, for a reader who does not see it; the rows' words follow.
+    """
+    lines = "".join(
+        f'<div class="row"><div class="words"><span>{escape(row.label)}</span> <b>{escape(row.text)}</b></div>'
+        f"{_track(row, axis)}</div>"
+        for row in rows
+    )
+    return Markup(
+        f'<div class="plot" role="group" aria-label="{escape(description)}">{lines}{_ticks(axis)}</div>'
+    )
+
+
+def reliability_plot(points: Sequence[tuple[float, float, int]], description: str) -> Markup:
+    """Share of right answers over stated confidence; on the diagonal the two agree.
+
+    Args:
+        points: (confidence, accuracy, rows) of each bin; the dot's area follows the rows.
+        description: for readers who do not see the plot.
+    """
+    left, top, side = 62, 8, 250
+    most = max((rows for _, _, rows in points), default=1)
+
+    def x(value: float) -> float:
+        return round(left + side * value, 1)
+
+    def y(value: float) -> float:
+        return round(top + side * (1 - value), 1)
+
+    parts = []
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        parts += [
+            _line(x(0), y(share), x(1), y(share), "grid"),
+            _text(left - 6, y(share) + 4, "end", "tick", f"{share:.0%}"),
+            _text(x(share), top + side + 18, "middle", "tick", f"{share:.0%}"),
+        ]
+    parts.append(_line(x(0), y(0), x(1), y(1), "line"))
+    for confidence, accuracy, rows in points:
+        radius = round(3 + 8 * (rows / most) ** 0.5, 1)
+        parts.append(
+            f'<circle cx="{x(confidence)}" cy="{y(accuracy)}" r="{radius}" class="dot main see-through"/>'
+        )
+    upright = f' transform="rotate(-90 14 {y(0.5)})"'
+    parts += [
+        _text(x(0.5), top + side + 38, "middle", "label", "stated confidence"),
+        _text(14, y(0.5), "middle", "label", "answers that are right", upright),
+    ]
+    return Markup(
+        f'<svg class="square" viewBox="0 0 {left + side + 18} {top + side + 46}" role="img" '
+        f'aria-label="{escape(description)}">{"".join(parts)}</svg>'
+    )

@@ -1,0 +1,201 @@
+"""Quality of a classifier, and how sure we are of it. Pure numpy, on class indices and probabilities.
+
+Everything that counts rows goes through confusion matrices (rows: actual, columns: predicted), whose leading
+axes may be resamples: a thousand bootstrap resamples of five models are then one matrix product.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ticket_sentiment.files import finite_or_none
+
+BINS = 15  # of the calibration error, as in Guo et al. 2017
+LEVEL = 0.95
+_CHUNK_CELLS = 4_000_000  # resamples x clusters held in memory at once
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def as_json(self) -> dict[str, float | None]:
+        """For a report file: what is not finite becomes null."""
+        return {name: finite_or_none(getattr(self, name)) for name in ("value", "low", "high")}
+
+
+def confusion_matrix(actual: NDArray, predicted: NDArray, classes: int = 3) -> NDArray[np.int64]:
+    """Counts [classes, classes]: rows actual, columns predicted. Both arguments are class indices."""
+    cells = np.asarray(actual, dtype=np.int64) * classes + np.asarray(predicted, dtype=np.int64)
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+
+def _ratio(numerator: NDArray, denominator: NDArray) -> NDArray[np.float64]:
+    return np.divide(numerator, denominator, out=np.zeros(np.shape(numerator)), where=denominator > 0)
+
+
+def class_f1(confusion: NDArray) -> NDArray[np.float64]:
+    """F1 of each class, [..., classes]; NaN for a class that is neither present nor predicted."""
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
+    total = (confusion.sum(axis=-1) + confusion.sum(axis=-2)).astype(np.float64)
+    return np.where(total > 0, _ratio(2 * hits, total), np.nan)
+
+
+def macro_f1(confusion: NDArray) -> NDArray[np.float64]:
+    """Unweighted mean of the classes' F1, [...], over those classes that are present or predicted.
+
+    That is scikit-learn's `f1_score(average="macro", zero_division=0)`; a small slice without a single
+    neutral ticket is not punished for it. NaN when there are no rows.
+    """
+    scores = class_f1(confusion)
+    seen = np.isfinite(scores)
+    count = seen.sum(axis=-1)
+    return np.where(count > 0, _ratio(np.where(seen, scores, 0.0).sum(axis=-1), count), np.nan)
+
+
+def accuracy(confusion: NDArray) -> NDArray[np.float64]:
+    """Share of rows on the diagonal, [...]; NaN when there are no rows."""
+    total = confusion.sum(axis=(-2, -1))
+    hits = np.trace(confusion, axis1=-2, axis2=-1).astype(np.float64)
+    return np.where(total > 0, _ratio(hits, total), np.nan)
+
+
+def class_report(confusion: NDArray, labels: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Precision, recall, F1 and rows of each class; null where there is nothing to divide by."""
+    hits = np.diagonal(confusion)
+    actual, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    f1 = class_f1(confusion)
+    return {
+        label: {
+            "precision": float(hits[i] / predicted[i]) if predicted[i] else None,
+            "recall": float(hits[i] / actual[i]) if actual[i] else None,
+            "f1": finite_or_none(f1[i]),
+            "rows": int(actual[i]),
+        }
+        for i, label in enumerate(labels)
+    }
+
+
+def brier(probabilities: NDArray, actual: NDArray) -> float:
+    """Mean squared distance between the probabilities and the truth, summed over classes: 0 best, 2 worst.
+
+    Brier 1950, "Verification of forecasts expressed in terms of probability", in its form for many classes.
+    """
+    truth = np.eye(probabilities.shape[1])[actual]
+    return float(np.mean(np.sum((probabilities - truth) ** 2, axis=1)))
+
+
+def reliability_table(probabilities: NDArray, actual: NDArray, bins: int = BINS) -> list[dict[str, Any]]:
+    """How often the model is right when it says how sure it is.
+
+    Args:
+        probabilities: [rows, classes].
+        actual: class indices, [rows].
+        bins: of equal width over the confidence, which is the highest probability of a row.
+
+    Returns:
+        For each bin that is not empty, by rising confidence: mean `confidence`, `accuracy` and `rows`.
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = (probabilities.argmax(axis=1) == actual).astype(np.float64)
+    # Bins are (low, high] as in Guo et al.; a confidence of exactly 0 cannot occur.
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    rows = np.bincount(place, minlength=bins)
+    sums = (
+        np.bincount(place, weights=confidence, minlength=bins),
+        np.bincount(place, weights=right, minlength=bins),
+    )
+    return [
+        {
+            "confidence": float(sums[0][i] / rows[i]),
+            "accuracy": float(sums[1][i] / rows[i]),
+            "rows": int(rows[i]),
+        }
+        for i in np.flatnonzero(rows)
+    ]
+
+
+def expected_calibration_error(probabilities: NDArray, actual: NDArray, bins: int = BINS) -> float:
+    """Mean distance between confidence and accuracy over the bins, weighted by rows: 0 best, 1 worst.
+
+    Naeini, Cooper, Hauskrecht 2015, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", as used
+    by Guo et al. 2017 with 15 bins of equal width. With few rows it is biased upwards.
+    """
+    table = reliability_table(probabilities, actual, bins)
+    total = sum(row["rows"] for row in table)
+    if not total:
+        return float("nan")
+    return sum(row["rows"] * abs(row["confidence"] - row["accuracy"]) for row in table) / total
+
+
+def cluster_codes(customers: Sequence[str | None], rows: int) -> NDArray[np.int64]:
+    """One integer a customer, [rows], from 0 up; a row without a customer is a cluster of its own."""
+    codes: dict[Any, int] = {}
+    keys = [
+        (row,) if customer is None or customer != customer else customer
+        for row, customer in enumerate(customers)
+    ]
+    if len(keys) != rows:
+        raise ValueError(f"{len(keys)} customers for {rows} rows")
+    return np.array([codes.setdefault(key, len(codes)) for key in keys], dtype=np.int64)
+
+
+def bootstrap_confusions(
+    actual: NDArray,
+    predictions: Mapping[str, NDArray],
+    clusters: NDArray,
+    samples: int,
+    seed: int,
+    classes: int = 3,
+) -> dict[str, NDArray[np.float64]]:
+    """Confusion matrices of each model on the same resamples.
+
+    Whole customers are drawn with replacement, because the tickets of one customer resemble each other and
+    single rows would give intervals that are too narrow (cluster bootstrap: Davison and Hinkley 1997,
+    "Bootstrap Methods and their Application", section 3.8). All models see the same draws, so the difference
+    of two of them is a paired bootstrap.
+
+    Args:
+        actual: class indices, [rows].
+        predictions: for each model its predicted class indices, [rows].
+        clusters: `cluster_codes`, [rows].
+        samples: number of resamples.
+        seed: of the draws.
+        classes: number of classes.
+
+    Returns:
+        For each model [samples, classes, classes].
+    """
+    cells = classes * classes
+    groups = int(clusters.max()) + 1 if len(clusters) else 0
+    counts = np.zeros((groups, len(predictions) * cells))
+    for position, predicted in enumerate(predictions.values()):
+        np.add.at(
+            counts, (clusters, position * cells + np.asarray(actual) * classes + np.asarray(predicted)), 1
+        )
+    generator = np.random.default_rng(seed)
+    drawn = np.zeros((samples, counts.shape[1]))
+    step = max(1, _CHUNK_CELLS // max(groups, 1))
+    for start in range(0, samples if groups else 0, step):
+        size = min(step, samples - start)
+        picks = generator.integers(groups, size=(size, groups)) + np.arange(size)[:, None] * groups
+        weights = np.bincount(picks.ravel(), minlength=size * groups).reshape(size, groups)
+        drawn[start : start + size] = weights.astype(np.float64) @ counts
+    shaped = drawn.reshape(samples, len(predictions), classes, classes)
+    return {name: shaped[:, position] for position, name in enumerate(predictions)}
+
+
+def percentile_interval(value: float, resampled: NDArray, level: float = LEVEL) -> Interval:
+    """The percentile interval (Efron 1979) of a statistic from its values on the resamples."""
+    finite = resampled[np.isfinite(resampled)]
+    if not len(finite):
+        return Interval(float(value), float("nan"), float("nan"))
+    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(value), float(low), float(high))

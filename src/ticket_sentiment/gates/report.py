@@ -1,0 +1,250 @@
+"""Stage `report`: reports/release.html, which a support lead reads, and reports/summary.txt for the terminal.
+
+Both say the same and depend on nothing but the evidence: equal files give equal bytes. The page stands alone:
+no network, no script, no image file. It shows short excerpts of masked tickets; nothing else here does.
+"""
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ticket_sentiment.files import read_json, write_text
+from ticket_sentiment.gates import sections
+from ticket_sentiment.gates.changes import Changes, changes
+from ticket_sentiment.gates.evidence import (
+    HOLDOUT,
+    Benchmark,
+    Drift,
+    Evaluation,
+    Evidence,
+    Missing,
+    Validation,
+    gather,
+)
+from ticket_sentiment.gates.figures import reliability_plot
+from ticket_sentiment.gates.gate import RESULT as GATE
+from ticket_sentiment.gates.rules import DECIDING_DRIFT
+from ticket_sentiment.gates.verdict import Verdict
+from ticket_sentiment.gates.words import (
+    bytes_in_words,
+    dollars,
+    measure,
+    months,
+    number,
+    points,
+    share,
+    times,
+)
+from ticket_sentiment.params import Params
+
+PREDICTIONS = Path("reports/evaluation/predictions.parquet")
+RELIABILITY = Path("reports/evaluation/reliability.csv")
+PAGE = Path("reports/release.html")
+SUMMARY = Path("reports/summary.txt")
+
+QUESTIONS = {
+    "data": "Are the tickets in order?",
+    "quality": "Is it good enough?",
+    "baseline": "Has it learnt more than simple methods?",
+    "compression": "Did making it small cost little?",
+    "champion": "Is it as good as the present model?",
+    "calibration": "Can its confidence be trusted?",
+    "drift": "Is this month like the months before?",
+    "benchmark": "Is it small and fast?",
+    "integrity": "Is every report about this very model?",
+}
+DECISIONS = {
+    "pass": "Pass: the new model may be released",
+    "review": "Review: a person has to decide",
+    "fail": "Fail: the new model must not be released",
+}
+REASONS_IN_SUMMARY = 4
+
+
+def next_step(decision: str, first: bool) -> str:
+    """What happens now, and what a person does."""
+    if decision == "fail":
+        return (
+            "The model is not registered and what serves today stays. "
+            "Correct what the reasons name, then run make retrain again."
+        )
+    if decision == "review":
+        return (
+            "The model is registered and waits; what serves today stays. "
+            "If you accept it, move the alias champion to it in MLflow (make ui)."
+        )
+    if first:
+        return "It is the first model and becomes the champion: make serve answers with it."
+    return "It is registered as the challenger of the present champion; see both in MLflow (make ui)."
+
+
+def read_changes(evaluation: Evaluation | Missing) -> Changes | None:
+    """What got better and worse, or None where the tables that say so are not there."""
+    if isinstance(evaluation, Missing) or not (PREDICTIONS.is_file() and HOLDOUT.is_file()):
+        return None
+    return changes(
+        pd.read_parquet(PREDICTIONS), pd.read_parquet(HOLDOUT, columns=["ticket_id", "channel", "text"])
+    )
+
+
+def read_reliability(evaluation: Evaluation | Missing) -> dict[str, Any] | None:
+    """The plot of the compressed model's calibration, or None where its table is not there."""
+    if isinstance(evaluation, Missing) or not RELIABILITY.is_file():
+        return None
+    table = pd.read_csv(RELIABILITY)
+    ours = table[table["model"] == "compressed"]
+    bins = list(ours[["confidence", "accuracy", "rows"]].itertuples(index=False, name=None))
+    scores = evaluation.models.compressed
+    off = points(scores.calibration_error, sign=False)
+    described = ". ".join(f"Stated {share(stated)}: right {share(right)}" for stated, right, _ in bins)
+    raw = scores.calibration_error_uncalibrated
+    return {
+        "title": f"Its stated confidence is {off} away from the truth on average",
+        "plot": reliability_plot(bins, f"Confidence and share of right answers. {described}"),
+        "before": None if raw is None else points(raw, sign=False),
+    }
+
+
+def context(evidence: Evidence, gate: dict[str, Any], base_model: str) -> dict[str, Any]:
+    """All that the template shows.
+
+    Args:
+        evidence: as the gate saw it.
+        gate: reports/gate.json.
+        base_model: the key train.base_model.
+    """
+    evaluation = evidence.evaluation
+
+    def made(part: Any, *builders: Any) -> list[Any]:
+        return [None if isinstance(part, Missing) else builder(part) for builder in builders]
+
+    quality, confusion, slices = made(evaluation, sections.quality, sections.confusion, sections.slices)
+    speed, cost = made(evidence.benchmark, sections.speed, sections.cost)
+    (drift,) = made(evidence.drift, sections.drift)
+    (masks,) = made(evidence.validation, sections.masks)
+    parts = {"evaluation": evaluation, "benchmark": evidence.benchmark, "drift": evidence.drift}
+    return {
+        "decision": gate["decision"],
+        "headline": DECISIONS[gate["decision"]],
+        "reasons": gate["reasons"],
+        "next_step": next_step(gate["decision"], evidence.champion is None),
+        "checks": [
+            (QUESTIONS[verdict.gate], verdict) for verdict in map(Verdict.model_validate, gate["verdicts"])
+        ],
+        "holdout": None if isinstance(evaluation, Missing) else evaluation.holdout,
+        "quality": quality,
+        "confusion": confusion,
+        "slices": slices,
+        "reliability": read_reliability(evaluation),
+        "changes": read_changes(evaluation),
+        "drift": drift,
+        "speed": speed,
+        "cost": cost,
+        "masks": masks,
+        "missing": {name: part.sentence for name, part in parts.items() if isinstance(part, Missing)},
+        "lineage": sections.lineage(evidence, base_model, version("ticket-sentiment")),
+        "labels": sections.LABELS,
+        "models": sections.MODELS,
+    }
+
+
+def render(values: dict[str, Any]) -> str:
+    """The page, with every value escaped that is not a plot of ours."""
+    folder = Path(__file__).parent / "templates"
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"months": months, "share": share}
+    return environment.get_template("release.html").render(values)
+
+
+def _quality_lines(evaluation: Evaluation) -> list[tuple[str, str]]:
+    models, differences = evaluation.models, evaluation.differences
+    rows, when = f"{evaluation.holdout.rows:,}", months(evaluation.holdout.months)
+    against = differences.compressed_minus_champion
+    return [
+        (
+            "Quality",
+            f"macro-F1 {measure(models.compressed.macro_f1)} compressed, on {rows} tickets of {when}",
+        ),
+        ("", f"macro-F1 {measure(models.dense.macro_f1)} dense, before compression"),
+        ("", f"{points(differences.compressed_minus_dense.macro_f1)} compressed against dense"),
+        (
+            "",
+            f"{points(differences.compressed_minus_tfidf.macro_f1)} against TF-IDF with logistic regression",
+        ),
+        (
+            "",
+            f"{points(against.macro_f1)} against the champion" if against else "first model, no champion yet",
+        ),
+    ]
+
+
+def _speed_lines(report: Benchmark) -> list[tuple[str, str]]:
+    ours = report.variants.cpu_bundle
+    torch = report.ratios.cpu_bundle_over_dense_torch_fp32.throughput
+    onnx = report.ratios.cpu_bundle_over_dense_onnx_fp32.throughput
+    cost = report.cost.per_million_tokens_tokenizer
+    prices = {
+        " a million tokens": cost.get("cpu_bundle"),
+        " with the dense model": cost.get("dense_torch_fp32"),
+    }
+    costs = ", ".join(f"{dollars(value)}{what}" for what, value in prices.items() if value)
+    return [
+        ("Size", f"{bytes_in_words(ours.bytes)}, {times(report.size_ratio)} smaller than dense"),
+        (
+            "Speed",
+            f"{ours.batch1.texts_per_second:,.0f} tickets/s a thread, {times(torch.median)} dense in PyTorch "
+            f"({number(torch.low, 1)} to {number(torch.high, 1)}), {times(onnx.median)} in ONNX Runtime",
+        ),
+        ("Cost", f"{costs} ({report.cost.instance}, price of {report.cost.price_date})"),
+    ]
+
+
+def _drift_line(report: Drift) -> str:
+    tests = {**report.columns, "embedding": report.embedding}
+    moved = [name for name, test in tests.items() if test.drifted]
+    if not moved:
+        return f"none in {len(tests)} measures of {report.current.month}"
+    deciding = [name for name in moved if name in (*DECIDING_DRIFT, "embedding")]
+    return f"{len(moved)} of {len(tests)} measures moved: {', '.join(moved)}; " + (
+        f"{', '.join(deciding)} asks for a person" if deciding else "none of those that decide"
+    )
+
+
+def summary(evidence: Evidence, gate: dict[str, Any]) -> str:
+    """About fifteen short lines for the end of a run."""
+    decision, reasons = gate["decision"], gate["reasons"]
+    lines = [("Decision", DECISIONS[decision])]
+    if decision == "pass":
+        lines.append(("", f"all {len(gate['verdicts'])} checks passed"))
+    else:
+        lines += [("", f"- {reason}") for reason in reasons[:REASONS_IN_SUMMARY]]
+        if len(reasons) > REASONS_IN_SUMMARY:
+            lines.append(("", f"- and {len(reasons) - REASONS_IN_SUMMARY} more in the report"))
+    if isinstance(evidence.evaluation, Evaluation):
+        lines += _quality_lines(evidence.evaluation)
+    if isinstance(evidence.benchmark, Benchmark):
+        lines += _speed_lines(evidence.benchmark)
+    if isinstance(evidence.drift, Drift):
+        lines.append(("Drift", _drift_line(evidence.drift)))
+    if isinstance(evidence.validation, Validation):
+        lines.append(("Privacy", sections.masks(evidence.validation)["title"]))
+    lines += [("Report", str(PAGE)), ("Next", next_step(decision, evidence.champion is None))]
+    return "".join(f"{name:<10}{text}\n" for name, text in lines)
+
+
+def main(params: Params) -> None:
+    """Write the page and the summary from the reports of all stages before."""
+    evidence = gather(datetime.now(UTC))  # only the gate counts the age of evidence
+    gate = read_json(GATE)
+    write_text(PAGE, render(context(evidence, gate, params.train.base_model)))
+    write_text(SUMMARY, summary(evidence, gate))

@@ -1,0 +1,42 @@
+"""What training reads of a prepared table: texts and class numbers. No ticket library is needed for that."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.labels import LABEL_TO_ID
+
+PREPARED = Path("data/prepared")
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """Texts and their class numbers, -1 where there is no label."""
+
+    texts: list[str]
+    labels: NDArray[np.int64]
+
+    def sample(self, rows: int, seed: int) -> "LabelledTexts":
+        """At most `rows` rows, drawn without replacement, in table order."""
+        if rows >= len(self.texts):
+            return self
+        chosen = np.sort(np.random.default_rng(seed).choice(len(self.texts), rows, replace=False))
+        return LabelledTexts([self.texts[i] for i in chosen], self.labels[chosen])
+
+
+def read_texts(name: str, folder: Path = PREPARED) -> LabelledTexts:
+    """A table that stage `prepare` made: `train`, `tune`, `holdout` or `unlabelled`.
+
+    Raises:
+        TicketSentimentError: the table is missing.
+    """
+    path = folder / f"{name}.parquet"
+    if not path.is_file():
+        raise TicketSentimentError(f"{path} is missing: run `dvc repro prepare`")
+    table = pq.read_table(path, columns=["text", "label"])
+    labels = [LABEL_TO_ID.get(label, -1) for label in table.column("label").to_pylist()]
+    return LabelledTexts(table.column("text").to_pylist(), np.array(labels, dtype=np.int64))

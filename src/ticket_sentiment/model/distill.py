@@ -1,0 +1,85 @@
+"""Distillation: the pruned model learns to answer as the dense one does.
+
+Logits after Hinton et al. 2015 ("Distilling the Knowledge in a Neural Network"); the first token's hidden
+states after Sun et al. 2019 ("Patient Knowledge Distillation for BERT Model Compression"), which is the
+token the label is read off. The teacher runs once over the tickets: what it says is kept, so an epoch costs
+only the student.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+
+from ticket_sentiment.model.classifier import sorted_batches
+from ticket_sentiment.model.compact import CompactClassifier
+from ticket_sentiment.model.fit import Loss
+from ticket_sentiment.params import Prune
+
+TEACHER_BATCH = 64
+
+
+@dataclass(frozen=True)
+class TeacherAnswers:
+    """What the dense model said: logits [texts, labels], first-token states [texts, layers kept, hidden]."""
+
+    logits: Tensor
+    states: Tensor
+
+
+def ask_teacher(
+    teacher: CompactClassifier, rows: Sequence[Sequence[int]], layers: Sequence[int]
+) -> TeacherAnswers:
+    """Logits and the first token's state after each of the given layers, for every text."""
+    where = next(teacher.parameters()).device
+    logits: list[Tensor] = [torch.empty(0)] * len(rows)
+    states: list[Tensor] = [torch.empty(0)] * len(rows)
+    teacher.eval()
+    batches = sorted_batches(rows, TEACHER_BATCH)
+    total = -(-len(rows) // TEACHER_BATCH)
+    with torch.inference_mode():
+        for indices, ids, mask in tqdm(batches, total=total, desc="teacher", unit="batch", mininterval=5):
+            hidden = teacher.states(ids.to(where), mask.to(where))
+            answer = teacher.classify(hidden[-1]).cpu()
+            first = torch.stack([hidden[layer + 1][:, 0] for layer in layers], dim=1).cpu()
+            for position, row in enumerate(indices):
+                logits[row], states[row] = answer[position].clone(), first[position].clone()
+    return TeacherAnswers(torch.stack(logits), torch.stack(states))
+
+
+def distillation_loss(
+    answers: TeacherAnswers, labels: np.ndarray, settings: Prune, where: torch.device
+) -> Loss:
+    """KL divergence of the softened answers + hidden states + a little of the true label, where known.
+
+    Args:
+        answers: the teacher's, for the rows that are trained on.
+        labels: class numbers of the same rows, -1 where there is no label.
+        settings: temperature and weights.
+        where: the device of the student.
+    """
+    temperature = settings.distillation_temperature
+    soft = F.softmax(answers.logits.clone() / temperature, dim=-1).to(where)
+    states = answers.states.clone().to(where)
+    targets = torch.from_numpy(labels).to(where)
+
+    def loss(model: nn.Module, indices: list[int], ids: Tensor, mask: Tensor) -> Tensor:
+        hidden = model.states(ids, mask)
+        logits = model.classify(hidden[-1])
+        total = (
+            F.kl_div(F.log_softmax(logits / temperature, dim=-1), soft[indices], reduction="batchmean")
+            * temperature**2
+        )
+        ours = torch.stack([layer[:, 0] for layer in hidden[1:]], dim=1)
+        # Mean over texts and units, sum over layers.
+        total = total + settings.hidden_weight * F.mse_loss(ours, states[indices]) * ours.shape[1]
+        known = targets[indices]
+        if settings.label_weight and bool((known >= 0).any()):
+            total = total + settings.label_weight * F.cross_entropy(logits, known, ignore_index=-1)
+        return total
+
+    return loss

@@ -1,0 +1,156 @@
+"""The one training loop: fine-tuning the dense model and distilling the pruned one both go through it."""
+
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.model.classifier import pad
+
+Loss = Callable[[nn.Module, list[int], Tensor, Tensor], Tensor]
+Score = Callable[[nn.Module], tuple[float, float]]
+
+BUCKET = 32  # batches sorted together: hardly any padding, and the order still changes every epoch
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """What the loop needs to know. Learning rates are peaks; the schedule is linear with warm-up."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    embedding_learning_rate: float
+    weight_decay: float
+    warmup_share: float
+    evaluations_per_epoch: int
+    patience: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Point:
+    """One row of a learning curve; loss and macro-F1 are of the tuning tickets."""
+
+    step: int
+    train_loss: float
+    loss: float
+    macro_f1: float
+
+
+def seed_everything(seed: int) -> None:
+    """Seed every generator that training draws from."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def bucketed_batches(
+    rows: Sequence[Sequence[int]], batch_size: int, generator: torch.Generator
+) -> Iterator[list[int]]:
+    """Shuffled batches of indices whose texts have like lengths."""
+    order = torch.randperm(len(rows), generator=generator).tolist()
+    span = batch_size * BUCKET
+    batches = []
+    for start in range(0, len(order), span):
+        bucket = sorted(order[start : start + span], key=lambda index: len(rows[index]))
+        batches += [bucket[i : i + batch_size] for i in range(0, len(bucket), batch_size)]
+    for index in torch.randperm(len(batches), generator=generator).tolist():
+        yield batches[index]
+
+
+def _parameter_groups(model: nn.Module, settings: FitSettings) -> list[dict]:
+    """Word embeddings apart (half of a small model's parameters), no decay on norms and biases.
+
+    A learning rate of 0 freezes the word embeddings: no gradient, no optimizer state for them.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding) and m.num_embeddings > 4096}
+    for parameter in model.parameters():
+        rate = settings.embedding_learning_rate if id(parameter) in embeddings else settings.learning_rate
+        parameter.requires_grad_(rate > 0)
+        if rate > 0:
+            decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+    return [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()]
+
+
+def _schedule(total: int, warmup: int) -> Callable[[int], float]:
+    return lambda step: min((step + 1) / max(1, warmup), max(0.0, (total - step) / max(1, total - warmup)))
+
+
+def fit(
+    model: nn.Module, rows: Sequence[Sequence[int]], loss: Loss, score: Score, settings: FitSettings, name: str
+) -> list[Point]:
+    """Train `model` in place and leave it at its best evaluation on the tuning tickets.
+
+    Args:
+        model: moved by the caller to the device to train on.
+        rows: token ids of each training text.
+        loss: (model, indices into rows, ids, mask) to a scalar.
+        score: model to (loss, macro-F1) on the tuning tickets.
+        settings: see `FitSettings`.
+        name: of the progress bar and of error messages.
+
+    Returns:
+        The learning curve, one point an evaluation.
+
+    Raises:
+        TicketSentimentError: the loss became NaN or infinite; the message names the step.
+    """
+    seed_everything(settings.seed)
+    generator = torch.Generator().manual_seed(settings.seed)
+    where = next(model.parameters()).device
+    optimizer = torch.optim.AdamW(_parameter_groups(model, settings), betas=(0.9, 0.999), eps=1e-8)
+    per_epoch = math.ceil(len(rows) / settings.batch_size)
+    total = per_epoch * settings.epochs
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, _schedule(total, round(total * settings.warmup_share))
+    )
+    every = max(1, per_epoch // settings.evaluations_per_epoch)
+    curve: list[Point] = []
+    best: dict[str, Tensor] = {}
+    best_macro_f1, since_best, step, running = -1.0, 0, 0, []
+    with tqdm(total=total, desc=name, unit="batch", mininterval=5) as bar:
+        for _ in range(settings.epochs):
+            for indices in bucketed_batches(rows, settings.batch_size, generator):
+                ids, mask = (tensor.to(where) for tensor in pad([rows[i] for i in indices]))
+                model.train()
+                with torch.autocast(where.type, torch.bfloat16, enabled=where.type == "cuda"):
+                    value = loss(model, indices, ids, mask)
+                step += 1
+                if not torch.isfinite(value):
+                    raise TicketSentimentError(
+                        f"{name}: the loss is {value.item()} at step {step} of {total}; "
+                        f"lower {name}.learning_rate in params.yaml (now {settings.learning_rate:g})"
+                    )
+                optimizer.zero_grad(set_to_none=True)
+                value.backward()
+                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                schedule.step()
+                running.append(value.item())
+                bar.update()
+                if step % every and step != total:
+                    continue
+                tune_loss, macro_f1 = score(model)
+                curve.append(Point(step, float(np.mean(running)), tune_loss, macro_f1))
+                running = []
+                bar.set_postfix(tune_macro_f1=f"{macro_f1:.3f}")
+                since_best += 1
+                if macro_f1 > best_macro_f1:
+                    best_macro_f1, since_best = macro_f1, 0
+                    best = {key: tensor.detach().clone() for key, tensor in model.state_dict().items()}
+                if since_best >= settings.patience:
+                    break
+            if since_best >= settings.patience:
+                break
+    model.load_state_dict(best)
+    model.eval()
+    return curve

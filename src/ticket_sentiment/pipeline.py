@@ -1,0 +1,46 @@
+"""`dvc repro` as a function. dvc.yaml stays the only place where the graph of stages is stated."""
+
+import os
+import re
+import subprocess
+import sys
+from collections import deque
+from pathlib import Path
+
+from ticket_sentiment.errors import TicketSentimentError
+
+ERROR = re.compile(r"^error: (?P<message>.*)")
+LAST_LINES = 20
+
+
+def reproduce(target: str, root: Path = Path()) -> None:
+    """Bring a stage and all it depends on up to date; what has not changed is not run again.
+
+    What the stages print is passed on. Another `dvc` in the same repository is waited for.
+
+    Args:
+        target: a stage of dvc.yaml.
+        root: of the repository.
+
+    Raises:
+        TicketSentimentError: a stage failed; with its own one line where it gave one (DVC itself only
+            says that something exited with a status).
+    """
+    scripts = str(Path(sys.executable).parent)
+    environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}"}
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", target]
+    last: deque[str] = deque(maxlen=LAST_LINES)
+    with subprocess.Popen(
+        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            last.append(line.rstrip())
+    if process.returncode == 0:
+        return
+    for line in reversed(last):
+        if found := ERROR.match(line):
+            raise TicketSentimentError(found["message"])
+    reason = next((line for line in reversed(last) if line.startswith("ERROR")), "see the output above")
+    raise TicketSentimentError(f"`dvc repro {target}` failed: {reason.removeprefix('ERROR: ')}")

@@ -1,0 +1,173 @@
+"""From a registered version to the two Bentos, and to the process that serves one of them."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import bentoml
+
+import ticket_sentiment
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import sha256_tree, write_json
+from ticket_sentiment.model.bundle import Bundle, load_bundle
+from ticket_sentiment.params import Params
+from ticket_sentiment.registry.lineage import NONE
+from ticket_sentiment.registry.registry import tag_bentos
+from ticket_sentiment.registry.store import CHAMPION, DEVICES, by_alias, connect, download_bundle
+
+BENTOFILE = "bentofile.yaml"
+# All that the service imports, and no more: what is not here cannot find its way into the image.
+SERVING_FILES = (
+    "__init__.py",
+    "errors.py",
+    "files.py",
+    "labels.py",
+    "params.py",
+    "model/__init__.py",
+    "model/bundle.py",
+    "model/runtime.py",
+    "tickets/__init__.py",
+    "tickets/privacy.py",
+    "serving/*.py",
+    "serving/*.txt",
+)
+
+
+def stage_context(folder: Path, params: Params, bundle: Bundle, version: str, root: Path) -> None:
+    """Lay out a build context: the package's serving part, bundle/, serving.json and bentofile.yaml."""
+    package = Path(ticket_sentiment.__file__).parent
+    for pattern in SERVING_FILES:
+        for source in sorted(package.glob(pattern)):
+            target = folder / "ticket_sentiment" / source.relative_to(package)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    shutil.copytree(bundle.path, folder / "bundle")
+    write_json(folder / "serving.json", {"model_version": version, "serve": params.serve.model_dump(mode="json")})
+    shutil.copyfile(root / BENTOFILE, folder / BENTOFILE)
+
+
+def bento_tag(params: Params, version: str, bundle: Bundle, device: str) -> str:
+    """E.g. `ticket-sentiment:v3-0a1b2c3d4e5f-cpu`."""
+    return f"{params.build.bento}:v{version}-{bundle.digest[:12]}-{device}"
+
+
+def find_bento(tag: str) -> bentoml.Bento | None:
+    """The Bento in BentoML's store; None when it is not there."""
+    try:
+        return bentoml.get(tag)
+    except bentoml.exceptions.NotFound:
+        return None
+
+
+def is_current(bento: bentoml.Bento, context_sha256: str) -> bool:
+    """Whether a Bento was built from this context, and its bundle is still whole."""
+    try:
+        load_bundle(Path(bento.path_of("src/bundle")))
+    except TicketSentimentError:
+        return False
+    return bento.info.labels.get("context_sha256") == context_sha256
+
+
+def _run_build(context: Path, tag: str, device: str, labels: dict[str, str]) -> None:
+    name, _, version = tag.partition(":")
+    options = [f"--label={key}={value}" for key, value in labels.items()]
+    # In a process of its own: BentoML imports the service, and this process has imported the package already.
+    result = subprocess.run(
+        [sys.executable, "-m", "bentoml", "build", "--name", name, "--version", version, "--arg", f"device={device}"]
+        + [*options, str(context)],
+        capture_output=True,
+        text=True,
+        cwd=context,
+    )
+    if result.returncode != 0:
+        lines = (result.stderr.strip() or result.stdout.strip() or "no output").splitlines()
+        raise TicketSentimentError(f"bentoml build of {tag} failed: {lines[-1].strip()}")
+
+
+def build_service(
+    params: Params, version: str, bundle: Bundle, device: str, commit: str = NONE, root: Path = Path()
+) -> str:
+    """Build the Bento of a bundle for a device, unless the store has it with the same content.
+
+    Args:
+        params: of params.yaml.
+        version: of the registered model.
+        bundle: a verified bundle.
+        device: cpu or gpu; the GPU Bento builds on a machine without one.
+        commit: of git, for a label.
+        root: the repository, which holds bentofile.yaml.
+
+    Returns:
+        The Bento's tag.
+
+    Raises:
+        TicketSentimentError: BentoML could not build it; the message carries its last line.
+    """
+    tag = bento_tag(params, version, bundle, device)
+    with tempfile.TemporaryDirectory() as folder:
+        context = Path(folder).resolve()
+        stage_context(context, params, bundle, version, root)
+        labels = {
+            "model_version": version,
+            "bundle_digest": bundle.digest,
+            "git_commit": commit,
+            "context_sha256": sha256_tree(context),
+        }
+        found = find_bento(tag)
+        if found and is_current(found, labels["context_sha256"]):
+            return tag
+        if found:  # the same model, but other code or settings, or damaged
+            bentoml.delete(tag)
+        _run_build(context, tag, device, labels)
+    return tag
+
+
+def build_services(params: Params, version: str | int, root: Path = Path()) -> dict[str, str]:
+    """Build the CPU and the GPU Bento of a registered version and write their tags to the version.
+
+    Returns:
+        Tags by device. Bentos lie in BentoML's store, which BENTOML_HOME names.
+
+    Raises:
+        TicketSentimentError: there is no such version, its bundles cannot be fetched, or a build failed.
+    """
+    store = connect(params, root)
+    registered = store.client.get_model_version(store.model, str(version))
+    tags = {}
+    for device in DEVICES:
+        with tempfile.TemporaryDirectory() as folder:
+            bundle = download_bundle(store, registered, device, Path(folder))
+            commit = registered.tags.get("git.commit", NONE)
+            tags[device] = build_service(params, str(version), bundle, device, commit, root)
+    if any(registered.tags.get(f"bento.{device}") != tag for device, tag in tags.items()):
+        tag_bentos(params, version, tags, root)
+    return tags
+
+
+def serve_command(params: Params, root: Path = Path()) -> list[str]:
+    """The command that serves the registered champion on the CPU.
+
+    Its Bento is built when BentoML's store lost it, or when params.yaml's `serve` has changed since.
+
+    Raises:
+        TicketSentimentError: there is no champion.
+    """
+    store = connect(params, root)
+    champion = by_alias(store, CHAMPION)
+    if champion is None:
+        raise TicketSentimentError(
+            f"{store.model} has no version with the alias `{CHAMPION}`: run `make retrain`, or give the alias "
+            "to a version in MLflow (`make ui`)"
+        )
+    tag = build_services(params, champion.version, root)["cpu"]
+    address = ["--host", params.serve.host, "--port", str(params.serve.port)]
+    return [sys.executable, "-m", "bentoml", "serve", tag, *address]
+
+
+def serve(params: Params, root: Path = Path()) -> None:
+    """Become the process that serves the champion."""
+    command = serve_command(params, root)
+    os.execv(command[0], command)

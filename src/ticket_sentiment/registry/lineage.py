@@ -1,0 +1,147 @@
+"""What a result was made from: git, dvc.lock, data, params; and a commit that brings all of it back."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ticket_sentiment.files import read_json, sha256_file
+
+NONE = "none"  # the value of a tag whose source is not there; an empty tag would not be shown
+PACKAGES = ("onnxruntime", "torch", "transformers")
+BUNDLE_STAGES = ("train", "prune", "quantize")
+# What a retraining changes in the working copy; a snapshot holds these as they are now.
+SNAPSHOT_PATHS = ("dvc.lock", "dvc.yaml", "params.yaml", "data/tickets.dvc", "reports/**/*.json")
+GIT_LOCATIONS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+IDENTITY = {"NAME": "Ticket Sentiment", "EMAIL": "ticket-sentiment@localhost"}
+
+
+def _git(root: Path, *arguments: str, **environment: str) -> str | None:
+    """Output of a git command, or None when it fails (no git, no repository, no commit)."""
+    # Inside a git hook these would point at another repository or index.
+    inherited = {name: value for name, value in os.environ.items() if name not in GIT_LOCATIONS}
+    try:
+        result = subprocess.run(
+            # Without optional locks even `git status` leaves the index file untouched.
+            ["git", "--no-optional-locks", "-C", str(root), *arguments],
+            capture_output=True,
+            text=True,
+            env={**inherited, **environment},
+        )
+    except OSError:
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None
+
+
+def snapshot_files(root: Path, patterns: Sequence[str] = SNAPSHOT_PATHS) -> list[str]:
+    """Those files below `root` that match, as sorted paths relative to it."""
+    found = {path.relative_to(root).as_posix() for pattern in patterns for path in root.glob(pattern)}
+    return sorted(found)
+
+
+def is_dirty(root: Path) -> bool:
+    """Whether a tracked file differs from the commit, other than those that a snapshot holds."""
+    excluded = [f":(exclude,glob){pattern}" for pattern in SNAPSHOT_PATHS]
+    return bool(_git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *excluded))
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def lock_digest(root: Path) -> str:
+    """SHA-256 over dvc.lock's entries of the stages that make the bundle, whatever the file's layout.
+
+    `none` when one of them is not in the file.
+    """
+    stages = _yaml(root / "dvc.lock").get("stages", {})
+    if any(name not in stages for name in BUNDLE_STAGES):
+        return NONE
+    canonical = json.dumps({name: stages[name] for name in BUNDLE_STAGES}, sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _package_version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return NONE
+
+
+def _prepared_hashes(root: Path) -> dict[str, str]:
+    path = root / "data/prepared/split.json"
+    hashes = read_json(path)["sha256"] if path.is_file() else {}
+    return {f"data.{split}.sha256": hashes.get(split, NONE) for split in ("train", "tune", "holdout")}
+
+
+def lineage(root: Path) -> dict[str, str]:
+    """Tags that lead from a model version back to what made it.
+
+    Args:
+        root: the repository.
+
+    Returns:
+        git.commit; git.dirty (`true` when a tracked file other than those of a snapshot differs from
+        the commit); dvc.lock.sha256; dvc.data.md5; params.sha256; data.{train,tune,holdout}.sha256;
+        python, onnxruntime, torch and transformers (versions). `none` stands for what is not there.
+    """
+    commit = _git(root, "rev-parse", "HEAD")
+    data = _yaml(root / "data/tickets.dvc").get("outs") or [{}]
+    params = root / "params.yaml"
+    return {
+        "git.commit": commit or NONE,
+        "git.dirty": str(is_dirty(root)).lower() if commit else NONE,
+        "dvc.lock.sha256": lock_digest(root),
+        "dvc.data.md5": data[0].get("md5", NONE),
+        "params.sha256": sha256_file(params) if params.is_file() else NONE,
+        **_prepared_hashes(root),
+        "python": platform.python_version(),
+        **{name: _package_version(name) for name in PACKAGES},
+    }
+
+
+def snapshot(root: Path, paths: Sequence[str], name: str) -> str | None:
+    """Commit HEAD's tree plus the working copies of `paths`, and tag it `name`.
+
+    A retraining changes dvc.lock, the data pointer and the reports, and nobody commits them before the
+    model is registered. This keeps them: `git checkout <name> && dvc pull` brings a version back. Branch,
+    index and working tree stay as they are; equal content gives the same commit.
+
+    Args:
+        root: the repository, or a folder in it.
+        paths: files relative to `root`.
+        name: of the tag. A tag of this name is moved: the registry numbers versions, git follows.
+
+    Returns:
+        The commit's hash; None when there is no git repository or no commit yet.
+    """
+    head = _git(root, "rev-parse", "HEAD")
+    date = _git(root, "log", "-1", "--format=%cd", "--date=raw")
+    if not head or not date:
+        return None
+    present = [path for path in paths if (root / path).is_file()]
+    roles = ("AUTHOR", "COMMITTER")
+    identity = {f"GIT_{role}_{key}": value for role in roles for key, value in IDENTITY.items()}
+    identity |= {f"GIT_{role}_DATE": date for role in roles}
+    with tempfile.TemporaryDirectory() as folder:
+        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        steps = [("read-tree", "HEAD"), *([("add", "--force", "--", *present)] if present else [])]
+        if any(_git(root, *step, **index) is None for step in steps):
+            return None
+        tree = _git(root, "write-tree", **index)
+    commit = tree and _git(root, "commit-tree", tree, "-p", head, "-m", f"Snapshot for {name}", **identity)
+    if not commit or _git(root, "update-ref", f"refs/tags/{name}", commit) is None:
+        return None
+    return commit

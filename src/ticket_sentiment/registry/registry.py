@@ -1,0 +1,340 @@
+"""Registering a result with MLflow, from the files of the stages, so that it can be killed and run again.
+
+A result is named by its content. Its run carries that name as a tag and counts only when it is FINISHED; a
+version is found by the digests of its bundles and counts only when its tag `registration` says `complete`.
+Whatever an interrupted call left is either thrown away (the run) or carried on with (the version).
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import RunStatus, ViewType
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import read_json, replacing_folder, sha256_file
+from ticket_sentiment.model.bundle import load_bundle
+from ticket_sentiment.params import Params
+from ticket_sentiment.registry import evidence, lineage
+from ticket_sentiment.registry.store import (
+    CHALLENGER,
+    CHAMPION,
+    DEVICES,
+    Store,
+    all_versions,
+    by_alias,
+    connect,
+    digest_at,
+    download_bundle,
+)
+
+BATCH = 100  # MLflow takes at most 100 params and 1,000 metrics in one call
+STATE = "registration"
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What `register` found or made."""
+
+    version: int | None  # None when the gate said fail
+    run_id: str
+    alias: str | None
+    decision: str
+    created: bool  # whether this call made the version
+
+
+@dataclass(frozen=True)
+class Result:
+    """The gate's decision and what it was about."""
+
+    gate: dict[str, Any]
+    digests: dict[str, str]  # of the bundles, by device
+    tags: dict[str, str]
+
+    @property
+    def decision(self) -> str:
+        return self.gate["decision"]
+
+    @property
+    def key(self) -> str:
+        return self.tags["result_key"]
+
+
+def _read_bundles(root: Path, gate: dict[str, Any]) -> dict[str, str]:
+    """Digests of the verified candidate, which must be what the gate judged unless it said fail."""
+    judged = {"cpu": gate.get("bundle_digest"), "gpu": gate.get("gpu_bundle_digest")}
+    if gate["decision"] == "fail":
+        return {device: digest for device, digest in judged.items() if digest}
+    for device, digest in judged.items():
+        path = root / "models/release" / device
+        found = load_bundle(path).digest
+        if found != digest:
+            raise TicketSentimentError(
+                f"reports/gate.json judged bundle {str(digest)[:12]}, but {path} is {found[:12]}: "
+                "run `dvc repro`, then register again"
+            )
+    return judged
+
+
+def _months(root: Path) -> dict[str, str]:
+    path = root / "data/prepared/split.json"
+    months = read_json(path)["months"] if path.is_file() else {}
+    return {f"data.{split}.months": " ".join(months.get(split, [])) or lineage.NONE for split in ("train", "holdout")}
+
+
+def read_result(root: Path) -> Result:
+    """Read reports/gate.json and everything that names the result.
+
+    Raises:
+        TicketSentimentError: the gate has not been run, or it judged other bundles than those in
+            models/release.
+    """
+    gate = read_json(root / "reports/gate.json")
+    digests = _read_bundles(root, gate)
+    tags = lineage.lineage(root) | _months(root)
+    evaluation = root / evidence.METRIC_FILES["evaluation"]
+    named = [digests, tags["dvc.lock.sha256"], gate["decision"]]
+    named.append(sha256_file(evaluation) if evaluation.is_file() else None)
+    tags |= {
+        "result_key": hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest(),
+        "gate.decision": gate["decision"],
+        "holdout.sha256": gate.get("holdout_sha256") or lineage.NONE,
+        **{f"bundle.{device}.digest": digest for device, digest in digests.items()},
+    }
+    return Result(gate, digests, tags)
+
+
+def _experiment(store: Store) -> str:
+    found = store.client.get_experiment_by_name(store.experiment)
+    if found:
+        return found.experiment_id
+    # Without this MLflow's pages take the runs for evaluations of a language model.
+    kind = {"mlflow.experimentKind": "custom_model_development"}
+    return store.client.create_experiment(store.experiment, store.artifacts, kind)
+
+
+def _present_bundles(root: Path, result: Result) -> dict[str, Path]:
+    paths = {device: root / "models/release" / device for device in DEVICES}
+    return {device: path for device, path in paths.items() if digest_at(path) == result.digests.get(device, "")}
+
+
+def _ensure_run(store: Store, params: Params, root: Path, result: Result) -> str:
+    """The finished run of this result; one that was left half-way is thrown away and made anew."""
+    client, experiment = store.client, _experiment(store)
+    query = f"tags.result_key = '{result.key}'"
+    for run in client.search_runs([experiment], query, run_view_type=ViewType.ACTIVE_ONLY):
+        if run.info.status == RunStatus.to_string(RunStatus.FINISHED):
+            return run.info.run_id
+        client.delete_run(run.info.run_id)
+    months = result.tags["data.holdout.months"]
+    name = f"{months.split(' ')[-1]} {result.decision} {result.key[:8]}"
+    run_id = client.create_run(experiment, tags=result.tags, run_name=name).info.run_id
+    values, metrics = evidence.run_params(params), evidence.run_metrics(root)
+    for start in range(0, max(len(values), len(metrics)), BATCH):
+        client.log_batch(run_id, params=values[start : start + BATCH], metrics=metrics[start : start + BATCH])
+    with tempfile.TemporaryDirectory() as folder:
+        evidence.stage_artifacts(root, Path(folder), _present_bundles(root, result))
+        client.log_artifacts(run_id, folder)
+    client.set_terminated(run_id)
+    return run_id
+
+
+def _description(result: Result) -> str:
+    """Markdown for the version's page in MLflow."""
+    lines = [f"Gate: **{result.decision}**."]
+    lines += [f"- {reason}" for reason in result.gate.get("reasons", [])]
+    if result.decision == "review":
+        lines.append(
+            "\nThis version waits for a person. Read `reports/release.html` among the artifacts of its run; "
+            f"to put it into service move the alias `{CHAMPION}` to it, to let it be tried first `{CHALLENGER}`."
+        )
+    tags = result.tags
+    lines.append(f"\nTrained on {tags['data.train.months']}, judged on {tags['data.holdout.months']}.")
+    return "\n".join(lines)
+
+
+def _find_version(store: Store, digests: dict[str, str]) -> ModelVersion | None:
+    expected = {f"bundle.{device}.digest": digest for device, digest in digests.items()}
+    matching = [item for item in all_versions(store) if expected.items() <= item.tags.items()]
+    return matching[-1] if len(digests) == len(DEVICES) and matching else None
+
+
+def _create_version(store: Store, run_id: str, result: Result) -> ModelVersion:
+    try:
+        store.client.create_registered_model(
+            store.model, description="Sentiment of customer tickets, pruned and quantized."
+        )
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    # Version and tags are one transaction, so no version is ever without the digests it is found by.
+    return store.client.create_model_version(
+        store.model,
+        f"runs:/{run_id}/bundles",
+        run_id=run_id,
+        tags={**_version_tags(run_id, result), STATE: "pending"},
+        description=_description(result),
+    )
+
+
+def _version_tags(run_id: str, result: Result) -> dict[str, str]:
+    return {**result.tags, "gate.run": run_id, "awaiting": "person" if result.decision == "review" else lineage.NONE}
+
+
+def _set_alias(store: Store, version: str, decision: str) -> None:
+    """`pass` earns `challenger`, or `champion` while there is none; otherwise the version challenges no more."""
+    champion, challenger = by_alias(store, CHAMPION), by_alias(store, CHALLENGER)
+    if decision != "pass":
+        if challenger and challenger.version == version:
+            store.client.delete_registered_model_alias(store.model, CHALLENGER)
+    elif champion is None:
+        store.client.set_registered_model_alias(store.model, CHAMPION, version)
+    elif champion.version != version:
+        store.client.set_registered_model_alias(store.model, CHALLENGER, version)
+
+
+def _settle(store: Store, root: Path, version: ModelVersion, run_id: str, result: Result) -> None:
+    """Bring tags, snapshot and alias of a version to what the result says. Each step may be repeated."""
+    client, name, number = store.client, store.model, version.version
+    wanted = _version_tags(run_id, result)
+    changed = {key: value for key, value in wanted.items() if version.tags.get(key) != value}
+    if changed:
+        client.set_model_version_tag(name, number, STATE, "pending")
+        # Before the tags: as long as one of them differs, this is done again.
+        client.update_model_version(name, number, description=_description(result))
+    for key, value in changed.items():
+        client.set_model_version_tag(name, number, key, value)
+    commit = lineage.snapshot(root, lineage.snapshot_files(root), snapshot_tag(number))
+    client.set_model_version_tag(name, number, "git.snapshot", commit or lineage.NONE)
+    _set_alias(store, number, result.decision)
+    client.set_model_version_tag(name, number, STATE, "complete")
+
+
+def snapshot_tag(version: int | str) -> str:
+    """The git tag that brings a version back: `git checkout model/v3 && dvc pull`."""
+    return f"model/v{version}"
+
+
+def _alias_of(store: Store, version: int | str) -> str | None:
+    held = store.client.get_model_version(store.model, str(version)).aliases
+    return next((alias for alias in (CHAMPION, CHALLENGER) if alias in held), None)
+
+
+def register(params: Params, root: Path = Path()) -> Registration:
+    """Log the present result as an MLflow run and, unless the gate said fail, as a model version.
+
+    Idempotent by content: a second call with the same result changes nothing, not even an alias that a
+    person has moved since. A call after an interrupted one ends in the same state as an undisturbed one.
+
+    - fail: a run to look at, no version. (A version of these bundles from an earlier, better verdict stays,
+      but challenges no more; the champion is never taken away here.)
+    - review: a version without alias, tag `awaiting` = `person`.
+    - pass: a version with the alias `challenger`, or `champion` when nobody holds that yet.
+
+    Args:
+        params: of params.yaml.
+        root: the repository.
+
+    Raises:
+        TicketSentimentError: there is no reports/gate.json, or it judged other bundles.
+    """
+    result, store = read_result(root), connect(params, root)
+    run_id = _ensure_run(store, params, root, result)
+    version, created = _find_version(store, result.digests), False
+    if version is None:
+        if result.decision == "fail":
+            return Registration(None, run_id, None, "fail", False)
+        version, created = _create_version(store, run_id, result), True
+    settled = version.tags.get(STATE) == "complete" and version.tags.get("gate.decision") == result.decision
+    if not settled:
+        _settle(store, root, version, run_id, result)
+    number = int(version.version)
+    return Registration(number, run_id, _alias_of(store, number), result.decision, created)
+
+
+def export_champion(params: Params, root: Path = Path(), destination: Path = Path("models/champion")) -> str | None:
+    """Put the champion's CPU bundle where `evaluate` scores it again on the new holdout.
+
+    To be called after `quantize` and before `evaluate`: when the candidate in models/release itself is the
+    champion (nothing has changed since it was promoted), the folder stays as it is. It holds what that
+    candidate was judged against, and must not become the candidate's own copy.
+
+    Returns:
+        The champion's digest, or None when there is no champion; then only README.md is left in the folder.
+
+    Raises:
+        TicketSentimentError: the champion's bundle cannot be fetched or does not verify.
+    """
+    store, target = connect(params, root), root / destination
+    champion = by_alias(store, CHAMPION)
+    present = digest_at(target)
+    digest = champion.tags.get("bundle.cpu.digest") if champion else None
+    if champion is None and present is None:
+        return None
+    if champion and digest in (present, digest_at(root / "models/release/cpu")):
+        return digest
+    readme = target / "README.md"
+    with replacing_folder(target) as folder:
+        if champion:
+            with tempfile.TemporaryDirectory() as download:
+                bundle = download_bundle(store, champion, "cpu", Path(download))
+                shutil.copytree(bundle.path, folder, dirs_exist_ok=True)
+        if readme.is_file():
+            shutil.copyfile(readme, folder / readme.name)
+    return digest
+
+
+def champion_version(params: Params, root: Path = Path()) -> ModelVersion | None:
+    """The version that holds the alias `champion`."""
+    return by_alias(connect(params, root), CHAMPION)
+
+
+def versions(params: Params, root: Path = Path()) -> list[ModelVersion]:
+    """All versions of the registered model, oldest first."""
+    return all_versions(connect(params, root))
+
+
+def tag_bentos(params: Params, version: int | str, bentos: dict[str, str], root: Path = Path()) -> None:
+    """Write the Bento tags of a version, by device, to the version: `bento.cpu`, `bento.gpu`."""
+    store = connect(params, root)
+    for device, tag in bentos.items():
+        store.client.set_model_version_tag(store.model, str(version), f"bento.{device}", tag)
+
+
+def _macro_f1(store: Store, version: ModelVersion) -> str:
+    metrics = store.client.get_run(version.run_id).data.metrics if version.run_id else {}
+    prefix = "evaluation/models.compressed.macro_f1"
+    if f"{prefix}.value" not in metrics:
+        return "-"
+    value, low, high = (metrics.get(f"{prefix}.{key}", float("nan")) for key in ("value", "low", "high"))
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+
+
+def status(params: Params, root: Path = Path()) -> str:
+    """A text table of all versions, newest first."""
+    store = connect(params, root)
+    rows = [("version", "alias", "decision", "trained on", "macro-F1", "bentos")]
+    for version in reversed(all_versions(store)):
+        months = version.tags.get("data.train.months", "-").split(" ")
+        bentos = [version.tags[key] for key in ("bento.cpu", "bento.gpu") if key in version.tags]
+        rows.append(
+            (
+                str(version.version),
+                ", ".join(version.aliases) or "-",
+                version.tags.get("gate.decision", "-"),
+                months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}",
+                _macro_f1(store, version),
+                " ".join(bentos) or "-",
+            )
+        )
+    if len(rows) == 1:
+        return f"{store.model}: no version yet. `make retrain` makes one."
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(lines)

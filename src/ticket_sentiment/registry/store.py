@@ -1,0 +1,107 @@
+"""The MLflow store: where it lies, who holds which alias, and the bundles of a version."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import sha256_file
+from ticket_sentiment.model.bundle import MANIFEST, Bundle, load_bundle
+from ticket_sentiment.params import Params
+
+# MLflow tells `Champion` from `champion` silently, so nobody spells an alias by hand.
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+PREVIOUS = "previous"
+
+DEVICES = ("cpu", "gpu")
+SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open MLflow store and the names under which this project writes to it."""
+
+    client: MlflowClient
+    uri: str
+    experiment: str
+    model: str
+    artifacts: str | None  # where a new experiment keeps its artifacts; None leaves it to the server
+
+
+def connect(params: Params, root: Path = Path()) -> Store:
+    """Open the MLflow store.
+
+    MLFLOW_TRACKING_URI goes before `registry.tracking_uri`. A relative SQLite path is meant from `root`;
+    the artifacts of such a store lie beside the database in `mlartifacts/`.
+    """
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or params.registry.tracking_uri
+    artifacts = None
+    if uri.startswith(SQLITE):
+        database = (root / uri.removeprefix(SQLITE)).resolve()
+        database.parent.mkdir(parents=True, exist_ok=True)
+        uri = f"{SQLITE}{database}"
+        artifacts = (database.parent / "mlartifacts").as_uri()
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    return Store(client, uri, params.registry.experiment, params.registry.model, artifacts)
+
+
+def by_alias(store: Store, alias: str) -> ModelVersion | None:
+    """The version that holds an alias; None when nobody does or the model is not there yet."""
+    try:
+        return store.client.get_model_version_by_alias(store.model, alias)
+    except MlflowException as error:
+        # A missing alias is INVALID_PARAMETER_VALUE, a missing model RESOURCE_DOES_NOT_EXIST.
+        if error.error_code in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
+            return None
+        raise
+
+
+def all_versions(store: Store) -> list[ModelVersion]:
+    """All versions, oldest first, each with its aliases."""
+    found = store.client.search_model_versions(f"name = '{store.model}'")
+    # Search leaves the aliases out.
+    full = [store.client.get_model_version(store.model, item.version) for item in found]
+    return sorted(full, key=lambda item: int(item.version))
+
+
+def download_bundle(store: Store, version: ModelVersion, device: str, folder: Path) -> Bundle:
+    """Fetch a version's bundle into `folder` and verify it.
+
+    Args:
+        store: the MLflow store.
+        version: of the registered model.
+        device: cpu or gpu.
+        folder: an empty folder; the bundle is put into a folder in it.
+
+    Raises:
+        TicketSentimentError: the artifact is gone, does not verify or is not the one that was registered.
+    """
+    source = store.client.get_model_version_download_uri(store.model, version.version)
+    name = f"bundle of {store.model} version {version.version} ({device})"
+    try:
+        path = download_artifacts(f"{source}/{device}", dst_path=str(folder), tracking_uri=store.uri)
+    except (MlflowException, OSError):
+        raise TicketSentimentError(
+            f"the {name} is not at {source}: restore MLflow's artifacts or move the alias to another version"
+        ) from None
+    bundle = load_bundle(Path(path))
+    expected = version.tags.get(f"bundle.{device}.digest")
+    if bundle.digest != expected:
+        raise TicketSentimentError(
+            f"the {name} has digest {bundle.digest[:12]}, registered was {str(expected)[:12]}: "
+            "restore MLflow's artifacts or move the alias to another version"
+        )
+    return bundle
+
+
+def digest_at(path: Path) -> str | None:
+    """Digest of the bundle in a folder without verifying it; None when there is none."""
+    manifest = path / MANIFEST
+    return sha256_file(manifest) if manifest.is_file() else None

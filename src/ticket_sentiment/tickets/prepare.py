@@ -1,0 +1,165 @@
+"""Stage `prepare`: de-duplicated tickets, split by time, no text and no customer on two sides."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import read_json, sha256_file, sha256_tree, write_json
+from ticket_sentiment.labels import LABELS
+from ticket_sentiment.params import Params, Prepare
+from ticket_sentiment.tickets.privacy import dedup_key
+from ticket_sentiment.tickets.schema import COLUMNS, TICKETS, ordered, read_months, write_tickets
+from ticket_sentiment.tickets.validate import RESULT
+
+PREPARED = Path("data/prepared")
+SPLITS = ("train", "tune", "holdout")
+MIN_ROWS = 30  # of a split; below, no interval around a score means anything
+
+
+def require_validated(folder: Path, result: Path) -> None:
+    """Refuse tickets that did not pass `validate`, or that changed since.
+
+    Raises:
+        TicketSentimentError: the result is missing, a failure, or about other data.
+    """
+    if not result.is_file():
+        raise TicketSentimentError(f"{result} is missing: run `ticket-sentiment validate` first")
+    found = read_json(result)
+    if not isinstance(found, dict) or found.get("success") is not True:
+        raise TicketSentimentError(
+            f"{result}: data/tickets did not pass validation: see {result.parent / 'index.html'}, "
+            "correct it and run `ticket-sentiment validate`"
+        )
+    if found.get("data_sha256") != sha256_tree(folder):
+        raise TicketSentimentError(
+            f"{result} is about other data than {folder} now holds: run `ticket-sentiment validate` again"
+        )
+
+
+def split_months(months: list[str], sizes: Prepare) -> dict[str, list[str]]:
+    """Which months go where: the newest to the holdout, those before to tune, the rest to train.
+
+    Raises:
+        TicketSentimentError: too few months.
+    """
+    needed = sizes.holdout_months + sizes.tune_months + 1
+    if len(months) < needed:
+        raise TicketSentimentError(
+            f"data/tickets holds {len(months)} months, the split needs {needed} (train 1, tune "
+            f"{sizes.tune_months}, holdout {sizes.holdout_months}): collect more, or lower "
+            "prepare.tune_months or prepare.holdout_months"
+        )
+    holdout = len(months) - sizes.holdout_months
+    tune = holdout - sizes.tune_months
+    first = max(0, tune - sizes.train_months) if sizes.train_months else 0
+    return {"train": months[first:tune], "tune": months[tune:holdout], "holdout": months[holdout:]}
+
+
+def split(
+    tickets: pd.DataFrame, sizes: Prepare
+) -> tuple[dict[str, pd.DataFrame], dict[str, list[str]], dict[str, int]]:
+    """Split tickets so that nothing of a later split is known in an earlier one.
+
+    Within a split equal texts (`privacy.dedup_key`) count once, the earliest stays; texts with two
+    labels go altogether. Between splits the earlier side gives way: its texts and customers that
+    a later split has are dropped, so that the holdout is what customers really sent. A ticket without
+    customer is a customer of its own.
+
+    Args:
+        tickets: schema.COLUMNS.
+
+    Returns:
+        Tables train, tune, holdout (labelled) and unlabelled (of the training months); the months of each
+        split; how many rows were dropped and why.
+
+    Raises:
+        TicketSentimentError: too few months or rows, or a class is missing in a split.
+    """
+    tickets = tickets.assign(
+        month=tickets["created_at"].dt.strftime("%Y-%m"), key=[dedup_key(text) for text in tickets["text"]]
+    )
+    months = split_months(sorted(tickets["month"].unique()), sizes)
+    dropped = dict.fromkeys(
+        (
+            "outside_months",
+            "unlabelled_late",
+            "duplicate",
+            "conflict",
+            "text_in_later_split",
+            "customer_in_later_split",
+        ),
+        0,
+    )
+    parts: dict[str, pd.DataFrame] = {}
+    keys: set[str] = set()
+    customers: set[str] = set()
+    for name in reversed(SPLITS):
+        inside = ordered(tickets[tickets["month"].isin(months[name])])
+        labelled = inside[inside["label"].notna()]
+        parts[name] = _independent(_unique(labelled, dropped), keys, customers, dropped)
+        keys.update(labelled["key"])
+        customers.update(parts[name]["customer_id"].dropna())
+        if name != "train":
+            dropped["unlabelled_late"] += len(inside) - len(labelled)
+    early = ordered(tickets[tickets["month"].isin(months["train"]) & tickets["label"].isna()])
+    later = customers - set(parts["train"]["customer_id"].dropna())
+    parts["unlabelled"] = _independent(_unique(early, dropped), keys, later, dropped)
+    dropped["outside_months"] = int((~tickets["month"].isin([m for s in months.values() for m in s])).sum())
+    _require_classes(parts, months)
+    return {name: part[list(COLUMNS)] for name, part in parts.items()}, months, dropped
+
+
+def _unique(rows: pd.DataFrame, dropped: dict[str, int]) -> pd.DataFrame:
+    agreeing = rows[rows.groupby("key")["label"].transform("nunique") <= 1]
+    unique = agreeing.drop_duplicates("key", keep="first")
+    dropped["conflict"] += len(rows) - len(agreeing)
+    dropped["duplicate"] += len(agreeing) - len(unique)
+    return unique
+
+
+def _independent(
+    rows: pd.DataFrame, keys: set[str], customers: set[str], dropped: dict[str, int]
+) -> pd.DataFrame:
+    fresh = rows[~rows["key"].isin(keys)]
+    alone = fresh[~fresh["customer_id"].isin(customers)]
+    dropped["text_in_later_split"] += len(rows) - len(fresh)
+    dropped["customer_in_later_split"] += len(fresh) - len(alone)
+    return alone
+
+
+def _require_classes(parts: dict[str, pd.DataFrame], months: dict[str, list[str]]) -> None:
+    for name in SPLITS:
+        part = parts[name]
+        where = f"split {name} ({months[name][0]} to {months[name][-1]})"
+        if len(part) < MIN_ROWS:
+            raise TicketSentimentError(
+                f"{where} has {len(part)} labelled rows, at least {MIN_ROWS} are needed: "
+                f"collect more tickets, or give it more months (prepare.{name}_months)"
+            )
+        missing = [label for label in LABELS if not (part["label"] == label).any()]
+        if missing:
+            raise TicketSentimentError(
+                f"{where} has no row labelled {missing[0]}: collect more tickets, check tickets.labels, "
+                f"or give it more months (prepare.{name}_months)"
+            )
+
+
+def main(params: Params) -> None:
+    """Stage `prepare`: data/tickets to data/prepared, if reports/validation says they are sound.
+
+    Raises:
+        TicketSentimentError: not validated, or no split can be made of it.
+    """
+    require_validated(TICKETS, RESULT)
+    parts, months, dropped = split(read_months(TICKETS), params.prepare)
+    for name, part in parts.items():
+        write_tickets(PREPARED / f"{name}.parquet", part)
+    result: dict[str, Any] = {
+        "months": months,
+        "rows": {name: len(part) for name, part in parts.items()},
+        "dropped": dropped,
+        "sha256": {name: sha256_file(PREPARED / f"{name}.parquet") for name in SPLITS},
+    }
+    write_json(PREPARED / "split.json", result)

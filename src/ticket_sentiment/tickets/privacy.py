@@ -1,0 +1,249 @@
+"""Personal data out of a text before it is stored or scored. Training and serving share this module,
+so that the model sees in service what it saw in training. Standard library only.
+
+What is masked: e-mail addresses, phone numbers, payment cards (Luhn), bank accounts (IBAN by its check
+digits; others, social security numbers too, by their form or the word before them), handles, and whole
+URLs: anything with a scheme, `www.`, or a path or query behind a host name. A bare host name
+("never again amazon.com") stays: it says what the ticket is about and names nobody.
+
+Every pattern takes linear time: quantifiers are possessive or bounded, and starts are anchored.
+"""
+
+import hashlib
+import html
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
+
+TOKENS: tuple[str, ...] = ("EMAIL", "PHONE", "CARD", "ACCOUNT", "HANDLE", "URL")
+PSEUDONYM_KEY = "TICKET_SENTIMENT_PSEUDONYM_KEY"
+_PASSES = 10
+
+_TOKEN = re.compile(r"\[(" + "|".join(TOKENS) + r")\]")
+# Invisible characters: controls, soft hyphen, zero width, bidirectional marks, byte order mark, tags.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064"
+    "\u2066-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]+"
+)
+# Joiners mean something inside emoji and Persian or Indic words, nowhere else.
+_STRAY_JOINER = re.compile("(?<![^\x00-\x7f])[\u200c\u200d]+|[\u200c\u200d]+(?![^\x00-\x7f])")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _tidy(text: str) -> str:
+    text = html.unescape(unicodedata.normalize("NFC", text))
+    text = _SURROGATE.sub("\ufffd", text)
+    text = _STRAY_JOINER.sub("", _INVISIBLE.sub("", text))
+    return unicodedata.normalize("NFC", " ".join(text.split()))
+
+
+def normalise(text: str) -> str:
+    """NFC, HTML entities unescaped, invisible characters gone, white space collapsed. Idempotent."""
+    for _ in range(_PASSES):
+        tidied = _tidy(text)
+        if tidied == text:
+            return text
+        text = tidied
+    # Entities nested ten deep are no text. Without an ampersand nothing is left to unescape.
+    text = text.replace("&", " ")
+    while (tidied := _tidy(text)) != text:
+        text = tidied
+    return text
+
+
+_URL = re.compile(
+    r"(?<![a-z0-9+.\-])(?:"
+    r"[a-z][a-z0-9+.\-]{1,20}://[^\s<>\"]++"
+    r"|www\.[^\s<>\"]{3,}+"
+    r"|[a-z0-9\-]++(?:\.[a-z0-9\-]++){0,6}?\.(?:com|org|net|info|biz|gov|edu|app|dev|shop|[a-z]{2})(?::\d{1,5})?"
+    r"[/?][^\s<>\"]++"
+    r")",
+    re.IGNORECASE,
+)
+_URL_TAIL = ".,;:!?'\")]}*"
+_AT = r"(?:@| ?[\[(]at[\])] ?)"
+_DOT = r"(?:\.| ?[\[(]dot[\])] ?)"
+_EMAIL = re.compile(
+    rf"(?<![\w.+%@\-])(?:[\w.+%\-]++{_AT}[\w\-]++(?:{_DOT}[\w\-]++)++"
+    r"|(?=[\w.+%\-]{3})[\w.+%\-]++@[^\W\d_]{4})\w*+",  # someone@work, but not p@ssword
+    re.IGNORECASE,
+)
+# Three letters at least: "@ss" and "@_@" are no names, nor is "@2pm".
+_HANDLE = re.compile(
+    r"(?:(?<![\w@])|(?<=\bRT))@(?=(?:[\d_]{0,20}+[^\W\d_]){3})\w++(?:@[\w\-]++(?:\.[\w\-]++)++)?"
+)
+
+_IBAN = re.compile(
+    r"(?<![A-Za-z0-9])(?:[A-Z]{2}\d{2}(?:[ \-][A-Z0-9]{4}){2,7}(?:[ \-][A-Z0-9]{1,3})?"
+    r"|[A-Za-z]{2}\d{2}[A-Za-z0-9]{11,30})"
+    r"(?![A-Za-z0-9])"
+)
+_SOCIAL_SECURITY = re.compile(r"(?<![\w.\-])\d{3}-\d{2}-\d{4}(?![\w\-]|\.\d)")
+_NAMED_ACCOUNT = re.compile(
+    r"(?<!\w)((?:account|acct|a/c|routing|sort code|social security|ssn|iban|konto)"
+    r"(?: ?(?:no|nr|num|number|id)\b)?[ .:#=]{0,4}(?:is )?[:#]?)([0-9](?:[ \-]?[0-9]){5,25})(?!\w)",
+    re.IGNORECASE,
+)
+_DIGIT_GROUPS = re.compile(r"(?<![\w.])\d++(?:[ .\-]\d++)*+(?!\w)")
+
+_END = r"(?![\w]|[\-./]\d)"
+_PHONE = re.compile(
+    r"(?<![\w+.\-/#])(?:"
+    rf"\+\d(?:[ .\-/]?\(?\d\)?){{6,14}}{_END}"  # +49 (0)30 1234567
+    rf"|00[1-9]\d{{0,2}}[ .\-/]\d(?:[ .\-/]?\d){{5,11}}{_END}"  # 0049 30 1234567
+    rf"|(?:1[ .\-])?(?:\(\d{{3}}\) ?|\d{{3}}[ .\-])\d{{3}}[ .\-]\d{{4}}{_END}"  # (555) 123-4567
+    rf"|0\d(?:[ .]\d\d){{4}}{_END}"  # 01 23 45 67 89
+    rf"|\(?0\d{{2,4}}\)?[ \-/]\d{{3,4}}[ \-]?\d{{3,5}}{_END}"  # 020 7946 0958, 030/1234567
+    rf"|0\d{{9,10}}{_END}"  # 07911123456
+    r")"
+)
+_NAMED_PHONE = re.compile(
+    r"(?<!\w)((?:call|called|phone|tel|telephone|mobile|cell|fax|whatsapp|sms|text)\b[^\d\[\]$€£]{0,15})"
+    rf"((?:\d[ .\-]?){{6,14}}\d){_END}",
+    re.IGNORECASE,
+)
+_ORDER_BEFORE = re.compile(
+    r"\b(?:order|invoice|ticket|case|ref|reference|tracking|serial|model|part|item|sku|isbn|id)"
+    r"(?: ?(?:no|number|nr|num|id|code)\b)?[ .:#=]{0,4}(?:is |was )?$",
+    re.IGNORECASE,
+)
+_DATE = re.compile(r"^(?:\d{4}[ .\-/]\d{1,2}[ .\-/]\d{1,2}|\d{1,2}[ .\-/]\d{1,2}[ .\-/]\d{4})(?:\D|$)")
+
+
+def _luhn(digits: str) -> bool:
+    """The check digit of payment cards, ISO/IEC 7812-1 annex B."""
+    total = 0
+    for index, digit in enumerate(reversed(digits)):
+        value = int(digit) * (2 if index % 2 else 1)
+        total += value - 9 if value > 9 else value
+    return total % 10 == 0
+
+
+def _is_iban(text: str) -> bool:
+    """ISO 13616 check digits: rearranged and read as a number, the rest by 97 is 1."""
+    compact = re.sub(r"[ \-]", "", text).upper()
+    return (
+        15 <= len(compact) <= 34
+        and int("".join(str(int(c, 36)) for c in compact[4:] + compact[:4])) % 97 == 1
+    )
+
+
+def _cards(match: re.Match[str]) -> str:
+    """Mask the payment cards within a run of digit groups; what is before and after them stays."""
+    groups = list(re.finditer(r"\d+", match.group()))
+    out, position, index = [], 0, 0
+    while index < len(groups):
+        end = _card_end(groups, index)
+        if end is not None:
+            out.append(match.group()[position : groups[index].start()] + "[CARD]")
+            position, index = groups[end].end(), end
+        index += 1
+    return "".join([*out, match.group()[position:]])
+
+
+def _card_end(groups: list[re.Match[str]], first: int) -> int | None:
+    """Index of the last group of a card that begins at `first`; its groups have three digits or more."""
+    digits, found = "", None
+    for index in range(first, min(first + 5, len(groups))):
+        digits += groups[index].group()
+        plausible = "2" <= digits[0] <= "6" and (index == first or len(groups[first].group()) >= 4)
+        if len(digits) > 19 or not plausible:
+            break
+        if len(digits) >= 13 and _luhn(digits):
+            found = index
+        if len(groups[index].group()) < 3:
+            break
+    return found
+
+
+def _iban(match: re.Match[str]) -> str:
+    text = match.group()
+    ends = [len(text), *(m.start() for m in reversed(list(re.finditer(r"[ \-]", text))))]
+    for end in ends:  # the longest first: a word in capitals may follow
+        if _is_iban(text[:end]):
+            return "[ACCOUNT]" + text[end:]
+    return text
+
+
+def _phone(match: re.Match[str]) -> str:
+    before = match.string[max(0, match.start() - 40) : match.start()]
+    if _DATE.match(match.group()) or _ORDER_BEFORE.search(before):
+        return match.group()
+    return "[PHONE]"
+
+
+def _url(match: re.Match[str]) -> str:
+    text = match.group()
+    return "[URL]" + text[len(text.rstrip(_URL_TAIL)) :]
+
+
+_RULES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (_URL, _url),
+    (_EMAIL, "[EMAIL]"),
+    (_HANDLE, "[HANDLE]"),
+    (_IBAN, _iban),
+    (_DIGIT_GROUPS, _cards),
+    (_SOCIAL_SECURITY, "[ACCOUNT]"),
+    (_NAMED_ACCOUNT, r"\1[ACCOUNT]"),
+    (_PHONE, _phone),
+    (_NAMED_PHONE, r"\1[PHONE]"),
+)
+
+
+def count_masks(text: str) -> Counter[str]:
+    """How often each token of TOKENS stands in a masked text."""
+    return Counter(_TOKEN.findall(text))
+
+
+def mask(text: str) -> tuple[str, Counter[str]]:
+    """Replace personal data by [EMAIL], [PHONE], [CARD], [ACCOUNT], [HANDLE] and [URL].
+
+    Args:
+        text: normalised text (`normalise`).
+
+    Returns:
+        The masked text, and how many of each token were put in.
+    """
+    before = count_masks(text)
+    for _ in range(_PASSES):  # a mask can set free the edge of a number beside it
+        masked = text
+        for pattern, replacement in _RULES:
+            masked = pattern.sub(replacement, masked)
+        if masked == text:
+            break
+        text = masked
+    return text, count_masks(text) - before
+
+
+def clean(text: str) -> str:
+    """Normalise, then mask: what is stored and what the model sees. Idempotent."""
+    return mask(normalise(text))[0]
+
+
+# Punctuation, not symbols: an emoji is content.
+_PUNCTUATION = re.compile(
+    r"[\s!-/:-@\[-`{-~\u00a0-\u00a8\u00ab-\u00ad\u00b4\u00b6-\u00b8\u00bb\u00bf\u2000-\u206f\u2e00-\u2e7f"
+    r"\u3000-\u303f\uff01-\uff0f\uff1a-\uff20]+"
+)
+
+
+def dedup_key(text: str) -> str:
+    """The form under which two texts count as the same: case, punctuation and white space folded.
+
+    A text of punctuation alone keeps it, else ":)" would equal ":(".
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return _PUNCTUATION.sub(" ", folded).strip() or "".join(folded.split())
+
+
+def pseudonym(customer_id: str) -> str:
+    """16 hex digits that stand for a customer: the same for the same id, not to be turned back.
+
+    Keyed by the environment variable TICKET_SENTIMENT_PSEUDONYM_KEY: without a key, whoever can list
+    all customer ids can find out which is which. A changed key makes new customers of old ones.
+    """
+    key = os.environ.get(PSEUDONYM_KEY, "").encode()
+    key = hashlib.blake2b(key).digest() if key else b""
+    return hashlib.blake2b(customer_id.encode("utf-8", "replace"), digest_size=8, key=key).hexdigest()

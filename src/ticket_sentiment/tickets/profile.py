@@ -1,0 +1,235 @@
+"""What a month of tickets looks like as a whole: the numbers that its expectations are about."""
+
+import hashlib
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import finite_or_none
+from ticket_sentiment.labels import LABELS
+from ticket_sentiment.params import Validate
+from ticket_sentiment.tickets.privacy import TOKENS, clean, count_masks, dedup_key
+
+MIN_LANGUAGE_CHARS = (
+    40  # English sentences of 40 to 60 characters are recognised in 98 %, shorter ones in 86 %
+)
+MIN_SIGNAL_ROWS = 30  # labelled rows to learn from and to judge on; fewer say nothing
+FOLDS = 5  # inside a single month
+
+_TOKEN = re.compile(r"\[(?:" + "|".join(TOKENS) + r")\]")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The whole of the tickets, month by month.
+
+    Attributes:
+        months: per month the entry of reports/validation/result.json.
+        summary: one row a month, the columns that `validate` sets expectations on; NaN where unknown.
+        offenders: (month, summary column) to the ids of the rows that count against it.
+        hints: (month, summary column) to what a person should know beside the number.
+    """
+
+    months: dict[str, dict[str, Any]]
+    summary: pd.DataFrame
+    offenders: dict[tuple[str, str], list[str]]
+    hints: dict[tuple[str, str], str]
+
+
+def profile(tickets: pd.DataFrame, limits: Validate) -> Profile:
+    """Describe the tickets of all months.
+
+    Args:
+        tickets: schema.COLUMNS and `month`, the month of the file that a row came from.
+        limits: params.validate.
+    """
+    tickets = tickets.assign(key=[dedup_key(text) for text in tickets["text"].fillna("")])
+    signals, hints = signal(tickets)
+    languages = language_shares(tickets, limits)
+    offenders = {**_repeated_ids(tickets), **_repeated_texts(tickets), **_unmasked(tickets)}
+    rows, months = [], {}
+    for month, group in tickets.groupby("month", sort=True):
+        month = str(month)
+        shares = label_shares(group)
+        before = label_shares(tickets[tickets["month"] < month])
+        masks = sum((count_masks(text) for text in group["text"].dropna()), Counter())
+        labelled = int(group["label"].notna().sum())
+        size = len(group)
+        rows.append(
+            {
+                "month": month,
+                "ids_in_other_months": len(offenders.get((month, "ids_in_other_months"), [])),
+                "duplicate_share": len(offenders.get((month, "duplicate_share"), [])) / size,
+                "conflict_share": len(offenders.get((month, "conflict_share"), [])) / size,
+                "unmasked_rows": len(offenders.get((month, "unmasked_rows"), [])),
+                "labelled_share": labelled / size,
+                "smallest_class_share": min(shares.values()) if labelled else np.nan,
+                # The first month has nothing to be compared with.
+                "label_shift": _total_variation(shares, before) if labelled and any(before.values()) else 0.0,
+                "language_share": languages[month],
+                "signal": signals[month],
+            }
+        )
+        months[month] = {
+            "rows": size,
+            "labelled": labelled,
+            "masks": {token: masks[token] for token in TOKENS},
+            "label_share": {label: round(share, 6) for label, share in shares.items()},
+            "language_share": _rounded(languages[month]),
+            "signal": _rounded(signals[month]),
+        }
+    return Profile(months, pd.DataFrame(rows), offenders, hints)
+
+
+def _rounded(value: float) -> float | None:
+    return finite_or_none(round(value, 6))
+
+
+def label_shares(tickets: pd.DataFrame) -> dict[str, float]:
+    """Share of each class among the labelled rows; zeros when there are none."""
+    labels = tickets["label"].dropna()
+    return {label: float((labels == label).mean()) if len(labels) else 0.0 for label in LABELS}
+
+
+def _total_variation(one: dict[str, float], other: dict[str, float]) -> float:
+    return sum(abs(one[label] - other[label]) for label in LABELS) / 2
+
+
+def _by_month(rows: pd.DataFrame, column: str) -> dict[tuple[str, str], list[str]]:
+    return {(str(month), column): group["ticket_id"].tolist() for month, group in rows.groupby("month")}
+
+
+def _repeated_ids(tickets: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
+    months = tickets.groupby("ticket_id")["month"].transform("nunique")
+    return _by_month(tickets[months > 1], "ids_in_other_months")
+
+
+def _repeated_texts(tickets: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
+    """Within a month: rows whose text was there before, and rows of texts with two labels."""
+    again = tickets[tickets.duplicated(["month", "key"])]
+    labels = tickets.groupby(["month", "key"])["label"].transform("nunique")
+    return {**_by_month(again, "duplicate_share"), **_by_month(tickets[labels > 1], "conflict_share")}
+
+
+def _unmasked(tickets: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
+    """Rows that the masking rules would still change: they did not come through `collect`."""
+    texts = tickets["text"].fillna("")
+    return _by_month(tickets[[clean(text) != text for text in texts]], "unmasked_rows")
+
+
+def language_shares(tickets: pd.DataFrame, limits: Validate) -> dict[str, float]:
+    """Share of a month's sampled texts in the expected language (py3langid, which holds no pickle).
+
+    The sample is drawn by a hash of the id. Texts too short to tell are joined until they are long
+    enough, the others stand alone.
+
+    Raises:
+        TicketSentimentError: `validate.language` is no language that can be told.
+    """
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
+    if limits.language not in identifier.labels:
+        raise TicketSentimentError(
+            f"validate.language: {limits.language!r} is no language that can be recognised: "
+            "expected an ISO 639-1 code such as en or de"
+        )
+    shares = {}
+    for month, group in tickets.groupby("month", sort=True):
+        order = [hashlib.blake2b(str(id_).encode(), digest_size=8).digest() for id_ in group["ticket_id"]]
+        sample = (
+            group.assign(order=order).sort_values("order")["text"].dropna().iloc[: limits.language_sample]
+        )
+        pieces = _pieces([_TOKEN.sub(" ", text) for text in sample])
+        found = [identifier.classify(piece)[0] == limits.language for piece in pieces]
+        shares[str(month)] = float(np.mean(found)) if found else float("nan")
+    return shares
+
+
+def _pieces(texts: list[str]) -> list[str]:
+    pieces, short = [], ""
+    for text in texts:
+        if len(text.strip()) >= MIN_LANGUAGE_CHARS:
+            pieces.append(text)
+            continue
+        short = f"{short} {text}".strip()
+        if len(short) >= MIN_LANGUAGE_CHARS:
+            pieces.append(short)
+            short = ""
+    return pieces or ([short] if short else [])
+
+
+def signal(tickets: pd.DataFrame) -> tuple[dict[str, float], dict[tuple[str, str], str]]:
+    """How well each month's labels can be told from its texts by a bag of words learnt on the others.
+
+    Labels that slipped against their texts (a column shifted by a row) carry no such signal. A single
+    month is cross-validated within itself.
+
+    Returns:
+        Macro-F1 a month (NaN: too few labelled rows), and a hint where the labels fit the texts of
+        the neighbouring row better than their own.
+    """
+    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+
+    labelled = tickets[tickets["label"].isin(LABELS) & (tickets["key"] != "")]
+    months = sorted(tickets["month"].unique())
+    scores, hints = {str(month): float("nan") for month in months}, {}
+    if len(labelled) < 2 * MIN_SIGNAL_ROWS:
+        return scores, hints
+    words = HashingVectorizer(n_features=2**18, alternate_sign=False, norm=None, token_pattern=r"(?u)\S+")
+    features = TfidfTransformer(sublinear_tf=True).fit_transform(words.transform(labelled["key"]))
+    labels = labelled["label"].to_numpy(dtype=str)
+    groups = labelled["month"].to_numpy()
+    single = labelled["month"].nunique() == 1
+    for month in months:
+        inside = groups == month
+        if inside.sum() < MIN_SIGNAL_ROWS or (not single and (~inside).sum() < MIN_SIGNAL_ROWS):
+            continue
+        actual = labels[inside]
+        predicted = _fold(features, labels) if single else _learn(features, labels, ~inside, inside)
+        scores[str(month)] = _macro_f1(actual, predicted)
+        for step, where in ((-1, "before"), (1, "after")):
+            moved = _macro_f1(np.roll(actual, step), predicted)
+            if moved > scores[str(month)] + 0.05:
+                hints[str(month), "signal"] = (
+                    f"the labels fit the texts of the row {where} better ({moved:.2f}): "
+                    "the label column seems shifted by one row"
+                )
+    return scores, hints
+
+
+def _macro_f1(actual: NDArray[np.str_], predicted: NDArray[np.str_]) -> float:
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(actual, predicted, average="macro", labels=list(LABELS), zero_division=0.0))
+
+
+def _learn(features: Any, labels: NDArray[np.str_], train: NDArray, test: NDArray) -> NDArray[np.str_]:
+    from sklearn.linear_model import SGDClassifier
+
+    if len(set(labels[train])) == 1:
+        return np.full(len(labels[test]), labels[train][0])
+    learner = SGDClassifier(
+        loss="log_loss",
+        alpha=2e-5,
+        class_weight="balanced",
+        average=True,
+        max_iter=10,
+        tol=None,
+        random_state=0,
+    )
+    return learner.fit(features[train], labels[train]).predict(features[test])
+
+
+def _fold(features: Any, labels: NDArray[np.str_]) -> NDArray[np.str_]:
+    predicted = labels.copy()
+    for fold in range(FOLDS):
+        test = np.arange(len(labels)) % FOLDS == fold
+        predicted[test] = _learn(features, labels, ~test, test)
+    return predicted

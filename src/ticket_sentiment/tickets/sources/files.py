@@ -1,0 +1,155 @@
+"""Tickets from CSV, JSON Lines and Parquet files."""
+
+import csv
+import glob
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.params import FilesSource
+from ticket_sentiment.tickets.sources.raw import RawTable
+
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+MAX_FIELD_CHARS = 10_000_000  # csv's own limit of 131,072 is less than some tickets with their history
+
+
+def read_files(source: FilesSource, root: Path) -> list[RawTable]:
+    """All files of the glob, sorted by name.
+
+    Raises:
+        TicketSentimentError: no file matches, or one is empty, cut off, in another encoding or format;
+            the message names the file and, where it can, the row.
+    """
+    names = sorted(glob.glob(source.path, root_dir=root, recursive=True))
+    paths = [Path(name) for name in names if (root / name).is_file()]
+    if not paths:
+        raise TicketSentimentError(
+            f"no file matches {source.path!r}: correct tickets.source.path in params.yaml "
+            "(relative to the repository)"
+        )
+    return [_read_file(root / path, str(path), source) for path in paths]
+
+
+def _read_file(path: Path, name: str, source: FilesSource) -> RawTable:
+    kind = FORMATS.get(path.suffix.lower()) if source.format == "auto" else source.format
+    if kind is None:
+        raise TicketSentimentError(
+            f"{name}: unknown ending {path.suffix!r}: set tickets.source.format to csv, jsonl or parquet"
+        )
+    if path.stat().st_size == 0:
+        raise TicketSentimentError(f"{name} is empty: export it again or take it out of {source.path!r}")
+    if kind == "parquet":
+        table = _read_parquet(path, name)
+    else:
+        text = _decode(path.read_bytes(), name, source.encoding)
+        table = _read_csv(text, name, source.delimiter) if kind == "csv" else _read_jsonl(text, name)
+    if not table.numbers:
+        raise TicketSentimentError(
+            f"{name} is empty (no rows): export it again or take it out of {source.path!r}"
+        )
+    return table
+
+
+def _decode(content: bytes, name: str, encoding: str) -> str:
+    try:
+        text = content.decode(encoding)
+    except LookupError:
+        raise TicketSentimentError(
+            f"tickets.source.encoding: {encoding!r} is no known encoding: try utf-8, cp1252 or utf-16"
+        ) from None
+    except UnicodeError as error:
+        offset = getattr(error, "start", 0)
+        line = content.count(b"\n", 0, offset) + 1
+        raise TicketSentimentError(
+            f"{name} is not {encoding}: byte {offset} (line {line}) does not decode: "
+            "set tickets.source.encoding (often cp1252 for exports from Windows)"
+        ) from None
+    return text.removeprefix("\ufeff")
+
+
+def _read_csv(text: str, name: str, delimiter: str) -> RawTable:
+    csv.field_size_limit(MAX_FIELD_CHARS)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    header: list[str] | None = None
+    rows: list[list[str]] = []
+    numbers: list[int] = []
+    number = 0
+    try:
+        for number, row in enumerate(reader, start=1):
+            if not row:
+                continue
+            if header is None:
+                header = _header(row, name, delimiter)
+            elif len(row) != len(header):
+                raise TicketSentimentError(
+                    f"{name} row {number}: {len(row)} fields, the header has {len(header)}: "
+                    "quote fields that hold the delimiter or a line break, "
+                    "or correct tickets.source.delimiter"
+                )
+            else:
+                rows.append(row)
+                numbers.append(number)
+    except csv.Error as error:
+        raise TicketSentimentError(
+            f"{name} row {number + 1} (line {reader.line_num}) is not valid CSV ({error}): "
+            "export it again or correct the quotes"
+        ) from None
+    columns = {column: [row[index] for row in rows] for index, column in enumerate(header or [])}
+    return RawTable(name, columns, numbers)
+
+
+def _header(row: list[str], name: str, delimiter: str) -> list[str]:
+    header = [column.strip() for column in row]
+    twice = next((column for column in header if header.count(column) > 1), None)
+    if twice is not None:
+        raise TicketSentimentError(
+            f"{name} row 1: column {twice!r} stands there twice: rename one, or correct "
+            f"tickets.source.delimiter (now {delimiter!r})"
+        )
+    return header
+
+
+def _read_jsonl(text: str, name: str) -> RawTable:
+    records: list[dict[str, Any]] = []
+    numbers: list[int] = []
+    # Not splitlines(): JSON may hold U+2028 and its like unescaped.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if not isinstance(record, dict):
+            raise TicketSentimentError(
+                f"{name} row {number} is not a JSON object: one object a line is expected; export it again"
+            )
+        records.append(record)
+        numbers.append(number)
+    names = dict.fromkeys(key for record in records for key in record)
+    return RawTable(name, {key: [record.get(key) for record in records] for key in names}, numbers)
+
+
+def _read_parquet(path: Path, name: str) -> RawTable:
+    try:
+        table = pq.ParquetFile(path).read()
+        columns = {column: table.column(column).to_pylist() for column in table.column_names}
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise TicketSentimentError(
+            f"{name} is not a whole Parquet file ({reason}): copy or export it again"
+        ) from None
+    return RawTable(name, columns, range(1, table.num_rows + 1))

@@ -1,0 +1,168 @@
+"""The source's columns and labels turned into ours, row by row, each problem named by its row."""
+
+import math
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, time, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import pandas as pd
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.labels import LABELS
+from ticket_sentiment.params import Tickets
+from ticket_sentiment.tickets.privacy import clean
+from ticket_sentiment.tickets.sources.raw import RawTable
+
+FIELDS = ("ticket_id", "customer_id", "created_at", "channel", "text", "label")
+REQUIRED = ("ticket_id", "created_at", "text")
+
+
+def map_rows(tables: list[RawTable], tickets: Tickets) -> pd.DataFrame:
+    """All rows of a source as tickets, text still as it was written.
+
+    Returns:
+        ticket_id, customer_id, created_at (UTC), channel, text, label, label_source, and where the row
+        was: `file`, `row`. Empty text is the empty string.
+
+    Raises:
+        TicketSentimentError: a column is missing, an id, date or label is missing or not understood, or a
+            ticket id comes twice; the message names file, row, column and the key of params.yaml.
+    """
+    zone = _zone(tickets.timezone)
+    frames = [_map_table(table, tickets, zone) for table in tables]
+    frame = pd.concat(frames, ignore_index=True)
+    frame["created_at"] = pd.to_datetime(frame["created_at"], utc=True).astype("datetime64[us, UTC]")
+    _refuse_duplicates(frame)
+    return frame
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise TicketSentimentError(
+            f"tickets.timezone: {name!r} is no known time zone: expected a name such as UTC or Europe/Berlin"
+        ) from None
+
+
+def _map_table(table: RawTable, tickets: Tickets, zone: tzinfo) -> pd.DataFrame:
+    names = {} if table.identity else tickets.columns
+    columns = {field: _column(table, field, names.get(field)) for field in FIELDS}
+    labels = {} if table.identity else tickets.labels
+    readers: dict[str, Callable[[Any], Any]] = {
+        "ticket_id": _required_text,
+        "customer_id": lambda value: _text(value) or None,
+        "created_at": lambda value: _instant(value, zone),
+        "channel": lambda value: clean(_text(value)) or "unknown",
+        "text": lambda value: value if isinstance(value, str) else _text(value),
+        "label": lambda value: _label(value, labels),
+    }
+    mapped: dict[str, list[Any]] = {}
+    for field, (column, values) in columns.items():
+        mapped[field] = []
+        for number, value in zip(table.numbers, values, strict=True):
+            try:
+                mapped[field].append(readers[field](value))
+            except ValueError as error:
+                raise TicketSentimentError(f"{table.name} row {number}: column {column}: {error}") from None
+    frame = pd.DataFrame(mapped, dtype=object)
+    frame["label_source"] = [None if label is None else table.label_source for label in mapped["label"]]
+    return frame.assign(file=table.name, row=list(table.numbers))
+
+
+def _column(table: RawTable, field: str, wanted: str | None) -> tuple[str, list[Any]]:
+    name = wanted or field
+    if name in table.columns:
+        return name, table.columns[name]
+    if wanted is None and field not in REQUIRED:
+        return name, [None] * len(table.numbers)
+    present = ", ".join(str(column)[:40] for column in list(table.columns)[:12])
+    raise TicketSentimentError(
+        f"{table.name}: column {name!r} is missing (there are: {present}): "
+        f"set tickets.columns.{field} in params.yaml to the column that holds it"
+    )
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
+
+
+def _text(value: Any) -> str:
+    """A cell as text: missing is empty, 7.0 (an integer column with gaps) is 7."""
+    if _missing(value):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()
+
+
+def _required_text(value: Any) -> str:
+    text = _text(value)
+    if not text:
+        raise ValueError("is empty, every ticket needs an id: correct the export")
+    return text.encode("utf-8", "replace").decode()  # JSON can carry half of a surrogate pair
+
+
+def _instant(value: Any, zone: tzinfo) -> datetime:
+    if _missing(value) or value == "":
+        raise ValueError("is empty, every ticket needs a date: correct the export")
+    if isinstance(value, pd.Timestamp):
+        value = value.to_pydatetime(warn=False)
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise ValueError(
+                f"{_shown(value)} is no date: expected ISO 8601, "
+                "e.g. 2026-03-31 17:05:00 or 2026-03-31T17:05:00Z"
+            ) from None
+    elif isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    elif not isinstance(value, datetime):
+        raise ValueError(f"{_shown(value)} is no date: expected ISO 8601 or a timestamp column")
+    aware = value if value.tzinfo else value.replace(tzinfo=zone)
+    try:
+        instant = aware.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is a date outside the calendar: correct the export") from None
+    if not 1970 <= instant.year <= 2200:
+        raise ValueError(f"{instant.year} is no year of a ticket: correct the export")
+    return instant
+
+
+def _label(value: Any, mapping: dict[str, Any]) -> str | None:
+    text = _text(value)
+    if not text:
+        return None
+    found = mapping.get(text, text)
+    if found not in LABELS:
+        raise ValueError(
+            f"label {_shown(text)} is unknown: add it to tickets.labels in params.yaml "
+            f"as one of {', '.join(LABELS)}"
+        )
+    return str(found)
+
+
+def _shown(value: Any) -> str:
+    """A value for a message: short ones only, as a long one is likely to be a customer's text."""
+    text = clean(str(value))
+    return repr(text) if len(text) <= 30 else f"(a value of {len(text)} characters)"
+
+
+def _refuse_duplicates(frame: pd.DataFrame) -> None:
+    again = frame[frame["ticket_id"].duplicated()]
+    if again.empty:
+        return
+    second = again.iloc[0]
+    first = frame[frame["ticket_id"] == second["ticket_id"]].iloc[0]
+    ids = ", ".join(_first(again["ticket_id"], 5))
+    raise TicketSentimentError(
+        f"{second['file']} row {second['row']}: ticket_id {_shown(second['ticket_id'])} was already in "
+        f"{first['file']} row {first['row']} ({len(again)} duplicate ids in all: {ids}): "
+        "export each ticket once"
+    )
+
+
+def _first(values: pd.Series, count: int) -> Iterator[str]:
+    return (str(value)[:40] for value in values.drop_duplicates().iloc[:count])

@@ -1,0 +1,53 @@
+"""The one shape that every source delivers, and the choice of the source."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ticket_sentiment.params import Tickets
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """Columns as the source names them, values as it gives them.
+
+    Attributes:
+        name: what a person calls it: the file, the query, the data set.
+        columns: one list of values a column, all of one length.
+        numbers: where each row is, as a person counts: a CSV's header is row 1, JSON Lines by line.
+        label_source: written beside each label.
+    """
+
+    name: str
+    columns: dict[str, list[Any]]
+    numbers: Sequence[int]
+    label_source: str = "import"
+    identity: bool = field(default=False)
+    """Its columns and labels are ours already: tickets.columns and tickets.labels do not apply."""
+
+
+def read_raw(tickets: Tickets, root: Path) -> list[RawTable]:
+    """Read the configured source; paths are relative to `root`.
+
+    Raises:
+        TicketSentimentError: the source is missing, empty, damaged or cannot be reached.
+    """
+    source = tickets.source
+    if source.kind == "files":
+        from ticket_sentiment.tickets.sources.files import read_files
+
+        return read_files(source, root)
+    if source.kind == "sql":
+        from ticket_sentiment.tickets.sources.sql import read_sql
+
+        return [read_sql(source)]
+    if source.kind == "hub":
+        from ticket_sentiment.tickets.sources.hub import read_hub
+
+        return [read_hub(source)]
+    from ticket_sentiment.tickets.demo import read_demo
+
+    frame = read_demo(source)
+    columns = {str(name): frame[name].tolist() for name in frame.columns}
+    return [RawTable("demo", columns, range(1, len(frame) + 1), label_source="human", identity=True)]

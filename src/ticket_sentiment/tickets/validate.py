@@ -1,0 +1,280 @@
+"""Stage `validate`: the contract of a ticket table, by Great Expectations. A broken one trains nothing."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import sha256_tree, write_json
+from ticket_sentiment.labels import LABELS
+from ticket_sentiment.params import Params, Validate
+from ticket_sentiment.tickets.profile import Profile, profile
+from ticket_sentiment.tickets.schema import COLUMNS, TICKETS, month_bounds, month_files, read_tickets
+from ticket_sentiment.tickets.validation_page import render
+
+REPORT = Path("reports/validation")
+RESULT = REPORT / "result.json"
+PAGE = REPORT / "index.html"
+MAX_IDS = 20
+
+# Summary column: what a person reads, as (sentence, remedy). {value} and {limit} are filled in.
+SENTENCES: dict[str, tuple[str, str]] = {
+    "ids_in_other_months": ("{rows} ticket ids are in another month too", "export each ticket once"),
+    "duplicate_share": (
+        "{value:.1%} of the texts repeat another one, at most {limit:.1%} may",
+        "look for a doubled export, or raise validate.max_duplicate_share",
+    ),
+    "conflict_share": (
+        "{value:.1%} of the rows share their text with a row of another label, at most {limit:.1%} may",
+        "correct those labels, or raise validate.max_conflict_share",
+    ),
+    "unmasked_rows": (
+        "{rows} texts hold personal data that is not masked",
+        "collect the month again with --replace, which masks it",
+    ),
+    "labelled_share": (
+        "{value:.1%} of the rows have a label, at least {limit:.1%} must",
+        "add labels, correct tickets.columns.label, or lower validate.min_labelled_share",
+    ),
+    "smallest_class_share": (
+        "the rarest class has {value:.1%} of the labels, at least {limit:.1%} is needed",
+        "check tickets.labels and the label column, or lower validate.min_class_share",
+    ),
+    "label_shift": (
+        "the label mix is {value:.2f} (total variation) away from the months before, "
+        "at most {limit:.2f} may be",
+        "check the label column, or raise validate.max_label_shift",
+    ),
+    "language_share": (
+        "{value:.1%} of the sampled texts are in the language of validate.language, "
+        "at least {limit:.1%} must",
+        "check the source, or correct validate.language",
+    ),
+    "signal": (
+        "labels cannot be told from the texts: macro-F1 {value:.3f} of a bag of words, at least {limit:.3f} "
+        "is expected",
+        "check that label and text of a row belong together (a shifted column?), "
+        "or lower validate.min_signal",
+    ),
+}
+EMPTY_COLUMN = ("{column} cannot be computed", "add labelled rows to the month")
+
+
+def _batch(name: str, frame: pd.DataFrame) -> Any:
+    """A GX batch of a table in a context of its own, which leaves nothing on disk."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    import great_expectations as gx
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    asset = context.data_sources.add_pandas("tickets").add_dataframe_asset(name)
+    return asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
+
+
+def _check(name: str, frame: pd.DataFrame, expectations: list[Any], index: str) -> list[Any]:
+    import great_expectations as gx
+
+    result_format = {"result_format": "COMPLETE", "unexpected_index_column_names": [index]}
+    suite = gx.ExpectationSuite(name=name, expectations=expectations)
+    return list(_batch(name, frame).validate(suite, result_format=result_format).results)
+
+
+def row_expectations(month: str, limits: Validate) -> list[Any]:
+    """What every row of a month's file must be."""
+    import great_expectations.expectations as gxe
+
+    start, end = month_bounds(month)
+    required = ("ticket_id", "created_at", "channel", "text")
+    return [
+        gxe.ExpectTableColumnsToMatchOrderedList(column_list=list(COLUMNS)),
+        gxe.ExpectTableRowCountToBeBetween(min_value=limits.min_rows),
+        *(gxe.ExpectColumnValuesToNotBeNull(column=column) for column in required),
+        gxe.ExpectColumnValuesToBeUnique(column="ticket_id"),
+        gxe.ExpectColumnValuesToBeInSet(column="label", value_set=list(LABELS)),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="created_at",
+            min_value=start.to_pydatetime(),
+            max_value=end.to_pydatetime(),
+            strict_max=True,
+        ),
+        gxe.ExpectColumnValueLengthsToBeBetween(column="text", min_value=1, max_value=limits.max_text_chars),
+    ]
+
+
+def summary_expectations(limits: Validate) -> list[Any]:
+    """What every month must be as a whole; one row of the summary is one month."""
+    import great_expectations.expectations as gxe
+
+    at_most = {
+        "ids_in_other_months": 0,
+        "duplicate_share": limits.max_duplicate_share,
+        "conflict_share": limits.max_conflict_share,
+        "unmasked_rows": 0,
+        "label_shift": limits.max_label_shift,
+    }
+    at_least = {
+        "labelled_share": limits.min_labelled_share,
+        "smallest_class_share": limits.min_class_share,
+        "language_share": limits.min_language_share,
+        "signal": limits.min_signal,
+    }
+    return [
+        # GX passes over missing values, so that a number which could not be computed would pass.
+        *(gxe.ExpectColumnValuesToNotBeNull(column=column) for column in SENTENCES),
+        *(gxe.ExpectColumnValuesToBeBetween(column=c, max_value=limit) for c, limit in at_most.items()),
+        *(gxe.ExpectColumnValuesToBeBetween(column=c, min_value=limit) for c, limit in at_least.items()),
+    ]
+
+
+def _row_checks(month: str, frame: pd.DataFrame, limits: Validate) -> Iterator[dict[str, Any]]:
+    for result in _check(month, frame, row_expectations(month, limits), "ticket_id"):
+        config, found = result.expectation_config, result.result
+        column = config.kwargs.get("column")
+        indices = found.get("unexpected_index_list") or []
+        ids = list(dict.fromkeys(str(entry["ticket_id"]) for entry in indices))
+        rows = int(found.get("unexpected_count") or 0)
+        observed = found.get("observed_value")
+        yield _entry(month, config.type, column, bool(result.success), rows, ids) | {
+            "observed": rows if observed is None else observed,
+            "sentence": _row_sentence(config, rows, observed, result.exception_info),
+        }
+
+
+def _row_sentence(config: Any, rows: int, observed: Any, exception: Any) -> str:
+    column, kwargs = config.kwargs.get("column"), config.kwargs
+    sentences: dict[str, Callable[[], str]] = {
+        "expect_table_columns_to_match_ordered_list": lambda: (
+            "columns are not those of a ticket: collect again"
+        ),
+        "expect_table_row_count_to_be_between": lambda: (
+            f"{observed} rows, at least {kwargs['min_value']} are expected: check the source, or lower "
+            "validate.min_rows"
+        ),
+        "expect_column_values_to_not_be_null": lambda: f"{rows} rows have no {column}: correct the source",
+        "expect_column_values_to_be_unique": lambda: f"{rows} rows share a {column}: export each ticket once",
+        "expect_column_values_to_be_in_set": lambda: (
+            f"{rows} rows have a label that is none of {', '.join(LABELS)}: correct tickets.labels"
+        ),
+        "expect_column_values_to_be_between": lambda: (
+            f"{rows} rows have a {column} outside the month: collect the month again with --replace"
+        ),
+        "expect_column_value_lengths_to_be_between": lambda: (
+            f"{rows} texts are empty or longer than {kwargs['max_value']} characters: correct the source, or "
+            "raise validate.max_text_chars"
+        ),
+    }
+    if any(info.get("raised_exception") for info in _exceptions(exception)):
+        return f"{column or 'the table'} could not be checked: collect the month again"
+    return sentences[config.type]()
+
+
+def _exceptions(exception: Any) -> list[dict[str, Any]]:
+    """GX gives one such dictionary, or one for each metric that failed."""
+    return [exception] if "raised_exception" in exception else list(exception.values())
+
+
+def _summary_checks(described: Profile, limits: Validate) -> Iterator[dict[str, Any]]:
+    for result in _check("months", described.summary, summary_expectations(limits), "month"):
+        config = result.expectation_config
+        column = config.kwargs["column"]
+        limit = config.kwargs.get("max_value", config.kwargs.get("min_value"))
+        bad = {str(entry["month"]) for entry in result.result.get("unexpected_index_list") or []}
+        if not result.success and not bad:  # the check itself failed: no month may pass it
+            bad = set(described.summary["month"])
+        for month, value in zip(described.summary["month"], described.summary[column], strict=True):
+            ids = described.offenders.get((month, column), [])
+            rows = len(ids) or int(described.months[month]["rows"])
+            known = limit is not None and not pd.isna(value)
+            sentence, remedy = SENTENCES[column] if known else EMPTY_COLUMN
+            text = sentence.format(value=value, limit=limit, rows=rows, column=column)
+            hint = described.hints.get((month, column))
+            yield _entry(month, config.type, column, month not in bad, rows, ids) | {
+                "observed": None if pd.isna(value) else round(float(value), 6),
+                "sentence": f"{text}{f'; {hint}' if hint else ''}: {remedy}",
+            }
+
+
+def _entry(
+    month: str, expectation: str, column: str | None, success: bool, rows: int, ids: list[str]
+) -> dict[str, Any]:
+    return {
+        "month": month,
+        "expectation": expectation,
+        "column": column,
+        "success": success,
+        "rows": rows,
+        "ticket_ids": [str(id_)[:80] for id_ in ids[:MAX_IDS]],
+    }
+
+
+def _read(folder: Path) -> tuple[dict[str, pd.DataFrame], list[dict[str, Any]]]:
+    """The months that can be read, and a failed check for each that cannot."""
+    frames, broken = {}, []
+    for month, path in month_files(folder).items():
+        try:
+            frames[month] = read_tickets(path)
+        except TicketSentimentError as error:
+            entry = _entry(month, "read_parquet", None, False, 0, [])
+            broken.append(entry | {"observed": None, "sentence": str(error)})
+    if not frames and not broken:
+        raise TicketSentimentError(f"{folder} holds no month: run `ticket-sentiment collect`")
+    return frames, broken
+
+
+def validate(folder: Path, limits: Validate) -> dict[str, Any]:
+    """Check all months below `folder`.
+
+    Returns:
+        The content of reports/validation/result.json, and under `checks` every expectation of every
+        month, for the page. Failures hold ids, never text.
+
+    Raises:
+        TicketSentimentError: there is no month at all.
+    """
+    frames, checks = _read(folder)
+    for month, frame in frames.items():
+        checks.extend(_row_checks(month, frame, limits))
+    months: dict[str, Any] = {}
+    filled = [frame.assign(month=month) for month, frame in frames.items() if len(frame)]
+    if filled:
+        described = profile(pd.concat(filled, ignore_index=True), limits)
+        months = described.months
+        checks.extend(_summary_checks(described, limits))
+    keys = ("month", "expectation", "column", "rows", "ticket_ids", "sentence")
+    failures = [{key: check[key] for key in keys} for check in checks if not check["success"]]
+    return {
+        "success": not failures,
+        "data_sha256": sha256_tree(folder),
+        "expectations": len(checks),
+        "months": months,
+        "failures": failures,
+        "checks": checks,
+    }
+
+
+def _refusal(failures: list[dict[str, Any]]) -> str:
+    # The newest month is the one that a person has just brought.
+    worst = max(failures, key=lambda failure: failure["month"])
+    ids = ", ".join(worst["ticket_ids"][:3])
+    more = f"; {len(failures) - 1} more failures" if len(failures) > 1 else ""
+    column = f" of {worst['column']}" if worst["column"] else ""
+    return (
+        f"data/tickets {worst['month']}: {worst['sentence']} ({worst['expectation']}{column}, "
+        f"{worst['rows']} rows{f', first: {ids}' if ids else ''}{more}); all of it: {PAGE}"
+    )
+
+
+def main(params: Params) -> None:
+    """Stage `validate`: data/tickets to reports/validation, written whether it passes or not.
+
+    Raises:
+        TicketSentimentError: an expectation is not met; names month, rule, rows, ids, page and remedy.
+    """
+    result = validate(TICKETS, params.validate_)
+    render(PAGE, result)
+    write_json(RESULT, {key: value for key, value in result.items() if key != "checks"})
+    if result["failures"]:
+        raise TicketSentimentError(_refusal(result["failures"]))

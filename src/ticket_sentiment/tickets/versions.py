@@ -1,0 +1,138 @@
+"""data/tickets under DVC: what is versioned is brought back, never lost, never changed unasked."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.tickets.schema import MONTH_FILE, TICKETS
+
+POINTER = TICKETS.with_suffix(".dvc")
+
+
+class TicketVersions:
+    """The DVC side of data/tickets in one repository."""
+
+    def __init__(self, root: Path) -> None:
+        """Raises TicketSentimentError where there is no DVC repository, before anything is read."""
+        if not (root / ".dvc").is_dir():
+            raise TicketSentimentError(
+                f"{root.resolve()} is no DVC repository: run from the repository's root, or `dvc init` first"
+            )
+        self.root = root
+
+    def _dvc(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {"DVC_NO_ANALYTICS": "1", **os.environ}
+        command = [sys.executable, "-m", "dvc", *arguments]
+        return subprocess.run(
+            command, cwd=self.root, env=environment, capture_output=True, text=True, check=False
+        )
+
+    def _require(self, done: subprocess.CompletedProcess[str], problem: str, remedy: str) -> None:
+        if done.returncode:
+            lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
+            reason = next((line for line in lines if line.startswith("ERROR")), lines[-1])
+            raise TicketSentimentError(f"{problem} ({reason.removeprefix('ERROR: ')}): {remedy}")
+
+    def _status(self) -> dict[str, set[str]]:
+        """Months on disk against the versioned ones: added, modified, deleted; `folder` when the list of
+        versioned months itself is not at hand."""
+        done = self._dvc("data", "status", "--granular", "--json")
+        self._require(done, "dvc cannot tell the state of data/tickets", "run `dvc data status`")
+        report = json.loads(done.stdout or "{}")
+        uncommitted = report.get("uncommitted", {})
+        found: dict[str, set[str]] = {"folder": set()}
+        for kind in ("added", "modified", "deleted", "unknown"):
+            paths = [PurePosixPath(path) for path in uncommitted.get(kind, [])]
+            ours = {path.name for path in paths if path.parent == PurePosixPath(TICKETS.as_posix())}
+            found[kind] = {name.removesuffix(".parquet") for name in ours if MONTH_FILE.match(name)}
+            if kind != "added" and PurePosixPath(TICKETS.as_posix()) in paths:
+                found["folder"].add(kind)
+        unlisted = TICKETS.as_posix() in {path.rstrip("/") for path in report.get("not_in_cache", [])}
+        if unlisted and (found["folder"] or found["unknown"]):
+            found["folder"].add("unlisted")
+        return found
+
+    def has_remote(self) -> bool:
+        """Whether a default remote is configured."""
+        return bool(self._dvc("config", "core.remote").stdout.strip())
+
+    def restore_missing(self) -> None:
+        """Bring back versioned months that are not on disk, from the cache, else from the remote.
+
+        Months that are there are not touched.
+
+        Raises:
+            TicketSentimentError: they cannot be brought back; going on would lose them.
+        """
+        if not (self.root / POINTER).is_file():
+            return
+        status = self._status()
+        if "unlisted" in status["folder"]:
+            self._fetch()
+            status = self._status()
+        if "deleted" in status["folder"]:
+            self._checkout([POINTER.as_posix()])
+        elif status["deleted"]:
+            self._checkout([f"{TICKETS.as_posix()}/{month}.parquet" for month in sorted(status["deleted"])])
+        else:
+            return
+        left = self._status()
+        if left["deleted"] or "deleted" in left["folder"]:
+            names = ", ".join(sorted(left["deleted"])) or TICKETS.as_posix()
+            raise TicketSentimentError(
+                f"{POINTER}: {names} is versioned but cannot be brought back: run `dvc pull {POINTER}`"
+            )
+
+    def _checkout(self, targets: list[str]) -> None:
+        if self._dvc("checkout", *targets).returncode:
+            self._fetch()
+            done = self._dvc("checkout", *targets)
+            self._require(done, f"versioned months are missing from {TICKETS}", f"run `dvc pull {POINTER}`")
+
+    def _fetch(self) -> None:
+        done = self._dvc("fetch", POINTER.as_posix())
+        self._require(
+            done,
+            f"months of {POINTER} are neither on disk nor in DVC's cache, and the remote did not bring them",
+            "set the remote that holds them (`dvc remote default NAME`) and its credentials, and run again",
+        )
+
+    def refuse_modified(self, allowed: Iterable[str]) -> None:
+        """Refuse when a month on disk is not what was versioned and is not about to be replaced.
+
+        Raises:
+            TicketSentimentError: naming the months and both remedies.
+        """
+        if not (self.root / POINTER).is_file():
+            return
+        modified = sorted(self._status()["modified"] - set(allowed))
+        if modified:
+            paths = " ".join(f"{TICKETS.as_posix()}/{month}.parquet" for month in modified)
+            replacing = " ".join(f"--replace {month}" for month in modified)
+            raise TicketSentimentError(
+                f"{paths} is not what {POINTER} has versioned: restore it with "
+                f"`dvc checkout --force {paths}`, or run `ticket-sentiment collect {replacing}`"
+            )
+
+    def save(self, *, changed: bool) -> None:
+        """`dvc add` what changed, or what a killed run left undone; `dvc push` where there is a remote.
+
+        Raises:
+            TicketSentimentError: DVC refuses; what was collected stays, and a second run goes on from there.
+        """
+        pointer = self.root / POINTER
+        status = self._status() if pointer.is_file() and not changed else None
+        if status is None or any(status.values()):
+            done = self._dvc("add", "--quiet", TICKETS.as_posix())
+            self._require(done, f"dvc add {TICKETS} failed", "correct that and run again")
+        if self.has_remote():
+            done = self._dvc("push", "--quiet", POINTER.as_posix())
+            self._require(
+                done,
+                f"{TICKETS} is collected and versioned here, but dvc push failed",
+                "check the remote (`dvc remote list`) and its credentials and run again",
+            )

@@ -1,0 +1,51 @@
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.support.evidence import write_evidence
+from ticket_sentiment.params import Gate, load_params
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def evidence_folders(tmp_path_factory) -> dict[bool, Path]:
+    """With and without a champion; made once, copied for each test."""
+    folders = {}
+    for champion in (True, False):
+        folders[champion] = tmp_path_factory.mktemp("evidence")
+        write_evidence(folders[champion], champion=champion)
+    return folders
+
+
+@pytest.fixture
+def good_evidence(evidence_folders, tmp_path, monkeypatch) -> Callable[..., Path]:
+    """Lay a complete set of passing evidence below a fresh folder and make it the current one."""
+
+    def lay(champion: bool = True) -> Path:
+        root = tmp_path / "root"
+        shutil.copytree(evidence_folders[champion], root)
+        monkeypatch.chdir(root)
+        return root
+
+    return lay
+
+
+@pytest.fixture
+def now() -> datetime:
+    """A day after the benchmark of the evidence."""
+    return datetime(2026, 11, 3, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def params():
+    """The repository's own params.yaml."""
+    return load_params(REPOSITORY / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def limits(params) -> Gate:
+    return params.gate

@@ -1,0 +1,189 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import f1_score
+
+from tests.support.evidence import simulated, tickets
+from tests.support.tiny_bundle import make_tiny_bundle, tiny_tokenizer
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import sha256_file, write_json
+from ticket_sentiment.gates import evaluate
+from ticket_sentiment.gates.baselines import label_ids
+from ticket_sentiment.gates.evaluate import Scored, judge_models, judge_slices, read_table
+from ticket_sentiment.gates.evidence import Evaluation
+from ticket_sentiment.labels import LABELS
+
+SKILL = {"majority": 0.0, "tfidf": 1.0, "dense": 2.2, "compressed": 2.1}
+
+
+def judged(champion: bool) -> tuple[dict, dict[str, Scored], pd.DataFrame]:
+    holdout = tickets(500, "2026-10", 0)
+    scored = simulated(holdout, SKILL | ({"champion": 2.0} if champion else {}), 0)
+    actual = label_ids(holdout["label"])
+    return judge_models(scored, actual, np.arange(500), 200, 7), scored, holdout
+
+
+@pytest.mark.parametrize("champion", [True, False])
+def test_every_model_has_its_scores_and_every_pair_its_difference(champion):
+    result, scored, holdout = judged(champion)
+    for name, model in scored.items():
+        predicted = [LABELS[index] for index in model.predicted]
+        scores = result["models"][name]
+        assert scores["macro_f1"]["value"] == pytest.approx(
+            f1_score(holdout["label"], predicted, average="macro")
+        )
+        assert scores["macro_f1"]["low"] < scores["macro_f1"]["value"] < scores["macro_f1"]["high"]
+        assert np.array(scores["confusion"]).sum() == 500
+    gain = result["differences"]["compressed_minus_tfidf"]["macro_f1"]
+    assert gain["value"] == pytest.approx(
+        result["models"]["compressed"]["macro_f1"]["value"] - result["models"]["tfidf"]["macro_f1"]["value"]
+    )
+    assert 0 < gain["low"] < gain["value"] < gain["high"]
+    assert (result["models"]["champion"] is not None) is champion
+    assert (result["differences"]["compressed_minus_champion"] is not None) is champion
+
+
+def test_temperature_changes_the_calibration_and_no_answer():
+    result, scored, _ = judged(False)
+    scores = result["models"]["dense"]
+    assert scores["calibration_error"] < scores["calibration_error_uncalibrated"]
+    assert (scored["dense"].uncalibrated.argmax(axis=1) == scored["dense"].predicted).all()
+
+
+def test_equal_models_differ_by_nothing():
+    holdout = tickets(300, "2026-10", 0)
+    one = simulated(holdout, {"dense": 2.0}, 0)["dense"]
+    models = dict.fromkeys(("majority", "tfidf", "dense", "compressed", "champion"), one)
+    result = judge_models(models, label_ids(holdout["label"]), np.arange(300), 200, 7)
+    for difference in result["differences"].values():
+        assert difference["macro_f1"] == {"value": 0, "low": 0, "high": 0}
+
+
+def test_slices_hold_their_own_rows():
+    _, scored, holdout = judged(False)
+    found = judge_slices(holdout, scored["dense"].predicted, np.arange(500), 200, 7, min_rows=50)
+    channels = [one for one in found if one["slice"] == "channel"]
+    assert sum(one["rows"] for one in channels) == 500
+    rows = (holdout["channel"] == channels[0]["value"]).to_numpy()
+    predicted = [LABELS[index] for index in scored["dense"].predicted[rows]]
+    assert channels[0]["macro_f1"] == pytest.approx(
+        f1_score(holdout["label"][rows], predicted, average="macro")
+    )
+    assert channels[0]["low"] < channels[0]["macro_f1"] < channels[0]["high"]
+
+
+def test_answers_that_are_no_numbers_are_refused():
+    with pytest.raises(TicketSentimentError, match="not finite"):
+        evaluate.calibrated(Path("models/dense"), np.array([[np.nan, 0, 0]]), 1.0)
+
+
+def make_dense(folder: Path) -> None:
+    """A random encoder with two tiny layers, as stage `train` would leave it."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(0)
+    tokenizer = tiny_tokenizer()
+    config = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=128,
+        num_labels=len(LABELS),
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    write_json(folder / "training.json", {"temperature": 1.5})
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name, rows, seed in (("train", 300, 1), ("holdout", 200, 2)):
+        path = tmp_path / f"data/prepared/{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table = tickets(rows, "2026-10" if name == "holdout" else "2026-01", seed)
+        table.loc[::7, "customer_id"] = None
+        table.to_parquet(path, index=False)
+    make_dense(tmp_path / "models/dense")
+    make_tiny_bundle(tmp_path / "models/release/cpu")
+    (tmp_path / "models/champion").mkdir()
+    (tmp_path / "models/champion/README.md").write_text("None yet.")
+    return tmp_path
+
+
+def run(params) -> dict:
+    evaluate.main(params)
+    return json.loads(Path("reports/evaluation/metrics.json").read_text())
+
+
+def test_the_stage_scores_real_models_and_writes_no_text(workplace, params):
+    first = run(params)
+    Evaluation.model_validate_json(Path("reports/evaluation/metrics.json").read_bytes())
+    assert first["champion_digest"] is None and first["models"]["champion"] is None
+    assert first["holdout"] == {
+        "sha256": sha256_file(Path("data/prepared/holdout.parquet")),
+        "rows": 200,
+        "months": ["2026-10"],
+    }
+    assert (
+        first["models"]["compressed"]["macro_f1"]["value"] > first["models"]["majority"]["macro_f1"]["value"]
+    )
+    files = {path.name: path.read_bytes() for path in Path("reports/evaluation").iterdir()}
+    assert set(files) == {"metrics.json", "predictions.parquet", "confusion.csv", "reliability.csv"}
+    assert files["confusion.csv"].startswith(b"actual,predicted\n")
+    assert files["reliability.csv"].startswith(b"model,confidence,accuracy,rows\n")
+    predictions = pd.read_parquet("reports/evaluation/predictions.parquet")
+    assert [column for column in predictions if "_" not in column] == ["label"]
+    assert {"ticket_id", "dense_negative", "compressed_label", "tfidf_label"} <= set(predictions)
+    assert "text" not in predictions and b"dashboard" not in b"".join(files.values())
+
+    (workplace / "models/champion/README.md").unlink()
+    champion = make_tiny_bundle(workplace / "models/champion", seed=1)
+    second = run(params)
+    assert second["champion_digest"] == champion.digest and second["bundle_digest"] != champion.digest
+    assert "champion_label" in pd.read_parquet("reports/evaluation/predictions.parquet")
+    assert second["models"]["dense"] == first["models"]["dense"]
+    written = {path.name: path.read_bytes() for path in Path("reports/evaluation").iterdir()}
+    run(params)
+    assert {path.name: path.read_bytes() for path in Path("reports/evaluation").iterdir()} == written
+
+
+def test_a_damaged_champion_or_temperature_stops_the_stage(workplace, params):
+    (workplace / "models/champion/bundle.json").write_text("{}")
+    with pytest.raises(TicketSentimentError, match=r"models/champion"):
+        run(params)
+    write_json(workplace / "models/dense/training.json", {"temperature": None})
+    with pytest.raises(TicketSentimentError, match="temperature"):
+        run(params)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda table: table.drop(columns="label"), "column label"),
+        (lambda table: table.head(0), "at least one row"),
+        (lambda table: table.assign(label="angry"), "column label"),
+        (lambda table: table.assign(label=None), "column label"),
+    ],
+)
+def test_a_table_that_cannot_be_scored_is_refused(tmp_path, change, named):
+    path = tmp_path / "holdout.parquet"
+    change(tickets(20, "2026-10", 0)).to_parquet(path)
+    with pytest.raises(TicketSentimentError, match=named):
+        read_table(path)
+
+
+def test_a_missing_or_truncated_table_is_refused(tmp_path):
+    path = tmp_path / "holdout.parquet"
+    with pytest.raises(TicketSentimentError, match="is missing"):
+        read_table(path)
+    tickets(20, "2026-10", 0).to_parquet(path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(TicketSentimentError, match="no readable Parquet"):
+        read_table(path)

@@ -1,0 +1,45 @@
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from ticket_sentiment.gates.figures import Axis, Row, reliability_plot, rows_plot
+
+HOSTILE = '<script>alert("x")</script>&'
+
+
+def parsed(plot: str) -> ElementTree.Element:
+    return ElementTree.fromstring(plot)  # refuses what is not well formed
+
+
+def test_values_are_placed_in_percent_and_cut_off_at_the_ends():
+    axis = Axis(0.5, 1.0)
+    assert [axis.percent(value) for value in (0.5, 0.75, 1.0, 7.0, -7.0)] == [2, 50, 98, 98, 2]
+
+
+def test_a_dot_lies_in_its_interval_and_a_bar_begins_at_the_start():
+    rows = [Row("dot", 0.5, "0.5", 0.25, 0.75), Row("bar", 0.5, "0.5")]
+    root = parsed(rows_plot(rows, Axis(0, 1, [(0, "none"), (1, "all")], 0.3), "what it shows"))
+    ranges = [line for line in root.iter("line") if "range" in line.get("class")]
+    assert [(line.get("x1"), line.get("x2")) for line in ranges] == [("26.0%", "74.0%"), ("2.0%", "50.0%")]
+    assert [circle.get("cx") for circle in root.iter("circle")] == ["50.0%"]
+    assert root.get("aria-label") == "what it shows"
+    assert [text.text for text in root.iter("text")] == ["none", "all"]
+    assert len([line for line in root.iter("line") if line.get("class") == "line"]) == len(rows)
+
+
+def test_words_are_escaped():
+    plot = rows_plot([Row(HOSTILE, 1, HOSTILE)], Axis(0, 1, [(0, HOSTILE)]), HOSTILE)
+    assert "<script" not in plot + reliability_plot([(0.5, 0.5, 1)], HOSTILE)
+    assert parsed(plot).find(".//b").text == HOSTILE
+
+
+@pytest.mark.parametrize("points", [[], [(0.9, 0.8, 100), (0.5, 0.5, 1)]])
+def test_the_reliability_plot_has_a_dot_for_each_bin(points):
+    root = parsed(reliability_plot(points, "confidence"))
+    assert len(list(root.iter("circle"))) == len(points)
+    assert root.get("role") == "img"
+
+
+def test_the_reliability_plot_is_not_upside_down():
+    high, low = parsed(reliability_plot([(0.5, 0.9, 1), (0.5, 0.1, 1)], "")).iter("circle")
+    assert float(high.get("cy")) < float(low.get("cy"))

@@ -1,0 +1,349 @@
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.support.evidence import edit_json
+from tests.support.tiny_bundle import make_tiny_bundle
+from ticket_sentiment.files import sha256_file
+from ticket_sentiment.gates import gate
+from ticket_sentiment.gates.evidence import gather
+from ticket_sentiment.gates.gate import judge
+from ticket_sentiment.gates.rules import GATES
+
+VALIDATION = "reports/validation/result.json"
+SPLIT = "data/prepared/split.json"
+EVALUATION = "reports/evaluation/metrics.json"
+COMPRESSION = "reports/compression.json"
+DRIFT = "reports/drift.json"
+BENCHMARK = "reports/benchmark.json"
+FILES = (VALIDATION, SPLIT, EVALUATION, COMPRESSION, DRIFT, BENCHMARK)
+
+NEEDS = {
+    "data": {VALIDATION, SPLIT},
+    "quality": {EVALUATION},
+    "baseline": {EVALUATION},
+    "compression": {EVALUATION, COMPRESSION},
+    "champion": {EVALUATION},
+    "calibration": {EVALUATION},
+    "drift": {DRIFT, SPLIT},
+    "benchmark": {BENCHMARK},
+    "integrity": {SPLIT, EVALUATION, COMPRESSION, BENCHMARK},
+}
+F1 = {"value": 0.5, "low": 0.4, "high": 0.6}
+
+
+@pytest.fixture
+def verdicts(limits, now):
+    """The verdicts on the evidence that lies here, by gate, with the whole under the name `all`."""
+
+    def of(**changed) -> dict:
+        result = judge(gather(now), limits.model_copy(update=changed))
+        assert json.loads(json.dumps(result, allow_nan=False)) == result
+        return {verdict["gate"]: verdict for verdict in result["verdicts"]} | {"all": result}
+
+    return of
+
+
+@pytest.mark.parametrize("champion", [True, False])
+def test_good_evidence_passes_every_gate(good_evidence, verdicts, champion):
+    good_evidence(champion)
+    found = verdicts()
+    assert {name: found[name]["decision"] for name in GATES} == dict.fromkeys(GATES, "pass")
+    assert found["all"]["decision"] == "pass"
+    assert all(reason.endswith(".") for reason in found["all"]["reasons"])
+    assert ("First model" in found["champion"]["reasons"][0]) is not champion
+
+
+CASES = [
+    # file, key, value, gate that speaks, its decision, words of its sentence
+    (VALIDATION, "success", False, "data", "fail", "fail validation"),
+    (
+        VALIDATION,
+        "failures",
+        [{"sentence": "Two labels in 2026-03."}] * 3,
+        "data",
+        "fail",
+        "2026-03. (2 more",
+    ),
+    (VALIDATION, "data_sha256", "0" * 64, "data", "fail", "changed since"),
+    (SPLIT, "months.train", ["2026-10"], "data", "fail", "overlap"),
+    (SPLIT, "months.holdout", ["2026-09"], "data", "fail", "overlap"),
+    (SPLIT, "rows.holdout", 299, "data", "review", "299 tickets"),
+    (EVALUATION, "models.compressed.macro_f1.value", 0.549, "quality", "fail", "floor 0.55"),
+    (EVALUATION, "models.compressed.classes.neutral.recall", 0.39, "quality", "fail", "39 % of the neutral"),
+    (EVALUATION, "models.compressed.classes.neutral.recall", None, "quality", "fail", "no neutral ticket"),
+    (
+        EVALUATION,
+        "differences.compressed_minus_tfidf.macro_f1.value",
+        0.019,
+        "baseline",
+        "fail",
+        "bag of words",
+    ),
+    (EVALUATION, "models.majority.macro_f1.value", 0.95, "baseline", "fail", "commonest label"),
+    (
+        EVALUATION,
+        "differences.compressed_minus_dense.macro_f1.value",
+        -0.016,
+        "compression",
+        "fail",
+        "−1.6 points",
+    ),
+    (COMPRESSION, "parity.fp32.label_agreement", 0.99, "compression", "fail", "full precision"),
+    (COMPRESSION, "parity.fp16.label_agreement", 0.99, "compression", "fail", "GPU bundle"),
+    (
+        EVALUATION,
+        "differences.compressed_minus_champion.macro_f1.low",
+        -0.021,
+        "champion",
+        "review",
+        "ruled out",
+    ),
+    (
+        EVALUATION,
+        "differences.compressed_minus_champion.macro_f1.high",
+        -0.001,
+        "champion",
+        "fail",
+        "beyond doubt",
+    ),
+    (EVALUATION, "champion_digest", "0" * 64, "champion", "fail", "not scored"),
+    (EVALUATION, "champion_digest", None, "champion", "fail", "not scored"),
+    (EVALUATION, "differences.compressed_minus_champion", None, "champion", "fail", "is missing"),
+    (EVALUATION, "models.compressed.calibration_error", 0.051, "calibration", "review", "5.1 points"),
+    (DRIFT, "columns.label.value", None, "drift", "fail", "label gave no usable answer"),
+    (DRIFT, "columns.text_chars.status", "ERROR", "drift", "fail", "text_chars gave no usable answer"),
+    (DRIFT, "columns.label.status", "UNKNOWN", "drift", "fail", "cannot be used"),
+    (DRIFT, "columns.label.status", "FAIL", "drift", "fail", "no usable answer"),  # but drifted: false
+    (DRIFT, "columns", {}, "drift", "fail", "nothing about label"),
+    (DRIFT, "reference.sha256", "0" * 64, "drift", "fail", "other tickets"),
+    (DRIFT, "current.sha256", "0" * 64, "drift", "fail", "other tickets"),
+    (
+        BENCHMARK,
+        "ratios.cpu_bundle_over_dense_torch_fp32.throughput.median",
+        2.9,
+        "benchmark",
+        "fail",
+        "2.9 times",
+    ),
+    (
+        BENCHMARK,
+        "ratios.cpu_bundle_over_dense_torch_fp32.throughput.median",
+        0.0,
+        "benchmark",
+        "fail",
+        "greater",
+    ),
+    (BENCHMARK, "measured_at", "2026-11-02T03:20:00", "benchmark", "fail", "timezone"),
+    (EVALUATION, "bundle_digest", "0" * 64, "integrity", "fail", "evaluation is about another bundle"),
+    (BENCHMARK, "bundle_digest", "0" * 64, "integrity", "fail", "benchmark is about another bundle"),
+    (COMPRESSION, "cpu.digest", "0" * 64, "integrity", "fail", "other bundles"),
+    (COMPRESSION, "gpu.digest", "0" * 64, "integrity", "fail", "other bundles"),
+    (SPLIT, "sha256.holdout", "0" * 64, "integrity", "fail", "not the one that the split names"),
+    (EVALUATION, "holdout.sha256", "0" * 64, "integrity", "fail", "another holdout"),
+    (EVALUATION, "holdout.rows", 5, "integrity", "fail", "another holdout"),
+]
+
+
+@pytest.mark.parametrize(("file", "key", "value", "name", "decision", "words"), CASES)
+def test_bad_evidence_is_caught_by_its_gate(good_evidence, verdicts, file, key, value, name, decision, words):
+    edit_json(good_evidence() / file, key, value)
+    found = verdicts()
+    assert found[name]["decision"] == decision
+    assert words in " ".join(found[name]["reasons"])
+    assert found["all"]["decision"] in (decision, "fail")
+    if found["all"]["decision"] == decision:
+        assert set(found[name]["reasons"]) <= set(found["all"]["reasons"])
+
+
+@pytest.mark.parametrize("name", ["columns.label", "columns.predicted_label", "embedding"])
+def test_drift_of_labels_predictions_or_meaning_waits_for_a_person(good_evidence, verdicts, name):
+    root = good_evidence()
+    edit_json(root / DRIFT, f"{name}.status", "FAIL")
+    edit_json(root / DRIFT, f"{name}.drifted", True)
+    found = verdicts()
+    assert found["drift"]["decision"] == found["all"]["decision"] == "review"
+    assert "2026-10" in found["drift"]["reasons"][0]
+
+
+def test_drift_of_another_column_is_shown_and_does_not_decide(good_evidence, verdicts):
+    good_evidence()
+    assert verdicts()["drift"]["evidence"]["drifted"] == ["unknown_word_share"]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_missing_file_fails_every_gate_that_needs_it_and_no_other(good_evidence, verdicts, file):
+    (good_evidence() / file).unlink()
+    found = verdicts()
+    failed = {name for name in GATES if found[name]["decision"] == "fail"}
+    assert failed == {name for name, needed in NEEDS.items() if file in needed}
+    assert found["all"]["decision"] == "fail"
+    assert any(file in reason for reason in found["all"]["reasons"])
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_broken_file_is_missing_evidence(good_evidence, verdicts, file):
+    path = good_evidence() / file
+    for content in ("", "[]", "null", "{}", "{", "\x00\xff"):
+        path.write_text(content, encoding="latin-1")
+        found = verdicts()
+        assert {name for name in GATES if found[name]["decision"] == "fail"} == {
+            n for n in NEEDS if file in NEEDS[n]
+        }
+
+
+KEYS = [
+    *((VALIDATION, key) for key in ("success", "data_sha256", "months", "failures")),
+    *((SPLIT, key) for key in ("months.train", "rows.holdout", "sha256.train", "sha256.holdout")),
+    *(
+        (EVALUATION, key)
+        for key in (
+            "holdout.sha256",
+            "holdout.rows",
+            "holdout.months",
+            "bundle_digest",
+            "models.majority",
+            "models.tfidf.macro_f1.value",
+            "models.dense.macro_f1.low",
+            "models.compressed",
+            "models.compressed.macro_f1.value",
+            "models.compressed.macro_f1.low",
+            "models.compressed.macro_f1.high",
+            "models.compressed.classes",
+            "models.compressed.classes.negative",
+            "models.compressed.brier",
+            "models.compressed.calibration_error",
+            "models.compressed.confusion",
+            "differences.compressed_minus_dense",
+            "differences.compressed_minus_dense.macro_f1.value",
+            "differences.compressed_minus_tfidf.macro_f1.low",
+            "differences.compressed_minus_champion.macro_f1.low",
+            "differences.compressed_minus_champion.macro_f1.high",
+            "slices",
+        )
+    ),
+    *((COMPRESSION, f"parity.{name}.label_agreement") for name in ("fp32", "int8", "fp16")),
+    *((COMPRESSION, key) for key in ("dense", "pruned", "cpu.digest", "gpu.digest", "parity.fp32.rows")),
+    *(
+        (DRIFT, key)
+        for key in ("reference.sha256", "current.sha256", "current.month", "columns", "embedding")
+    ),
+    *((DRIFT, f"embedding.{key}") for key in ("value", "status", "drifted", "threshold", "method")),
+    *((BENCHMARK, key) for key in ("measured_at", "bundle_digest", "ratios", "variants", "cost")),
+    *(
+        (BENCHMARK, f"ratios.cpu_bundle_over_dense_torch_fp32.throughput.{key}")
+        for key in ("median", "low", "high")
+    ),
+]
+
+
+@pytest.mark.parametrize(("file", "key"), KEYS)
+def test_no_key_may_be_null_or_no_number(good_evidence, verdicts, file, key):
+    path = good_evidence() / file
+    whole = path.read_bytes()
+    for value in (None, float("nan"), float("inf"), ["much"]):
+        path.write_bytes(whole)
+        edit_json(path, key, value)
+        found = verdicts()
+        assert found["all"]["decision"] == "fail", value
+        assert any(file in reason or "no usable answer" in reason for reason in found["all"]["reasons"])
+
+
+@pytest.mark.parametrize(("days", "decision"), [(35, "pass"), (36, "fail"), (-1, "fail")])
+def test_the_benchmark_may_be_neither_old_nor_from_the_future(good_evidence, limits, now, days, decision):
+    root = good_evidence()
+    edit_json(root / BENCHMARK, "measured_at", (now - timedelta(days=days)).isoformat())
+    assert GATES["benchmark"](gather(now), limits).decision == decision
+
+
+def test_a_large_bundle_fails(good_evidence, verdicts):
+    good_evidence()
+    found = verdicts(max_bundle_mb=0.001)
+    assert found["benchmark"]["decision"] == "fail"
+    assert "limit 0.0 MB" in found["benchmark"]["reasons"][0]
+
+
+@pytest.mark.parametrize("folder", ["models/release/cpu", "models/release/gpu", "models/champion"])
+def test_a_bundle_that_does_not_verify_fails(good_evidence, verdicts, folder):
+    with (good_evidence() / folder / "model.onnx").open("ab") as stream:
+        stream.write(b"x")
+    found = verdicts()
+    gate_of = {"models/champion": "champion"}.get(folder, "integrity")
+    assert found[gate_of]["decision"] == "fail"
+    assert "SHA-256 differs" in found[gate_of]["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"), [("positions", "holds another model"), ("training_data", "made from other tickets")]
+)
+def test_another_model_in_the_gpu_bundle_fails(good_evidence, verdicts, changed, words):
+    root = good_evidence()
+    path = root / "models/release/gpu/bundle.json"
+    if changed == "positions":
+        edit_json(path, "architecture.positions", 7)
+    else:
+        edit_json(path, "training_data", "b" * 64)
+    edit_json(root / COMPRESSION, "gpu.digest", sha256_file(path))
+    found = verdicts()["integrity"]
+    assert found["decision"] == "fail" and words in found["reasons"][0] and len(found["reasons"]) == 1
+
+
+def test_a_champion_that_came_after_the_evaluation_fails(good_evidence, verdicts):
+    root = good_evidence(champion=False)
+    make_tiny_bundle(root / "models/champion", seed=3)
+    assert verdicts()["champion"]["decision"] == "fail"
+
+
+def test_tickets_or_a_holdout_that_changed_fail(good_evidence, verdicts):
+    root = good_evidence()
+    pd.DataFrame({"x": [1]}).to_parquet(root / "data/tickets/2026-11.parquet")
+    (root / "data/prepared/holdout.parquet").unlink()
+    found = verdicts()
+    assert found["data"]["decision"] == found["integrity"]["decision"] == "fail"
+    assert "holdout" in found["integrity"]["reasons"][0]
+
+
+def test_every_threshold_can_change_the_decision(good_evidence, verdicts, limits):
+    good_evidence()
+    unreachable = {
+        "min_holdout_rows": 10**6,
+        "min_macro_f1": 1.0,
+        "min_class_recall": 1.0,
+        "min_gain_over_tfidf": 1.0,
+        "max_loss_to_dense": -1.0,
+        "max_loss_to_champion": -1.0,
+        "max_calibration_error": 0.0,
+        "min_label_agreement": 1.1,
+        "max_bundle_mb": 1e-9,
+        "min_speedup": 1e9,
+        "max_report_age_days": 0,
+    }
+    assert set(unreachable) == set(type(limits).model_fields)
+    for key, value in unreachable.items():
+        assert verdicts(**{key: value})["all"]["decision"] != "pass", key
+
+
+def test_the_stage_writes_the_decision_and_leaves_no_time_in_it(good_evidence, params, now):
+    good_evidence()
+    gate.main(params, now)
+    first = Path("reports/gate.json").read_bytes()
+    gate.main(params, now + timedelta(days=2))
+    assert Path("reports/gate.json").read_bytes() == first
+    result = json.loads(first)
+    assert result["decision"] == "pass"
+    assert {verdict["gate"] for verdict in result["verdicts"]} == set(NEEDS)
+    for key, folder in (("bundle_digest", "cpu"), ("gpu_bundle_digest", "gpu")):
+        assert len(result[key]) == 64 and (Path("models/release") / folder).is_dir()
+
+
+def test_the_stage_succeeds_when_the_decision_is_fail(good_evidence, params, now):
+    root = good_evidence()
+    for file in FILES:
+        (root / file).unlink()
+    gate.main(params, now)
+    result = json.loads((root / "reports/gate.json").read_text())
+    assert result["decision"] == "fail"
+    assert [v["decision"] for v in result["verdicts"]] == ["fail"] * len(NEEDS)

@@ -1,0 +1,221 @@
+import json
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.support.evidence import edit_json
+from ticket_sentiment.gates import gate, report
+from ticket_sentiment.gates.changes import EXCERPT_CHARS
+
+HOSTILE = (
+    '<img src="https://example.org/x.png" onerror="alert(1)"><script>alert("you")</script> ' + "long " * 100
+)
+VOID = {"meta", "link", "br", "img", "hr", "line", "circle", "input"}
+
+
+class Page(HTMLParser):
+    """Checks that tags nest, and keeps text, tags and attributes."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert tag in VOID or self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+
+@pytest.fixture
+def made(params):
+    """Run gate and report where we are; (page source, page, summary, gate.json)."""
+
+    def make() -> tuple[str, Page, str, dict]:
+        gate.main(params, datetime(2026, 11, 3, tzinfo=UTC))
+        report.main(params)
+        source = Path("reports/release.html").read_text(encoding="utf-8")
+        summary = Path("reports/summary.txt").read_text(encoding="utf-8")
+        return source, Page(source), summary, json.loads(Path("reports/gate.json").read_text())
+
+    return make
+
+
+@pytest.mark.parametrize("champion", [True, False])
+def test_the_page_holds_the_decision_every_reason_and_all_parts(good_evidence, made, champion):
+    good_evidence(champion)
+    source, page, summary, result = made()
+    assert report.DECISIONS["pass"] in page.text and report.DECISIONS["pass"] in summary
+    for verdict in result["verdicts"]:
+        assert report.QUESTIONS[verdict["gate"]] in page.text
+        for reason in verdict["reasons"]:
+            assert reason in page.text
+    for part in ("Quality", "Mistakes", "Confidence", "What changed", "Drift", "Cost", "Privacy", "Lineage"):
+        assert part in page.texts
+    assert ("Against the champion," in page.text) is champion
+    assert ("first model" in summary) is not champion
+    assert result["bundle_digest"] in page.text and result["gpu_bundle_digest"] in page.text
+    assert len(source.encode()) < 2_000_000
+
+
+def test_the_page_stands_alone(good_evidence, made):
+    good_evidence()
+    source, page, _, _ = made()
+    assert not any(name in attributes for _, attributes in page.tags for name in ("src", "href", "srcset"))
+    assert not {"script", "link", "iframe", "img"} & {tag for tag, _ in page.tags}
+    assert "url(" not in source and "@import" not in source
+
+
+def test_the_page_can_be_read_without_seeing_it(good_evidence, made):
+    good_evidence()
+    _, page, _, _ = made()
+    assert ("html", {"lang": "en"}) in page.tags
+    for tag, attributes in page.tags:
+        if tag == "svg":
+            assert attributes.get("aria-hidden") == "true" or attributes["aria-label"]
+        if tag == "th":
+            assert attributes["scope"] in ("row", "col")
+    headings = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
+    assert headings[0] == 1 and all(
+        after - before <= 1 for before, after in zip(headings, headings[1:], strict=False)
+    )
+
+
+def test_hostile_ticket_text_is_escaped_and_cut(good_evidence, made):
+    root = good_evidence()
+    path = root / "data/prepared/holdout.parquet"
+    holdout = pd.read_parquet(path)
+    holdout["text"] = [f"{index} {HOSTILE}" for index in range(len(holdout))]
+    holdout["ticket_id"] = holdout["ticket_id"] + "<b>"
+    holdout.to_parquet(path, index=False)
+    predictions = root / "reports/evaluation/predictions.parquet"
+    table = pd.read_parquet(predictions)
+    table.assign(ticket_id=table["ticket_id"] + "<b>").to_parquet(predictions, index=False)
+    source, page, _, _ = made()
+    assert not {"script", "img"} & {tag for tag, _ in page.tags}
+    assert "&lt;img src=" in source and "-00" in page.text
+    quotes = [text for text in page.texts if "<img src=" in text]
+    assert quotes and all(len(quote) <= EXCERPT_CHARS for quote in quotes)
+
+
+def test_hostile_values_in_the_evidence_are_escaped(good_evidence, made):
+    root = good_evidence()
+    edit_json(root / "reports/validation/result.json", "failures", [{"sentence": HOSTILE}])
+    edit_json(root / "reports/benchmark.json", "machine.cpu", HOSTILE)
+    edit_json(root / "reports/evaluation/metrics.json", "slices", [SLICE | {"value": HOSTILE}])
+    _, page, _, _ = made()
+    assert not {"script", "img"} & {tag for tag, _ in page.tags}
+
+
+SLICE = {
+    "slice": "channel",
+    "value": "x",
+    "rows": 90,
+    "macro_f1": 0.2,
+    "low": 0.1,
+    "high": 0.3,
+    "accuracy": 0.3,
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value", "decision", "next_step"),
+    [
+        ("evaluation/metrics.json", "models.compressed.macro_f1.value", 0.3, "fail", "make retrain again"),
+        ("evaluation/metrics.json", "models.compressed.calibration_error", 0.2, "review", "alias champion"),
+    ],
+)
+def test_review_and_fail_begin_with_their_reasons(good_evidence, made, file, key, value, decision, next_step):
+    edit_json(good_evidence() / "reports" / file, key, value)
+    _, page, summary, result = made()
+    assert result["decision"] == decision
+    assert report.DECISIONS[decision] in page.text and next_step in page.text and next_step in summary
+    for reason in result["reasons"]:
+        assert page.text.index(reason) < page.text.index("What was asked")
+        assert reason in summary
+
+
+def test_a_part_that_was_clearly_weaker_is_the_finding(good_evidence, made):
+    root = good_evidence()
+    edit_json(root / "reports/evaluation/metrics.json", "slices", [SLICE | {"value": "letters"}])
+    assert "Weakest on letters: 0.20" in made()[1].text
+    edit_json(root / "reports/evaluation/metrics.json", "slices", [])
+    assert "Weakest on" not in made()[1].text
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "data/prepared/split.json",
+        "data/prepared/holdout.parquet",
+        "models/release/cpu/model.onnx",
+        "reports/validation/result.json",
+        "reports/evaluation/metrics.json",
+        "reports/evaluation/predictions.parquet",
+        "reports/evaluation/reliability.csv",
+        "reports/compression.json",
+        "reports/drift.json",
+        "reports/benchmark.json",
+    ],
+)
+def test_the_page_is_made_whatever_is_missing_and_says_so(good_evidence, made, file):
+    (good_evidence() / file).unlink()
+    _, page, summary, result = made()
+    for reason in result["reasons"]:
+        assert reason in page.text
+    assert report.DECISIONS[result["decision"]] in summary
+
+
+def test_a_silent_drift_test_is_named(good_evidence, made):
+    silent = {"method": None, "threshold": None, "value": None, "status": "ERROR", "drifted": True}
+    edit_json(good_evidence() / "reports/drift.json", "columns.confidence", silent)
+    _, page, _, result = made()
+    assert "No usable answer: the model's confidence" in page.text and result["decision"] == "fail"
+
+
+def test_equal_evidence_gives_equal_bytes_and_only_the_page_holds_text(good_evidence, made):
+    root = good_evidence()
+    first = made()
+    assert made()[0] == first[0] and made()[2] == first[2]
+    text = "I love the new dashboard"
+    assert text in first[0]
+    for path in (root / "reports").rglob("*"):
+        if path.is_file() and path.name != "release.html":
+            assert text.encode() not in path.read_bytes(), path
+
+
+def test_the_summary_is_short_and_holds_what_a_run_ends_with(good_evidence, made):
+    good_evidence()
+    summary = made()[2]
+    lines = summary.splitlines()
+    assert 10 <= len(lines) <= 18 and max(map(len, lines)) <= 130
+    for word in (
+        "Quality",
+        "dense",
+        "Size",
+        "Speed",
+        "Cost",
+        "a million tokens",
+        "Drift",
+        "reports/release.html",
+        "Next",
+    ):
+        assert word in summary

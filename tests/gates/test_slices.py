@@ -1,0 +1,55 @@
+import pandas as pd
+
+from ticket_sentiment.gates.slices import length, masked, slice_masks
+
+
+def table(texts: list[str], channels: list[str] | None = None) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "text": texts,
+            "channel": channels or ["mail"] * len(texts),
+            "created_at": pd.date_range("2026-09-30", periods=len(texts), freq="D", tz="UTC"),
+        }
+    )
+
+
+def test_lengths_have_fixed_edges_in_words():
+    texts = [" ".join(["word"] * count) for count in (1, 10, 11, 25, 26, 60, 61, 500)]
+    assert length(table(texts)).tolist() == [
+        "up to 10 words",
+        "up to 10 words",
+        "11 to 25 words",
+        "11 to 25 words",
+        "26 to 60 words",
+        "26 to 60 words",
+        "over 60 words",
+        "over 60 words",
+    ]
+
+
+def test_masked_means_that_a_mask_is_in_the_text():
+    texts = ["write to [EMAIL] please", "see [1] and [sic]", "call [PHONE]", "nothing"]
+    assert masked(table(texts)).tolist() == ["masked", "nothing masked", "masked", "nothing masked"]
+
+
+def test_slices_cover_the_table_once_each_in_a_fixed_order():
+    tickets = table(["one two", "three [URL]", "four", "five " * 30], ["mail", "chat", "mail", "chat"])
+    found = [(name, value, rows.tolist()) for name, value, rows in slice_masks(tickets, 1)]
+    assert [(name, value) for name, value, _ in found] == [
+        ("channel", "chat"),
+        ("channel", "mail"),
+        ("length", "up to 10 words"),
+        ("length", "26 to 60 words"),
+        ("month", "2026-09"),
+        ("month", "2026-10"),
+        ("masked", "masked"),
+        ("masked", "nothing masked"),
+    ]
+    for wanted in ("channel", "length", "month", "masked"):
+        assert sum(sum(rows) for name, _, rows in found if name == wanted) == 4
+
+
+def test_small_slices_are_left_out():
+    tickets = table(["text"] * 5, ["mail"] * 4 + ["chat"])
+    values = [value for name, value, _ in slice_masks(tickets, 4) if name == "channel"]
+    assert values == ["mail"]

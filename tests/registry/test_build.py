@@ -1,0 +1,135 @@
+"""Bentos, really built and (the CPU one) really served. BentoML's store is a temporary folder."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version as installed
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from bentoml._internal.bento import BentoStore
+from bentoml._internal.configuration.containers import BentoMLContainer
+
+from tests.support.project import REPOSITORY, Project
+from tests.support.serving import Server
+from tests.support.tiny_bundle import make_tiny_bundle
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.params import load_params
+from ticket_sentiment.registry import build
+
+PARAMS = load_params(REPOSITORY / "params.yaml")
+
+
+@pytest.fixture
+def bento_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty BentoML store for this process and its children."""
+    home = tmp_path / "bentoml"
+    monkeypatch.setenv("BENTOML_HOME", str(home))
+    monkeypatch.setenv("BENTOML_DO_NOT_TRACK", "true")
+    (home / "bentos").mkdir(parents=True)
+    BentoMLContainer.bento_store.set(BentoStore(home / "bentos"))  # this process read the variable at its first use
+    yield home
+    BentoMLContainer.bento_store.reset()
+
+
+def bento_yaml(home: Path, tag: str) -> dict:
+    return yaml.safe_load((home / "bentos" / tag.replace(":", "/") / "bento.yaml").read_text())
+
+
+def requirements(device: str) -> dict[str, str]:
+    """Version by package."""
+    path = REPOSITORY / f"src/ticket_sentiment/serving/requirements-{device}.txt"
+    return dict(line.split("==") for line in path.read_text().split())
+
+
+def test_registered_version_becomes_two_bentos_and_the_champion_is_served(
+    project: Project, bento_home: Path, tmp_path: Path
+) -> None:
+    project.result()
+    project.register()
+    tags = build.build_services(project.params, 1, project.root)
+    for device, tag in tags.items():
+        assert re.fullmatch(rf"ticket-sentiment:v1-[0-9a-f]{{12}}-{device}", tag)
+        about = bento_yaml(bento_home, tag)
+        assert about["args"] == {"device": device}
+        assert about["labels"]["model_version"] == "1"
+        assert about["labels"]["bundle_digest"].startswith(tag.split("-")[2])
+        assert re.fullmatch("[0-9a-f]{40}", about["labels"]["git_commit"])
+        runtime = {"cpu": "onnxruntime==", "gpu": "onnxruntime-gpu=="}[device]
+        assert runtime in about["image"]["python_requirements"]
+    held = project.store.client.get_model_version(project.store.model, "1").tags
+    assert {"cpu": held["bento.cpu"], "gpu": held["bento.gpu"]} == tags
+
+    command = build.serve_command(project.params, project.root)
+    assert command[-5:] == [tags["cpu"], "--host", "127.0.0.1", "--port", str(project.params.serve.port)]
+    with Server(tags["cpu"], tmp_path / "serve.log", tmp_path) as server:
+        server.wait_until_ready()
+        answer = httpx.post(f"{server.url}/v1/classify", json={"text": "great, thanks"}).json()
+    assert (answer["label"], answer["model_version"]) == ("positive", "1")
+    assert answer["bundle_digest"] == held["bundle.cpu.digest"]
+
+
+def test_an_unchanged_bento_is_kept_a_changed_or_damaged_one_replaced(
+    bento_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = make_tiny_bundle(tmp_path / "cpu")
+
+    def made(params=PARAMS) -> str:
+        return bento_yaml(bento_home, build.build_service(params, "1", bundle, "cpu", root=REPOSITORY))["creation_time"]
+
+    first = made()
+    assert made() == first
+    serve = PARAMS.serve.model_copy(update={"abstain_below": 0.5})
+    second = made(PARAMS.model_copy(update={"serve": serve}))
+    assert second != first
+    third = made()
+    tag = build.bento_tag(PARAMS, "1", bundle, "cpu").replace(":", "/")
+    (bento_home / "bentos" / tag / "src/bundle/model.onnx").write_bytes(b"")
+    assert made() != third
+
+
+def test_a_build_that_fails_is_one_line(bento_home: Path, tmp_path: Path) -> None:
+    bundle = make_tiny_bundle(tmp_path / "cpu")
+    (tmp_path / "bentofile.yaml").write_text("service: ticket_sentiment.no_such_module\n")
+    with pytest.raises(TicketSentimentError, match=r"^bentoml build of ticket-sentiment:v1-\w+-cpu failed: .+$"):
+        build.build_service(PARAMS, "1", bundle, "cpu", root=tmp_path)
+
+
+def test_serving_without_champion_says_what_to_do(project: Project) -> None:
+    with pytest.raises(TicketSentimentError, match="make retrain"):
+        build.serve_command(project.params, project.root)
+
+
+def test_the_staged_files_are_all_that_the_service_needs(tmp_path: Path) -> None:
+    bundle = make_tiny_bundle(tmp_path / "bundle")
+    context = tmp_path / "context"
+    context.mkdir()
+    build.stage_context(context, PARAMS, bundle, "1", REPOSITORY)
+    heavy = ("torch", "transformers", "dvc", "prefect", "mlflow", "evidently", "great_expectations", "pandas")
+    script = f"""
+import sys
+sys.path[:] = [{str(context)!r}] + [path for path in sys.path if path != {str(REPOSITORY / "src")!r}]
+from ticket_sentiment.serving.service import TicketSentiment, app
+TicketSentiment.inner()
+assert app.state.classifier.settings.model_version == "1"
+ours = [m.__file__ for name, m in sys.modules.items() if name.startswith("ticket_sentiment")]
+assert all(path.startswith({str(context)!r}) for path in ours), ours
+print([name for name in {heavy!r} if name in sys.modules])
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "[]"
+
+
+def test_requirements_are_pinned_alike_and_as_installed() -> None:
+    cpu, gpu = requirements("cpu"), requirements("gpu")
+    assert "onnxruntime-gpu" in gpu
+    assert "onnxruntime" not in gpu
+    shared = cpu.keys() & gpu.keys()
+    assert {name: cpu[name] for name in shared} == {name: gpu[name] for name in shared}
+    assert cpu["onnxruntime"] == gpu["onnxruntime-gpu"]
+    # BentoML adds its own version to the image's packages; another one here would contradict it.
+    assert cpu["bentoml"] == installed("bentoml")

@@ -1,0 +1,276 @@
+"""A complete, consistent set of the files that the gate and the report read, with real bundles, in a second.
+
+The texts are invented, the predictions simulated; metrics, intervals and tables come from the real code.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tests.support.tiny_bundle import make_tiny_bundle
+from ticket_sentiment.files import sha256_file, sha256_tree, write_json
+from ticket_sentiment.gates import metrics
+from ticket_sentiment.gates.baselines import label_ids, majority_probabilities
+from ticket_sentiment.gates.evaluate import Scored, judge_models, judge_slices, write_tables
+from ticket_sentiment.labels import LABELS
+from ticket_sentiment.model.runtime import softmax
+
+MEASURED_AT = "2026-11-02T03:20:00+00:00"
+CHANNELS = ("tweets", "product reviews", "film reviews", "editorials")
+SENTENCES = {
+    "negative": (
+        "I was charged twice and nobody answers at [EMAIL], this is terrible.",
+        "The app fails every time I open an invoice.",
+        "Third refund request, still nothing. Please call me at [PHONE], I have been waiting for weeks now.",
+        "Worst update so far: the search is slow, the filters are gone and my saved orders are not there any more.",
+    ),
+    "neutral": (
+        "When is my next invoice due?",
+        "My account number has changed to [ACCOUNT], please use this one from now on.",
+        "The order was placed on Monday and arrived on Thursday.",
+        "How do I add a second user to the account? I looked at [URL] and did not find a page about it.",
+    ),
+    "positive": (
+        "Thanks, that was fast!",
+        "Great support, [HANDLE] solved it within minutes and even called back the next day.",
+        "I love the new dashboard, it works perfectly on my phone and the export is exactly what we needed.",
+        "Best helpdesk I have dealt with.",
+    ),
+}
+
+
+def tickets(rows: int, month: str, seed: int) -> pd.DataFrame:
+    """Labelled tickets of one month, in the format of data/tickets."""
+    generator = np.random.default_rng(seed)
+    labels = generator.choice(LABELS, rows, p=[0.35, 0.25, 0.40])
+    picks = generator.integers(4, size=rows)
+    return pd.DataFrame(
+        {
+            "ticket_id": [f"{month}-{index:05d}" for index in range(rows)],
+            "customer_id": [f"c{customer:04d}" for customer in generator.integers(rows, size=rows)],
+            "created_at": pd.date_range(f"{month}-01", periods=rows, freq="15min", tz="UTC").astype(
+                "datetime64[us, UTC]"
+            ),
+            "channel": generator.choice(CHANNELS, rows),
+            "text": [SENTENCES[label][pick] for label, pick in zip(labels, picks, strict=True)],
+            "label": labels,
+            "label_source": "agent",
+        }
+    )
+
+
+def simulated(holdout: pd.DataFrame, skill: dict[str, float], seed: int) -> dict[str, Scored]:
+    """Models that share most of their noise, as models trained on the same tickets do."""
+    generator = np.random.default_rng(seed)
+    actual = label_ids(holdout["label"])
+    common = generator.gumbel(size=(len(actual), len(LABELS)))
+    scored = {}
+    for name, strength in skill.items():
+        own = generator.normal(0, 0.35, common.shape)
+        logits = strength * np.eye(len(LABELS))[actual] + common + own
+        scored[name] = Scored(softmax(logits * 1.15), softmax(logits * 1.6))
+    return scored
+
+
+def evaluation(root: Path, holdout: pd.DataFrame, digests: dict[str, str | None], samples: int) -> None:
+    """reports/evaluation."""
+    skill = {"tfidf": 1.35, "dense": 2.2, "compressed": 2.15}
+    scored = simulated(holdout, skill | ({"champion": 2.0} if digests["champion"] else {}), seed=5)
+    scored["majority"] = Scored(majority_probabilities(["positive", "positive", "negative"], len(holdout)))
+    scored["tfidf"] = Scored(scored["tfidf"].probabilities)
+    actual = label_ids(holdout["label"])
+    clusters = metrics.cluster_codes(holdout["customer_id"].tolist(), len(holdout))
+    folder = root / "reports/evaluation"
+    write_tables(folder, holdout, scored, actual)
+    about = {
+        "sha256": sha256_file(root / "data/prepared/holdout.parquet"),
+        "rows": len(holdout),
+        "months": ["2026-10"],
+    }
+    predicted = scored["compressed"].predicted
+    write_json(
+        folder / "metrics.json",
+        {
+            "holdout": about,
+            "bundle_digest": digests["cpu"],
+            "champion_digest": digests["champion"],
+            **judge_models(scored, actual, clusters, samples, seed=7),
+            "slices": judge_slices(holdout, predicted, clusters, samples, seed=7, min_rows=50),
+        },
+    )
+
+
+def drift(split: dict[str, Any]) -> dict[str, Any]:
+    """reports/drift.json."""
+
+    def test(method: str, threshold: float, value: float) -> dict[str, Any]:
+        drifted = value >= threshold
+        status = "FAIL" if drifted else "SUCCESS"
+        return {
+            "method": method,
+            "threshold": threshold,
+            "value": value,
+            "status": status,
+            "drifted": drifted,
+        }
+
+    numeric = {"text_chars": 0.08, "text_tokens": 0.09, "unknown_word_share": 0.23, "confidence": 0.05}
+    return {
+        "reference": {"sha256": split["sha256"]["train"], "rows": 1500, "months": split["months"]["train"]},
+        "current": {"sha256": split["sha256"]["holdout"], "rows": 900, "month": "2026-10"},
+        "columns": {name: test("wasserstein", 0.2, value) for name, value in numeric.items()}
+        | {
+            name: test("jensenshannon", 0.1, value)
+            for name, value in {"label": 0.04, "predicted_label": 0.05}.items()
+        },
+        "embedding": test("domain_classifier_auc", 0.65, 0.56),
+        "evidently": "0.7.23",
+    }
+
+
+def variant(size: float, texts_per_second: float, memory: float) -> dict[str, Any]:
+    """One variant of reports/benchmark.json."""
+    p50 = 1000 / texts_per_second
+    return {
+        "bytes": int(size * 1e6),
+        "batch1": {"p50_ms": p50, "p95_ms": 1.8 * p50, "texts_per_second": texts_per_second},
+        "batch8": {"texts_per_second": 1.2 * texts_per_second},
+        "tokens_per_second": 23 * texts_per_second,
+        "peak_memory_mb": memory,
+    }
+
+
+def benchmark(digest: str) -> dict[str, Any]:
+    """reports/benchmark.json."""
+    variants = {
+        "dense_torch_fp32": variant(91.6, 60, 820),
+        "dense_onnx_fp32": variant(91.4, 118, 310),
+        "cpu_bundle": variant(6.2, 702, 96),
+    }
+
+    def spread(value: float) -> dict[str, float]:
+        return {"median": value, "low": 0.94 * value, "high": 1.05 * value}
+
+    def by_variant(dense: float, onnx: float, bundle: float) -> dict[str, float]:
+        return {"dense_torch_fp32": dense, "dense_onnx_fp32": onnx, "cpu_bundle": bundle}
+
+    return {
+        "machine": {"cpu": "a processor", "cores": 2, "platform": "Linux", "python": "3.11"},
+        "measured_at": MEASURED_AT,
+        "bundle_digest": digest,
+        "threads": 1,
+        "texts": 96,
+        "tokens_mean": 23.1,
+        "variants": variants,
+        "ratios": {
+            "cpu_bundle_over_dense_torch_fp32": {"throughput": spread(11.7), "latency_p50": spread(0.084)},
+            "cpu_bundle_over_dense_onnx_fp32": {"throughput": spread(5.9), "latency_p50": spread(0.165)},
+        },
+        "size_ratio": 14.8,
+        "cost": {
+            "instance": "c7i.large",
+            "region": "AWS us-east-1",
+            "vcpus": 2,
+            "usd_per_hour": 0.08925,
+            "usd_per_hour_spot": 0.035,
+            "price_date": "2026-11-01",
+            "price_source": "https://example.org/prices",
+            "utilisation": 0.6,
+            "per_million_tokens_tokenizer": by_variant(0.0149, 0.0076, 0.00128),
+            "per_million_tokens_rule_of_thumb": by_variant(0.0141, 0.0072, 0.00121),
+            "per_thousand_tickets": by_variant(0.00034, 0.00017, 0.000029),
+            "gpu": {
+                "instance": "g6.xlarge",
+                "usd_per_hour": 0.8048,
+                "price_date": "2026-11-01",
+                "break_even_tickets_per_second": 12660.0,
+            },
+            "assumptions": ["one single-thread session on each vCPU", "on-demand machine hours only"],
+            "warnings": [],
+        },
+    }
+
+
+def validation(data_sha256: str) -> dict[str, Any]:
+    """reports/validation/result.json."""
+    months = {
+        f"2026-{month:02d}": {
+            "rows": 900 + 13 * month,
+            "labelled": 900 + 13 * month,
+            "masks": {"EMAIL": 3 + month, "PHONE": month % 3, "HANDLE": 40 + 5 * month, "URL": 12},
+            "label_share": {"negative": 0.35, "neutral": 0.25, "positive": 0.40},
+            "language_share": 0.97,
+            "signal": 0.58,
+        }
+        for month in range(1, 11)
+    }
+    return {"success": True, "data_sha256": data_sha256, "months": months, "failures": []}
+
+
+def compression(cpu: Any, gpu: Any) -> dict[str, Any]:
+    """reports/compression.json."""
+
+    def agreement(difference: float, labels: float) -> dict[str, Any]:
+        return {"max_logit_difference": difference, "label_agreement": labels, "rows": 512}
+
+    return {
+        "dense": {"parameters": 22_700_000, "bytes": 91_600_000},
+        "pruned": {"parameters": 5_400_000},
+        "cpu": {"bytes": cpu.size_bytes, "digest": cpu.digest},
+        "gpu": {"bytes": gpu.size_bytes, "digest": gpu.digest},
+        "parity": {
+            "fp32": agreement(2e-6, 1.0),
+            "int8": agreement(0.31, 0.984),
+            "fp16": agreement(0.004, 0.999),
+        },
+    }
+
+
+def write_evidence(root: Path, *, champion: bool = True, rows: int = 900, samples: int = 200) -> None:
+    """Write all files that a passing decision needs below `root`, at the paths of the repository.
+
+    Args:
+        root: stands for the repository's root.
+        champion: whether there is a present champion.
+        rows: of the holdout.
+        samples: bootstrap resamples.
+    """
+    tables = {"train": tickets(3 * rows, "2026-01", 1), "tune": tickets(rows, "2026-09", 2)}
+    tables["holdout"] = tickets(rows, "2026-10", 3)
+    for name, table in tables.items():
+        path = root / "data/prepared" / f"{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table.to_parquet(path, index=False)
+    (root / "data/tickets").mkdir(parents=True)
+    tables["holdout"].to_parquet(root / "data/tickets/2026-10.parquet", index=False)
+    data_sha256 = sha256_tree(root / "data/tickets")
+    split = {
+        "months": {"train": ["2026-01", "2026-08"], "tune": ["2026-09"], "holdout": ["2026-10"]},
+        "rows": {name: len(table) for name, table in tables.items()} | {"unlabelled": 0},
+        "dropped": {"duplicate": 12, "conflict": 2, "customer_in_later_split": 31},
+        "sha256": {name: sha256_file(root / "data/prepared" / f"{name}.parquet") for name in tables},
+    }
+    write_json(root / "data/prepared/split.json", split)
+    made = {"max_length": 96, "temperature": 1.2, "training_data": sha256_tree(root / "data/prepared")}
+    cpu = make_tiny_bundle(root / "models/release/cpu", precision="int8", **made)
+    gpu = make_tiny_bundle(root / "models/release/gpu", precision="fp16", **made)
+    present = make_tiny_bundle(root / "models/champion", seed=1, **made) if champion else None
+    write_json(root / "reports/validation/result.json", validation(data_sha256))
+    write_json(root / "reports/compression.json", compression(cpu, gpu))
+    write_json(root / "reports/drift.json", drift(split))
+    write_json(root / "reports/benchmark.json", benchmark(cpu.digest))
+    evaluation(root, tables["holdout"], {"cpu": cpu.digest, "champion": present and present.digest}, samples)
+
+
+def edit_json(path: Path, keys: str, value: Any) -> None:
+    """Set one key, written with dots (`models.dense.brier`); also to NaN, which the real writer refuses."""
+    content = json.loads(path.read_text())
+    *parents, last = keys.split(".")
+    place = content
+    for key in parents:
+        place = place[key]
+    place[last] = value
+    path.write_text(json.dumps(content))
