@@ -65,10 +65,39 @@ def _stage(name: str) -> Callable[[argparse.Namespace], None]:
     return run
 
 
+def _collect(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.params import load_params
+    from ticket_sentiment.tickets.collect import main as collect
+
+    collect(load_params(), arguments.month, arguments.replace)
+
+
+def _serve(_: argparse.Namespace) -> None:
+    from ticket_sentiment.params import load_params
+    from ticket_sentiment.registry.build import serve
+
+    serve(load_params())
+
+
+def _status(_: argparse.Namespace) -> None:
+    from ticket_sentiment.params import load_params
+    from ticket_sentiment.registry.registry import status
+
+    print(status(load_params()))
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     root = argparse.ArgumentParser(prog="ticket-sentiment", description=__doc__)
     commands = root.add_subparsers(required=True, metavar="command")
+    collect = commands.add_parser("collect", help="bring tickets from the source into data/tickets, versioned")
+    collect.add_argument("--month", metavar="YYYY-MM", help="the source holds this one month and no other")
+    collect.add_argument(
+        "--replace", metavar="YYYY-MM", action="append", default=[], help="a versioned month that may change"
+    )
+    collect.set_defaults(run=_collect)
+    commands.add_parser("serve", help="answer with the registered champion").set_defaults(run=_serve)
+    commands.add_parser("status", help="what is registered, and which alias it has").set_defaults(run=_status)
     for name, module in STAGES.items():
         commands.add_parser(name, help=f"stage of dvc.yaml ({module})").set_defaults(run=_stage(name))
     return root

@@ -1,6 +1,7 @@
 """Files that are either whole or not there: written aside, then renamed."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import math
@@ -103,3 +104,21 @@ def require_space(folder: Path, needed: int) -> None:
             f"no space for {folder}: {needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free; "
             "free some disk space (`dvc gc --workspace` drops old versions) and run again"
         )
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock file while the block runs; the kernel lets go of it when the process dies.
+
+    Raises:
+        TicketSentimentError: another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TicketSentimentError(
+                f"{what} is already running in this repository ({path} is locked): wait for its end"
+            ) from None
+        yield

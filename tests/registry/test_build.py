@@ -30,7 +30,9 @@ def bento_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     monkeypatch.setenv("BENTOML_HOME", str(home))
     monkeypatch.setenv("BENTOML_DO_NOT_TRACK", "true")
     (home / "bentos").mkdir(parents=True)
-    BentoMLContainer.bento_store.set(BentoStore(home / "bentos"))  # this process read the variable at its first use
+    BentoMLContainer.bento_store.set(
+        BentoStore(home / "bentos")
+    )  # this process read the variable at its first use
     yield home
     BentoMLContainer.bento_store.reset()
 
@@ -78,7 +80,9 @@ def test_an_unchanged_bento_is_kept_a_changed_or_damaged_one_replaced(
     bundle = make_tiny_bundle(tmp_path / "cpu")
 
     def made(params=PARAMS) -> str:
-        return bento_yaml(bento_home, build.build_service(params, "1", bundle, "cpu", root=REPOSITORY))["creation_time"]
+        return bento_yaml(bento_home, build.build_service(params, "1", bundle, "cpu", root=REPOSITORY))[
+            "creation_time"
+        ]
 
     first = made()
     assert made() == first
@@ -94,7 +98,9 @@ def test_an_unchanged_bento_is_kept_a_changed_or_damaged_one_replaced(
 def test_a_build_that_fails_is_one_line(bento_home: Path, tmp_path: Path) -> None:
     bundle = make_tiny_bundle(tmp_path / "cpu")
     (tmp_path / "bentofile.yaml").write_text("service: ticket_sentiment.no_such_module\n")
-    with pytest.raises(TicketSentimentError, match=r"^bentoml build of ticket-sentiment:v1-\w+-cpu failed: .+$"):
+    with pytest.raises(
+        TicketSentimentError, match=r"^bentoml build of ticket-sentiment:v1-\w+-cpu failed: .+$"
+    ):
         build.build_service(PARAMS, "1", bundle, "cpu", root=tmp_path)
 
 

@@ -42,7 +42,14 @@ def test_lock_digest_ignores_layout_and_later_stages_but_not_the_model(tmp_path:
 
 def test_missing_sources_are_named_none(tmp_path: Path) -> None:
     found = lineage(tmp_path)
-    keys = ("git.commit", "git.dirty", "dvc.lock.sha256", "dvc.data.md5", "params.sha256", "data.train.sha256")
+    keys = (
+        "git.commit",
+        "git.dirty",
+        "dvc.lock.sha256",
+        "dvc.data.md5",
+        "params.sha256",
+        "data.train.sha256",
+    )
     assert {found[key] for key in keys} == {"none"}
 
 

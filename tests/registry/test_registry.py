@@ -180,7 +180,9 @@ def test_run_shows_params_metrics_plots_reports_bundles(project: Project) -> Non
     assert run.data.metrics["benchmark/size_ratio"] == 12.5
     curve = project.store.client.get_metric_history(found.run_id, "training/tune.macro_f1")
     assert [(point.step, point.value) for point in curve] == [(5, 0.5), (9, 0.6)]
-    expected = {f"bundles/{device}/{name}" for device in ("cpu", "gpu") for name in ("model.onnx", "bundle.json")}
+    expected = {
+        f"bundles/{device}/{name}" for device in ("cpu", "gpu") for name in ("model.onnx", "bundle.json")
+    }
     expected |= {"reports/release.html", "reports/gate.json", "lineage/dvc.lock", "lineage/params.yaml"}
     expected |= {"plots/confusion.png", "plots/learning_curve.png", "plots/reliability.png"}
     assert expected <= files(project, found.run_id)
@@ -336,6 +338,19 @@ def test_export_is_not_repeated_and_goes_when_the_champion_goes(
     project.store.client.delete_registered_model_alias(project.store.model, "champion")
     assert registry.export_champion(project.params, project.root) is None
     assert [path.name for path in (project.root / "models/champion").iterdir()] == ["README.md"]
+
+
+@pytest.mark.parametrize(
+    ("registration", "expected"),
+    [
+        (registry.Registration(None, "r", None, "fail", False), "the gate said fail"),
+        (registry.Registration(2, "r", "challenger", "pass", True), "version 2, alias challenger (new)"),
+        (registry.Registration(2, "r", None, "pass", False), "version 2, no alias (known before"),
+        (registry.Registration(2, "r", None, "review", True), "waits for a person"),
+    ],
+)
+def test_lines_say_what_became_of_the_result(registration: registry.Registration, expected: str) -> None:
+    assert expected in "\n".join(registration.lines())
 
 
 def test_status_lists_versions_newest_first(project: Project) -> None:

@@ -25,7 +25,7 @@ SENTENCES = {
         "I was charged twice and nobody answers at [EMAIL], this is terrible.",
         "The app fails every time I open an invoice.",
         "Third refund request, still nothing. Please call me at [PHONE], I have been waiting for weeks now.",
-        "Worst update so far: the search is slow, the filters are gone and my saved orders are not there any more.",
+        "Worst update so far: the search is slow, the filters are gone and so are all my saved orders.",
     ),
     "neutral": (
         "When is my next invoice due?",

@@ -45,13 +45,21 @@ class Project:
     def result(self, seed: int = 0, decision: str = "pass", macro_f1: float = 0.7) -> None:
         """Write a candidate and the reports about it."""
         digests = {
-            device: make_tiny_bundle(self.root / "models/release" / device, seed=seed, precision=precision).digest
+            device: make_tiny_bundle(
+                self.root / "models/release" / device, seed=seed, precision=precision
+            ).digest
             for device, precision in (("cpu", "int8"), ("gpu", "fp16"))
         }
-        compressed = {"macro_f1": {**INTERVAL, "value": macro_f1}, "confusion": [[8, 1, 1], [2, 5, 3], [0, 1, 9]]}
+        compressed = {
+            "macro_f1": {**INTERVAL, "value": macro_f1},
+            "confusion": [[8, 1, 1], [2, 5, 3], [0, 1, 9]],
+        }
         slices = [{"slice": "channel", "value": "tweets (EN)", "rows": 60, "macro_f1": 0.65}]
         reports = {
-            "evaluation/metrics.json": {"models": {"compressed": compressed, "champion": None}, "slices": slices},
+            "evaluation/metrics.json": {
+                "models": {"compressed": compressed, "champion": None},
+                "slices": slices,
+            },
             "compression.json": {"cpu": {"bytes": 1000, "digest": digests["cpu"]}},
             "benchmark.json": {"size_ratio": 12.5, "machine": {"cores": 2}},
             "drift.json": {"columns": {"label": {"value": 0.01, "status": "SUCCESS", "drifted": False}}},
@@ -67,10 +75,12 @@ class Project:
             write_json(self.root / "reports" / name, content)
         write_text(self.root / "reports/release.html", f"<p>{TICKET}</p>")
         write_text(
-            self.root / "reports/training/learning_curve.csv", "step,split,loss,macro_f1\n5,tune,0.9,0.5\n9,tune,0.7,0.6\n"
+            self.root / "reports/training/learning_curve.csv",
+            "step,split,loss,macro_f1\n5,tune,0.9,0.5\n9,tune,0.7,0.6\n",
         )
         write_text(
-            self.root / "reports/evaluation/reliability.csv", "model,confidence,accuracy,rows\ndense,0.5,0.55,9\n"
+            self.root / "reports/evaluation/reliability.csv",
+            "model,confidence,accuracy,rows\ndense,0.5,0.55,9\n",
         )
 
     def register(self) -> registry.Registration:

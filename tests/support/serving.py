@@ -24,7 +24,17 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "bentoml", "serve", target, "--host", "127.0.0.1", "--port", str(self.port)],
+                [
+                    sys.executable,
+                    "-m",
+                    "bentoml",
+                    "serve",
+                    target,
+                    "--host",
+                    "127.0.0.1",
+                    "--port",
+                    str(self.port),
+                ],
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 cwd=cwd,

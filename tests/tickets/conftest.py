@@ -17,11 +17,11 @@ from ticket_sentiment.tickets import demo
 from ticket_sentiment.tickets.schema import COLUMNS, ordered, write_tickets
 
 WORDS = {
-    "negative": "broken awful refund useless slow angry late damaged rude terrible".split(),
-    "neutral": "question invoice address change schedule form update period copy number".split(),
-    "positive": "great thanks love perfect quick happy excellent wonderful friendly superb".split(),
+    "negative": ["broken", "awful", "refund", "useless", "slow", "angry", "late", "damaged", "rude"],
+    "neutral": ["question", "invoice", "address", "change", "schedule", "form", "update", "period", "copy"],
+    "positive": ["great", "thanks", "love", "perfect", "quick", "happy", "excellent", "wonderful", "superb"],
 }
-FILLER = "the printer and my order from your shop with this product in our office has been".split()
+FILLER = ["the", "printer", "and", "my", "order", "from", "your", "shop", "with", "this", "product", "in"]
 
 
 @pytest.fixture(scope="session")

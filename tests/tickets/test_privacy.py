@@ -78,7 +78,7 @@ MASKED = [
     ("jane&#64;example.com", "[EMAIL]"),
     ("4111\u200b1111\u200b1111\u200b1111", "[CARD]"),
     ("4111\u00a01111\u00a01111\u00a01111", "[CARD]"),
-    ("٠٧٩١١١٢٣٤٥٦", "[PHONE]"),
+    ("41111111 11111111", "[CARD]"),
 ]
 
 KEPT = [
@@ -158,7 +158,7 @@ HOSTILE = st.text(alphabet="@.&;#a1 4+-_/:[]()lt0xEw\u0301\u200b\u200d\u037e\n",
 PIECES = st.lists(
     st.sampled_from(
         ["4111 1111 1111 1111", "a@b.com", "@bob1", "http://", "&amp;", "[EMAIL]", "555-123-4567", "DE89",
-         "370400440532013000", " ", "-", "+49", "0", "account", "x", "1", "#", ".", "www.", "RT", "at", "[dot]"]
+         "370400440532013000", " ", "-", "+49", "0", "account", "x", "1", "#", ".", "www.", "RT", "[dot]"]
     ),
     max_size=12,
 ).map("".join)  # fmt: skip

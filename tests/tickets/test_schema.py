@@ -48,7 +48,9 @@ def test_a_stray_file_is_named(tickets_folder):
 def test_a_truncated_file_is_named(tickets_folder):
     path = tickets_folder / "2026-02.parquet"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(TicketSentimentError, match=r"2026-02\.parquet is not a whole Parquet file.*dvc checkout"):
+    with pytest.raises(
+        TicketSentimentError, match=r"2026-02\.parquet is not a whole Parquet file.*dvc checkout"
+    ):
         schema.read_months(tickets_folder)
 
 

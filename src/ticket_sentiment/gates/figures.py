@@ -91,8 +91,8 @@ def rows_plot(rows: Sequence[Row], axis: Axis, description: str) -> Markup:
         description: what the plot shows, for a reader who does not see it; the rows' words follow.
     """
     lines = "".join(
-        f'<div class="row"><div class="words"><span>{escape(row.label)}</span> <b>{escape(row.text)}</b></div>'
-        f"{_track(row, axis)}</div>"
+        f'<div class="row"><div class="words"><span>{escape(row.label)}</span> '
+        f"<b>{escape(row.text)}</b></div>{_track(row, axis)}</div>"
         for row in rows
     )
     return Markup(

@@ -4,6 +4,7 @@ Both say the same and depend on nothing but the evidence: equal files give equal
 no network, no script, no image file. It shows short excerpts of masked tickets; nothing else here does.
 """
 
+import textwrap
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -63,9 +64,10 @@ DECISIONS = {
     "fail": "Fail: the new model must not be released",
 }
 REASONS_IN_SUMMARY = 4
+WIDTH, INDENT = 110, 10  # characters of a line of the summary, and of its first column
 
 
-def next_step(decision: str, first: bool) -> str:
+def next_step(decision: str, evidence: Evidence) -> str:
     """What happens now, and what a person does."""
     if decision == "fail":
         return (
@@ -77,7 +79,9 @@ def next_step(decision: str, first: bool) -> str:
             "The model is registered and waits; what serves today stays. "
             "If you accept it, move the alias champion to it in MLflow (make ui)."
         )
-    if first:
+    if getattr(evidence.champion, "digest", None) == getattr(evidence.cpu, "digest", ""):
+        return "It is the present champion already: make serve answers with it."
+    if evidence.champion is None:
         return "It is the first model and becomes the champion: make serve answers with it."
     return "It is registered as the challenger of the present champion; see both in MLflow (make ui)."
 
@@ -131,7 +135,7 @@ def context(evidence: Evidence, gate: dict[str, Any], base_model: str) -> dict[s
         "decision": gate["decision"],
         "headline": DECISIONS[gate["decision"]],
         "reasons": gate["reasons"],
-        "next_step": next_step(gate["decision"], evidence.champion is None),
+        "next_step": next_step(gate["decision"], evidence),
         "checks": [
             (QUESTIONS[verdict.gate], verdict) for verdict in map(Verdict.model_validate, gate["verdicts"])
         ],
@@ -220,6 +224,12 @@ def _drift_line(report: Drift) -> str:
     )
 
 
+def _wrapped(name: str, text: str) -> str:
+    return (
+        textwrap.fill(text, WIDTH, initial_indent=f"{name:<{INDENT}}", subsequent_indent=" " * INDENT) + "\n"
+    )
+
+
 def summary(evidence: Evidence, gate: dict[str, Any]) -> str:
     """About fifteen short lines for the end of a run."""
     decision, reasons = gate["decision"], gate["reasons"]
@@ -238,8 +248,8 @@ def summary(evidence: Evidence, gate: dict[str, Any]) -> str:
         lines.append(("Drift", _drift_line(evidence.drift)))
     if isinstance(evidence.validation, Validation):
         lines.append(("Privacy", sections.masks(evidence.validation)["title"]))
-    lines += [("Report", str(PAGE)), ("Next", next_step(decision, evidence.champion is None))]
-    return "".join(f"{name:<10}{text}\n" for name, text in lines)
+    lines += [("Report", str(PAGE)), ("Next", next_step(decision, evidence))]
+    return "".join(_wrapped(name, text) for name, text in lines)
 
 
 def main(params: Params) -> None:

@@ -48,11 +48,14 @@ def gate(function: Callable[[Evidence, Gate], Looked]) -> GateFunction:
     return judged
 
 
+def finding(decision: Decision, sentence: str) -> Finding:
+    """A finding, by position."""
+    return Finding(decision=decision, sentence=sentence)
+
+
 def found(good: bool, otherwise: Decision, sentence: str, bad_sentence: str | None = None) -> Finding:
     """`pass` when good, else `otherwise`; the sentence may differ."""
-    return Finding(
-        decision="pass" if good else otherwise, sentence=sentence if good else bad_sentence or sentence
-    )
+    return finding("pass", sentence) if good else finding(otherwise, bad_sentence or sentence)
 
 
 @gate
@@ -76,21 +79,17 @@ def data(evidence: Evidence, limits: Gate) -> Looked:
             broken,
         )
         if tickets != validation.data_sha256:
-            yield Finding(decision="fail", sentence="The tickets have changed since they were validated.")
-        if (
-            not max(split.months.train)
-            < min(split.months.tune)
-            <= max(split.months.tune)
-            < min(split.months.holdout)
-        ):
-            yield Finding(
-                decision="fail",
-                sentence="The months overlap: training must end before tuning, and tuning before the holdout.",
+            yield finding("fail", "The tickets have changed since they were validated.")
+        train, tune, holdout = split.months.train, split.months.tune, split.months.holdout
+        if not (max(train) < min(tune) and max(tune) < min(holdout)):
+            yield finding(
+                "fail",
+                "The months overlap: training must end before tuning, and tuning before the holdout.",
             )
         yield found(
             split.rows.holdout >= limits.min_holdout_rows,
             "review",
-            f"{split.rows.holdout:,} tickets of {months(split.months.holdout)} were held out, "
+            f"{split.rows.holdout:,} tickets of {months(holdout)} were held out, "
             f"at least {limits.min_holdout_rows:,} are needed for a decision without a person.",
         )
 
@@ -113,9 +112,7 @@ def quality(evidence: Evidence, limits: Gate) -> Looked:
         )
         for label, recall in recalls.items():
             if recall is None:
-                yield Finding(
-                    decision="fail", sentence=f"The holdout has no {label} ticket to judge the model on."
-                )
+                yield finding("fail", f"The holdout has no {label} ticket to judge the model on.")
                 continue
             yield found(
                 recall >= limits.min_class_recall,
@@ -141,10 +138,11 @@ def baseline(evidence: Evidence, limits: Gate) -> Looked:
             f"{number(models.tfidf.macro_f1.value)}), at least {points(limits.min_gain_over_tfidf)} wanted.",
         )
         if not over_majority > 0:
-            yield Finding(
-                decision="fail",
-                sentence=f"Macro-F1 {number(models.compressed.macro_f1.value)} is no better than giving every ticket "
-                f"the commonest label ({number(models.majority.macro_f1.value)}): are the labels in the right rows?",
+            yield finding(
+                "fail",
+                f"Macro-F1 {number(models.compressed.macro_f1.value)} is no better than giving every "
+                f"ticket the commonest label ({number(models.majority.macro_f1.value)}): "
+                "are the labels in the right rows?",
             )
 
     return findings(), {"gain_over_tfidf": gain.model_dump(), "gain_over_majority": over_majority}
@@ -154,17 +152,17 @@ def baseline(evidence: Evidence, limits: Gate) -> Looked:
 def compression(evidence: Evidence, limits: Gate) -> Looked:
     """Pruning and quantization cost little, and the conversion to ONNX changed nothing."""
     evaluation, report = need(evidence.evaluation), need(evidence.compression)
-    loss = -evaluation.differences.compressed_minus_dense.macro_f1.value
-    parity = report.parity
+    difference = evaluation.differences.compressed_minus_dense.macro_f1
+    loss, parity = -difference.value, report.parity
 
     def findings() -> Iterator[Finding]:
         yield found(
             loss <= limits.max_loss_to_dense,
             "fail",
-            f"Compression changes macro-F1 by {points(evaluation.differences.compressed_minus_dense.macro_f1)}; "
+            f"Compression changes macro-F1 by {points(difference)}; "
             f"a loss of up to {points(limits.max_loss_to_dense, sign=False)} is accepted.",
         )
-        # int8 is judged by its quality above. fp16 goes to the GPU service without being scored on the holdout.
+        # int8 is judged by its quality above. fp16 reaches the GPU service without being scored.
         for name, where in (("fp32", "ONNX in full precision"), ("fp16", "The GPU bundle")):
             agreement = getattr(parity, name)
             yield found(
@@ -188,9 +186,9 @@ def champion(evidence: Evidence, limits: Gate) -> Looked:
             "The present champion was not scored on this holdout: run `dvc repro evaluate`."
         )
     if digest is None:
-        return iter(
-            [Finding(decision="pass", sentence="First model: there is no champion to compare with.")]
-        ), {}
+        return iter([finding("pass", "First model: there is no champion to compare with.")]), {}
+    if digest == need(evidence.cpu).digest:
+        return iter([finding("pass", "Nothing to compare: this is the present champion itself.")]), {}
     if evaluation.differences.compressed_minus_champion is None:
         raise MissingEvidence(
             "The comparison with the present champion is missing: run `dvc repro evaluate`."
@@ -201,7 +199,7 @@ def champion(evidence: Evidence, limits: Gate) -> Looked:
     def findings() -> Iterator[Finding]:
         accepted = f"a loss of up to {points(limits.max_loss_to_champion, sign=False)}"
         if difference.high < 0:
-            yield Finding(decision="fail", sentence=f"Worse than the champion beyond doubt: {compared}.")
+            yield finding("fail", f"Worse than the champion beyond doubt: {compared}.")
         yield found(
             difference.low >= -limits.max_loss_to_champion,
             "review",
@@ -246,16 +244,16 @@ def drift(evidence: Evidence, limits: Gate) -> Looked:
     def findings() -> Iterator[Finding]:
         for name, test in tests.items():
             if not test.usable:
-                yield Finding(decision="fail", sentence=f"The drift test of {name} gave no usable answer.")
+                yield finding("fail", f"The drift test of {name} gave no usable answer.")
             elif test.drifted and name in names:
-                yield Finding(
-                    decision="review",
-                    sentence=f"In {report.current.month} {names[name]} has moved away from the training months: "
+                yield finding(
+                    "review",
+                    f"In {report.current.month} {names[name]} has moved away from the training months: "
                     f"distance {number(test.value, 3)} ({test.method}), limit {number(test.threshold, 3)}.",
                 )
-        yield Finding(
-            decision="pass",
-            sentence=f"Labels, predictions and meaning of {report.current.month} resemble the training months.",
+        yield finding(
+            "pass",
+            f"Labels, predictions and meaning of {report.current.month} resemble the training months.",
         )
 
     return findings(), {"drifted": sorted(name for name, test in tests.items() if test.drifted)}
@@ -269,13 +267,11 @@ def benchmark(evidence: Evidence, limits: Gate) -> Looked:
 
     def findings() -> Iterator[Finding]:
         if report.measured_at > evidence.now:
-            yield Finding(
-                decision="fail", sentence="The benchmark bears a date in the future: check the clock."
-            )
+            yield finding("fail", "The benchmark bears a date in the future: check the clock.")
         if evidence.now - report.measured_at > timedelta(days=limits.max_report_age_days):
-            yield Finding(
-                decision="fail",
-                sentence=f"The benchmark of {report.measured_at:%Y-%m-%d} is older than "
+            yield finding(
+                "fail",
+                f"The benchmark of {report.measured_at:%Y-%m-%d} is older than "
                 f"{limits.max_report_age_days} days: run `dvc repro -f benchmark`.",
             )
         yield found(
@@ -286,8 +282,9 @@ def benchmark(evidence: Evidence, limits: Gate) -> Looked:
         yield found(
             speed.median >= limits.min_speedup,
             "fail",
-            f"{number(speed.median, 1)} times ({number(speed.low, 1)} to {number(speed.high, 1)}) as many tickets a "
-            f"second as the dense model in PyTorch, at least {number(limits.min_speedup, 1)} times wanted.",
+            f"{number(speed.median, 1)} times ({number(speed.low, 1)} to {number(speed.high, 1)}) as many "
+            "tickets a second as the dense model in PyTorch, "
+            f"at least {number(limits.min_speedup, 1)} times wanted.",
         )
 
     return findings(), {"megabytes": megabytes, "speedup": speed.model_dump()}
@@ -329,10 +326,10 @@ def integrity(evidence: Evidence, limits: Gate) -> Looked:
     def findings() -> Iterator[Finding]:
         for holds, problem, stage in checks:
             if not holds:
-                yield Finding(decision="fail", sentence=f"{problem}: run `dvc repro {stage}`.")
-        yield Finding(
-            decision="pass",
-            sentence="Both bundles verify, and every report is about them and about this holdout.",
+                yield finding("fail", f"{problem}: run `dvc repro {stage}`.")
+        yield finding(
+            "pass",
+            "Both bundles verify, and every report is about them and about this holdout.",
         )
 
     return findings(), {"cpu": cpu.digest, "gpu": gpu.digest, "holdout_sha256": split.sha256.holdout}

@@ -261,8 +261,8 @@ def cost(report: Benchmark) -> dict[str, Any]:
             for name in VARIANTS
         ],
         "prices": prices,
-        "gpu": f"A GPU machine ({prices.gpu.instance}, {dollars(prices.gpu.usd_per_hour)} an hour) is cheaper for each "
-        f"ticket only from {prices.gpu.break_even_tickets_per_second:,.0f} tickets a second.",
+        "gpu": f"A GPU machine ({prices.gpu.instance}, {dollars(prices.gpu.usd_per_hour)} an hour) "
+        f"is cheaper a ticket only from {prices.gpu.break_even_tickets_per_second:,.0f} tickets a second.",
     }
 
 

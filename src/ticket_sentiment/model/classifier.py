@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
 from ticket_sentiment.errors import TicketSentimentError
@@ -56,8 +57,11 @@ def load_base(base_model: str) -> torch.nn.Module:
         TicketSentimentError: the weights are not there or are no encoder that transformers knows.
     """
     from transformers import AutoModelForSequenceClassification
+    from transformers.utils import logging
 
     path = base_model_path(base_model)
+    logging.set_verbosity_error()  # it reports at length that the head is new, which is the point
+    logging.disable_progress_bar()
     try:
         return AutoModelForSequenceClassification.from_pretrained(
             path,
@@ -67,7 +71,7 @@ def load_base(base_model: str) -> torch.nn.Module:
             use_safetensors=True,  # the other format is a pickle
             dtype=torch.float32,  # half-precision checkpoints would be trained in half
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise TicketSentimentError(
             f"train.base_model: {base_model} cannot be loaded ({first_line}); "

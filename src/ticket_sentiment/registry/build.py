@@ -45,7 +45,9 @@ def stage_context(folder: Path, params: Params, bundle: Bundle, version: str, ro
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
     shutil.copytree(bundle.path, folder / "bundle")
-    write_json(folder / "serving.json", {"model_version": version, "serve": params.serve.model_dump(mode="json")})
+    write_json(
+        folder / "serving.json", {"model_version": version, "serve": params.serve.model_dump(mode="json")}
+    )
     shutil.copyfile(root / BENTOFILE, folder / BENTOFILE)
 
 
@@ -73,11 +75,11 @@ def is_current(bento: bentoml.Bento, context_sha256: str) -> bool:
 
 def _run_build(context: Path, tag: str, device: str, labels: dict[str, str]) -> None:
     name, _, version = tag.partition(":")
-    options = [f"--label={key}={value}" for key, value in labels.items()]
+    options = ["--name", name, "--version", version, "--arg", f"device={device}"]
+    options += [f"--label={key}={value}" for key, value in labels.items()]
     # In a process of its own: BentoML imports the service, and this process has imported the package already.
     result = subprocess.run(
-        [sys.executable, "-m", "bentoml", "build", "--name", name, "--version", version, "--arg", f"device={device}"]
-        + [*options, str(context)],
+        [sys.executable, "-m", "bentoml", "build", *options, str(context)],
         capture_output=True,
         text=True,
         cwd=context,
@@ -159,8 +161,8 @@ def serve_command(params: Params, root: Path = Path()) -> list[str]:
     champion = by_alias(store, CHAMPION)
     if champion is None:
         raise TicketSentimentError(
-            f"{store.model} has no version with the alias `{CHAMPION}`: run `make retrain`, or give the alias "
-            "to a version in MLflow (`make ui`)"
+            f"{store.model} has no version with the alias `{CHAMPION}`: run `make retrain`, "
+            "or give the alias to a version in MLflow (`make ui`)"
         )
     tag = build_services(params, champion.version, root)["cpu"]
     address = ["--host", params.serve.host, "--port", str(params.serve.port)]

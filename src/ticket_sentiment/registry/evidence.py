@@ -1,4 +1,4 @@
-"""What an MLflow run shows of a result: params, metrics, figures and files, all read from the stages' outputs."""
+"""What an MLflow run shows of a result: params, metrics, figures and files, read from the stages' outputs."""
 
 import csv
 import re
@@ -96,7 +96,9 @@ def confusion_figure(matrix: list[list[int]]) -> Figure:
     for row, counts in enumerate(matrix):
         for column, count in enumerate(counts):
             colour = "white" if shares[row][column] > 0.6 else "black"
-            axes.text(column, row, f"{count}\n{shares[row][column]:.0%}", ha="center", va="center", color=colour)
+            axes.text(
+                column, row, f"{count}\n{shares[row][column]:.0%}", ha="center", va="center", color=colour
+            )
     axes.set_xticks(range(len(LABELS)), LABELS)
     axes.set_yticks(range(len(LABELS)), LABELS)
     axes.set(xlabel="predicted", ylabel="actual", title="Compressed model, holdout")
@@ -127,7 +129,9 @@ def lines_figure(rows: list[dict[str, str]], group: str, x: str, y: str, diagona
 def figures(root: Path) -> dict[str, Figure]:
     """Figures by file name, of what there is."""
     drawn = {}
-    evaluation = read_json(root / METRIC_FILES["evaluation"]) if (root / METRIC_FILES["evaluation"]).is_file() else {}
+    evaluation = (
+        read_json(root / METRIC_FILES["evaluation"]) if (root / METRIC_FILES["evaluation"]).is_file() else {}
+    )
     compressed = (evaluation.get("models") or {}).get("compressed") or {}
     if compressed.get("confusion"):
         drawn["confusion.png"] = confusion_figure(compressed["confusion"])

@@ -5,23 +5,19 @@ version is found by the digests of its bundles and counts only when its tag `reg
 Whatever an interrupted call left is either thrown away (the run) or carried on with (the version).
 """
 
-import hashlib
-import json
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mlflow.entities import RunStatus, ViewType
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import read_json, replacing_folder, sha256_file
-from ticket_sentiment.model.bundle import load_bundle
+from ticket_sentiment.files import replacing_folder
 from ticket_sentiment.params import Params
 from ticket_sentiment.registry import evidence, lineage
+from ticket_sentiment.registry.result import Result, read_result
 from ticket_sentiment.registry.store import (
     CHALLENGER,
     CHAMPION,
@@ -48,66 +44,18 @@ class Registration:
     decision: str
     created: bool  # whether this call made the version
 
-
-@dataclass(frozen=True)
-class Result:
-    """The gate's decision and what it was about."""
-
-    gate: dict[str, Any]
-    digests: dict[str, str]  # of the bundles, by device
-    tags: dict[str, str]
-
-    @property
-    def decision(self) -> str:
-        return self.gate["decision"]
-
-    @property
-    def key(self) -> str:
-        return self.tags["result_key"]
-
-
-def _read_bundles(root: Path, gate: dict[str, Any]) -> dict[str, str]:
-    """Digests of the verified candidate, which must be what the gate judged unless it said fail."""
-    judged = {"cpu": gate.get("bundle_digest"), "gpu": gate.get("gpu_bundle_digest")}
-    if gate["decision"] == "fail":
-        return {device: digest for device, digest in judged.items() if digest}
-    for device, digest in judged.items():
-        path = root / "models/release" / device
-        found = load_bundle(path).digest
-        if found != digest:
-            raise TicketSentimentError(
-                f"reports/gate.json judged bundle {str(digest)[:12]}, but {path} is {found[:12]}: "
-                "run `dvc repro`, then register again"
+    def lines(self) -> list[str]:
+        """What became of the result, for a person."""
+        if self.version is None:
+            return ["registered: no version, because the gate said fail (a run in MLflow shows everything)"]
+        held = f"alias {self.alias}" if self.alias else "no alias"
+        news = "new" if self.created else "known before, nothing new registered"
+        lines = [f"registered: version {self.version}, {held} ({news})"]
+        if self.decision == "review" and not self.alias:
+            lines.append(
+                "waits for a person: read the report, then give the version an alias in MLflow (`make ui`)"
             )
-    return judged
-
-
-def _months(root: Path) -> dict[str, str]:
-    path = root / "data/prepared/split.json"
-    months = read_json(path)["months"] if path.is_file() else {}
-    return {f"data.{split}.months": " ".join(months.get(split, [])) or lineage.NONE for split in ("train", "holdout")}
-
-
-def read_result(root: Path) -> Result:
-    """Read reports/gate.json and everything that names the result.
-
-    Raises:
-        TicketSentimentError: the gate has not been run, or it judged other bundles than those in
-            models/release.
-    """
-    gate = read_json(root / "reports/gate.json")
-    digests = _read_bundles(root, gate)
-    tags = lineage.lineage(root) | _months(root)
-    evaluation = root / evidence.METRIC_FILES["evaluation"]
-    named = [digests, tags["dvc.lock.sha256"], gate["decision"]]
-    named.append(sha256_file(evaluation) if evaluation.is_file() else None)
-    tags |= {
-        "result_key": hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest(),
-        "gate.decision": gate["decision"],
-        "holdout.sha256": gate.get("holdout_sha256") or lineage.NONE,
-        **{f"bundle.{device}.digest": digest for device, digest in digests.items()},
-    }
-    return Result(gate, digests, tags)
+        return lines
 
 
 def _experiment(store: Store) -> str:
@@ -121,7 +69,9 @@ def _experiment(store: Store) -> str:
 
 def _present_bundles(root: Path, result: Result) -> dict[str, Path]:
     paths = {device: root / "models/release" / device for device in DEVICES}
-    return {device: path for device, path in paths.items() if digest_at(path) == result.digests.get(device, "")}
+    return {
+        device: path for device, path in paths.items() if digest_at(path) == result.digests.get(device, "")
+    }
 
 
 def _ensure_run(store: Store, params: Params, root: Path, result: Result) -> str:
@@ -151,8 +101,8 @@ def _description(result: Result) -> str:
     lines += [f"- {reason}" for reason in result.gate.get("reasons", [])]
     if result.decision == "review":
         lines.append(
-            "\nThis version waits for a person. Read `reports/release.html` among the artifacts of its run; "
-            f"to put it into service move the alias `{CHAMPION}` to it, to let it be tried first `{CHALLENGER}`."
+            "\nThis version waits for a person. Read `reports/release.html` among the artifacts of its run. "
+            f"To put it into service move the alias `{CHAMPION}` to it; to try it first, `{CHALLENGER}`."
         )
     tags = result.tags
     lines.append(f"\nTrained on {tags['data.train.months']}, judged on {tags['data.holdout.months']}.")
@@ -184,11 +134,15 @@ def _create_version(store: Store, run_id: str, result: Result) -> ModelVersion:
 
 
 def _version_tags(run_id: str, result: Result) -> dict[str, str]:
-    return {**result.tags, "gate.run": run_id, "awaiting": "person" if result.decision == "review" else lineage.NONE}
+    return {
+        **result.tags,
+        "gate.run": run_id,
+        "awaiting": "person" if result.decision == "review" else lineage.NONE,
+    }
 
 
 def _set_alias(store: Store, version: str, decision: str) -> None:
-    """`pass` earns `challenger`, or `champion` while there is none; otherwise the version challenges no more."""
+    """`pass` earns `challenger`, or `champion` while there is none; without it nobody challenges."""
     champion, challenger = by_alias(store, CHAMPION), by_alias(store, CHALLENGER)
     if decision != "pass":
         if challenger and challenger.version == version:
@@ -258,7 +212,9 @@ def register(params: Params, root: Path = Path()) -> Registration:
     return Registration(number, run_id, _alias_of(store, number), result.decision, created)
 
 
-def export_champion(params: Params, root: Path = Path(), destination: Path = Path("models/champion")) -> str | None:
+def export_champion(
+    params: Params, root: Path = Path(), destination: Path = Path("models/champion")
+) -> str | None:
     """Put the champion's CPU bundle where `evaluate` scores it again on the new holdout.
 
     To be called after `quantize` and before `evaluate`: when the candidate in models/release itself is the
@@ -336,5 +292,7 @@ def status(params: Params, root: Path = Path()) -> str:
     if len(rows) == 1:
         return f"{store.model}: no version yet. `make retrain` makes one."
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
     return "\n".join(lines)

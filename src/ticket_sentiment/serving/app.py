@@ -1,5 +1,7 @@
 """The HTTP interface: what is accepted, what is refused and how. Nothing that a client sends is logged."""
 
+import logging
+import traceback
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -10,6 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ticket_sentiment.serving.classifier import Classifier
+
+logger = logging.getLogger(__name__)
 
 Identifier = Annotated[str, Field(max_length=200)]
 
@@ -48,10 +52,6 @@ async def _on_http_error(_: Request, error: Exception) -> Response:
 
 async def _on_disconnect(_: Request, __: Exception) -> Response:
     return _error(400, "incomplete_body", "the connection ended before the body did")
-
-
-async def _on_failure(_: Request, __: Exception) -> Response:
-    return _error(500, "internal", "the service failed; the log of the service says why")
 
 
 def _too_large(limit: int) -> ApiError:
@@ -107,7 +107,13 @@ async def classify(request: Request) -> Response:
     classifier = _classifier(request)
     limits = classifier.settings.serve
     ticket = parse_ticket(await read_body(request, limits.max_body_bytes), limits.max_text_chars)
-    answer = await classifier.classify(ticket.text)
+    try:
+        answer = await classifier.classify(ticket.text)
+    except Exception as error:
+        # What went wrong and where; the message of an exception could quote the text.
+        place = "".join(traceback.format_tb(error.__traceback__))
+        logger.error("classify failed: %s\n%s", type(error).__name__, place)
+        raise ApiError(500, "internal", "the service failed; its log says where") from None
     if answer is None:
         raise ApiError(422, "empty_text", "text: nothing is left of it after cleaning; send some words")
     return JSONResponse({"ticket_id": ticket.ticket_id, **answer})
@@ -126,6 +132,5 @@ def create_app() -> Starlette:
             ApiError: _on_api_error,
             HTTPException: _on_http_error,
             ClientDisconnect: _on_disconnect,
-            Exception: _on_failure,
         },
     )

@@ -4,6 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
+import numpy as np
 import onnxruntime
 
 from ticket_sentiment.labels import LABELS
@@ -54,6 +55,10 @@ class Classifier:
         if not cleaned:
             return None
         row = self.runtime.probabilities([cleaned])[0]
+        if not np.isfinite(row).all():
+            if not self.runtime.tokenizer.encode(cleaned).ids:
+                return None  # a tokenizer that adds no tokens of its own left nothing of the text
+            raise ArithmeticError("the model's answer is no number")
         best = int(row.argmax())
         probabilities = {label: round(float(value), 6) for label, value in zip(LABELS, row, strict=True)}
         confidence = probabilities[LABELS[best]]

@@ -42,8 +42,8 @@ def read_settings(path: Path) -> Settings:
         return Settings.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise TicketSentimentError(
-            f"{path} is missing: serve a Bento that `ticket-sentiment build` made, or set {DEVELOPMENT_BUNDLE} "
-            "to a bundle's folder"
+            f"{path} is missing: serve a Bento that `ticket-sentiment build` made, "
+            f"or set {DEVELOPMENT_BUNDLE} to a bundle's folder"
         ) from None
     except ValidationError as error:
         first = error.errors()[0]

@@ -112,6 +112,9 @@ _ORDER_BEFORE = re.compile(
 _DATE = re.compile(r"^(?:\d{4}[ .\-/]\d{1,2}[ .\-/]\d{1,2}|\d{1,2}[ .\-/]\d{1,2}[ .\-/]\d{4})(?:\D|$)")
 
 
+_CARD_GROUPS = {(4, 4, 4, 4), *((4, 4, 4, 4, n) for n in (1, 2, 3)), (4, 6, 4), (4, 6, 5), (8, 8)}
+
+
 def _luhn(digits: str) -> bool:
     """The check digit of payment cards, ISO/IEC 7812-1 annex B."""
     total = 0
@@ -144,16 +147,17 @@ def _cards(match: re.Match[str]) -> str:
 
 
 def _card_end(groups: list[re.Match[str]], first: int) -> int | None:
-    """Index of the last group of a card that begins at `first`; its groups have three digits or more."""
-    digits, found = "", None
+    """Index of the last group of a card that begins at `first`: one block, or grouped as cards are."""
+    digits, sizes, found = "", (), None
     for index in range(first, min(first + 5, len(groups))):
         digits += groups[index].group()
-        plausible = "2" <= digits[0] <= "6" and (index == first or len(groups[first].group()) >= 4)
-        if len(digits) > 19 or not plausible:
-            break
-        if len(digits) >= 13 and _luhn(digits):
+        sizes = (*sizes, len(groups[index].group()))
+        plausible = "2" <= digits[0] <= "6" and (
+            13 <= sizes[0] <= 19 if len(sizes) == 1 else sizes in _CARD_GROUPS
+        )
+        if plausible and _luhn(digits):
             found = index
-        if len(groups[index].group()) < 3:
+        if sizes[0] > 8:
             break
     return found
 

@@ -67,7 +67,8 @@ def _map_table(table: RawTable, tickets: Tickets, zone: tzinfo) -> pd.DataFrame:
             except ValueError as error:
                 raise TicketSentimentError(f"{table.name} row {number}: column {column}: {error}") from None
     frame = pd.DataFrame(mapped, dtype=object)
-    frame["label_source"] = [None if label is None else table.label_source for label in mapped["label"]]
+    sources = [None if label is None else table.label_source for label in mapped["label"]]
+    frame["label_source"] = pd.Series(sources, dtype=object)
     return frame.assign(file=table.name, row=list(table.numbers))
 
 

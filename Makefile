@@ -1,0 +1,52 @@
+# The one vocabulary of tasks: people, git hooks and CI call the same names.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+# State of the tools, all of it below var/ unless the environment says where a server is.
+export PREFECT_HOME ?= $(CURDIR)/var/prefect
+export BENTOML_HOME ?= $(CURDIR)/var/bentoml
+export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 120
+export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
+export PREFECT_LOGGING_LEVEL ?= WARNING
+export DO_NOT_TRACK ?= 1
+export BENTOML_DO_NOT_TRACK ?= true
+export DVC_NO_ANALYTICS ?= 1
+export ORT_DISABLE_TELEMETRY ?= 1
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help retrain serve ui test check format lock
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not here: install Python 3.11, or say make PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+retrain: $(VENV)/ready ## the monthly loop: tickets in, judged and registered model and services out
+	@python -m flows.monthly_retrain
+
+serve: $(VENV)/ready ## answer on localhost:3000 with the registered champion
+	@ticket-sentiment serve
+
+ui: $(VENV)/ready ## MLflow on localhost:5000 and Prefect on localhost:4200
+	@scripts/ui
+
+test: $(VENV)/ready ## all tests
+	python -m pytest
+
+check: $(VENV)/ready ## style and who may import whom
+	ruff check .
+	ruff format --check .
+	lint-imports
+
+format: $(VENV)/ready ## put the code into shape
+	ruff check --fix .
+	ruff format .
+
+lock: $(VENV)/ready ## write requirements.lock from what is installed now
+	scripts/lock

@@ -1,0 +1,76 @@
+"""The result that is to be registered: what the gate decided, about which bundles, made from what."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import read_json, sha256_file
+from ticket_sentiment.model.bundle import load_bundle
+from ticket_sentiment.registry import evidence, lineage
+
+
+@dataclass(frozen=True)
+class Result:
+    """The gate's decision and what it was about."""
+
+    gate: dict[str, Any]
+    digests: dict[str, str]  # of the bundles, by device
+    tags: dict[str, str]
+
+    @property
+    def decision(self) -> str:
+        return self.gate["decision"]
+
+    @property
+    def key(self) -> str:
+        return self.tags["result_key"]
+
+
+def _read_bundles(root: Path, gate: dict[str, Any]) -> dict[str, str]:
+    """Digests of the verified candidate, which must be what the gate judged unless it said fail."""
+    judged = {"cpu": gate.get("bundle_digest"), "gpu": gate.get("gpu_bundle_digest")}
+    if gate["decision"] == "fail":
+        return {device: digest for device, digest in judged.items() if digest}
+    for device, digest in judged.items():
+        path = root / "models/release" / device
+        found = load_bundle(path).digest
+        if found != digest:
+            raise TicketSentimentError(
+                f"reports/gate.json judged bundle {str(digest)[:12]}, but {path} is {found[:12]}: "
+                "run `dvc repro`, then register again"
+            )
+    return judged
+
+
+def _months(root: Path) -> dict[str, str]:
+    path = root / "data/prepared/split.json"
+    months = read_json(path)["months"] if path.is_file() else {}
+    return {
+        f"data.{split}.months": " ".join(months.get(split, [])) or lineage.NONE
+        for split in ("train", "holdout")
+    }
+
+
+def read_result(root: Path) -> Result:
+    """Read reports/gate.json and everything that names the result.
+
+    Raises:
+        TicketSentimentError: the gate has not been run, or it judged other bundles than those in
+            models/release.
+    """
+    gate = read_json(root / "reports/gate.json")
+    digests = _read_bundles(root, gate)
+    tags = lineage.lineage(root) | _months(root)
+    evaluation = root / evidence.METRIC_FILES["evaluation"]
+    named = [digests, tags["dvc.lock.sha256"], gate["decision"]]
+    named.append(sha256_file(evaluation) if evaluation.is_file() else None)
+    tags |= {
+        "result_key": hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest(),
+        "gate.decision": gate["decision"],
+        "holdout.sha256": gate.get("holdout_sha256") or lineage.NONE,
+        **{f"bundle.{device}.digest": digest for device, digest in digests.items()},
+    }
+    return Result(gate, digests, tags)

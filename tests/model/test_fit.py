@@ -1,0 +1,69 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from tests.support.tiny_model import tiny_classifier, tiny_texts, tiny_tokenizer
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.model.classifier import encode
+from ticket_sentiment.model.compact import from_dense
+from ticket_sentiment.model.fit import FitSettings, bucketed_batches, fit
+from ticket_sentiment.model.train import tuning_score
+
+TEXTS = tiny_texts(96)
+ROWS = encode(tiny_tokenizer(), TEXTS.texts, 24)
+SETTINGS = FitSettings(
+    epochs=8,
+    batch_size=16,
+    learning_rate=5e-3,
+    embedding_learning_rate=5e-3,
+    weight_decay=0.01,
+    warmup_share=0.1,
+    evaluations_per_epoch=2,
+    patience=9,
+    seed=3,
+)
+
+
+def model():
+    return from_dense(tiny_classifier(vocabulary=tiny_tokenizer().get_vocab_size()))
+
+
+def loss(network, indices, ids, mask):
+    return F.cross_entropy(network(ids, mask), torch.from_numpy(TEXTS.labels)[indices])
+
+
+def test_every_text_is_in_one_batch_of_each_epoch():
+    batches = list(bucketed_batches(ROWS, 10, torch.Generator().manual_seed(0)))
+    assert sorted(index for batch in batches for index in batch) == list(range(96))
+
+
+def test_it_learns_and_is_left_at_its_best():
+    network, score = model(), tuning_score(ROWS, TEXTS.labels)
+    curve = fit(network, ROWS, loss, score, SETTINGS, "train")
+    assert max(point.macro_f1 for point in curve) > 0.9
+    assert score(network)[1] == max(point.macro_f1 for point in curve)
+
+
+def test_the_same_seed_gives_the_same_weights():
+    networks = [model(), model()]
+    for network in networks:
+        fit(network, ROWS, loss, tuning_score(ROWS, TEXTS.labels), SETTINGS, "train")
+    first, second = (network.state_dict() for network in networks)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_loss_that_is_no_number_stops_with_the_step():
+    def broken(network, indices, ids, mask):
+        broken.calls += 1
+        return loss(network, indices, ids, mask) * (float("nan") if broken.calls == 3 else 1.0)
+
+    broken.calls = 0
+    with pytest.raises(TicketSentimentError, match=r"train: the loss is nan at step 3 of 48.*learning_rate"):
+        fit(model(), ROWS, broken, tuning_score(ROWS, TEXTS.labels), SETTINGS, "train")
+
+
+def test_it_stops_early_when_nothing_gets_better():
+    values = iter([0.5, 0.4, 0.3, 0.2, 0.1, 0.0])
+    settings = FitSettings(**{**vars(SETTINGS), "patience": 2})
+    curve = fit(model(), ROWS, loss, lambda _: (1.0, next(values)), settings, "train")
+    assert [point.macro_f1 for point in curve] == [0.5, 0.4, 0.3]

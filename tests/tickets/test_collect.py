@@ -1,0 +1,282 @@
+import json
+import shutil
+from datetime import date
+
+import pandas as pd
+import pytest
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import sha256_tree
+from ticket_sentiment.params import DemoSource, Tickets
+from ticket_sentiment.tickets import collect as module
+from ticket_sentiment.tickets.collect import collect
+from ticket_sentiment.tickets.privacy import pseudonym
+from ticket_sentiment.tickets.schema import TICKETS, read_months, read_tickets
+
+TODAY = date(2026, 4, 15)
+
+
+def _export(root, name, frame):
+    path = root / "exports" / name
+    path.parent.mkdir(exist_ok=True)
+    frame.assign(created_at=frame["created_at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")).to_csv(path, index=False)
+
+
+@pytest.fixture
+def exported(repository, month):
+    """A DVC repository with exports of January to March, nothing collected."""
+    for number in (1, 2, 3):
+        _export(repository, f"2026-0{number}.csv", month(f"2026-0{number}"))
+    return repository
+
+
+@pytest.fixture
+def run(exported, files_params):
+    def collect_files(path="exports/*.csv", **options):
+        return collect(files_params(path), root=exported, **{"today": TODAY, **options})
+
+    return collect_files
+
+
+def _state(root):
+    """Everything that a refused collection must leave as it is."""
+    pointer = root / "data/tickets.dvc"
+    return (
+        sha256_tree(root / TICKETS) if (root / TICKETS).is_dir() else None,
+        pointer.read_text() if pointer.is_file() else None,
+        sorted(path.name for path in (root / "data").glob("*")) if (root / "data").is_dir() else None,
+    )
+
+
+def test_months_are_written_masked_and_versioned(run, exported, month):
+    frame = month("2026-02")
+    frame.loc[0, "text"] = "call 555-123-4567 or\nwrite to a@b.com"
+    _export(exported, "2026-02.csv", frame)
+    result = run()
+    assert result.written == ("2026-01", "2026-02", "2026-03")
+    assert (result.unchanged, result.rows, result.empty, result.later) == ((), 360, 0, 0)
+    assert result.data_sha256 == sha256_tree(exported / TICKETS)
+    stored = read_months(exported / TICKETS).set_index("ticket_id")
+    first = frame.loc[0]
+    assert stored.loc[first["ticket_id"], "text"] == "call [PHONE] or write to [EMAIL]"
+    assert stored.loc[first["ticket_id"], "customer_id"] == pseudonym(first["customer_id"])
+    assert "nfiles: 3" in (exported / "data/tickets.dvc").read_text()
+    assert not (exported / "data" / module.STAGING).exists()
+
+
+def test_a_second_run_writes_nothing(run, exported):
+    run()
+    before = {path: path.stat().st_mtime_ns for path in (exported / "data").rglob("*")}
+    result = run()
+    assert (result.written, len(result.unchanged)) == ((), 3)
+    assert {path: path.stat().st_mtime_ns for path in (exported / "data").rglob("*")} == before
+
+
+def test_a_changed_month_is_refused_before_anything_is_written(run, exported, month):
+    run()
+    changed = month("2026-02")
+    changed.loc[[3, 5], "label"] = None
+    _export(exported, "2026-02.csv", changed.iloc[1:])
+    _export(exported, "2026-00.csv", month("2025-12"))
+    before = _state(exported)
+    with pytest.raises(
+        TicketSentimentError, match=r"2026-02 \(3 of 120 tickets differ\).*--replace 2026-02`"
+    ):
+        run()
+    assert _state(exported) == before
+    result = run(replace=("2026-02",))
+    assert result.written == ("2025-12", "2026-02")
+    assert len(read_tickets(exported / TICKETS / "2026-02.parquet")) == 119
+
+
+def test_a_month_that_is_not_over_waits(run, exported, month):
+    _export(exported, "2026-04.csv", month("2026-04"))
+    result = run()
+    assert result.later == 120
+    assert "2026-04" not in result.written
+    assert run(today=date(2026, 5, 1)).written == ("2026-04",)
+
+
+def test_no_complete_month_is_an_error(run, exported):
+    with pytest.raises(TicketSentimentError, match="no complete month to collect"):
+        run(today=date(2026, 1, 31))
+    with pytest.raises(TicketSentimentError, match="2026-03 is not over yet"):
+        run("exports/2026-03.csv", today=date(2026, 3, 31), only_month="2026-03")
+    assert _state(exported) == (None, None, None)
+
+
+def test_dates_outside_the_month_are_named(run, exported, month):
+    run("exports/2026-01.csv")
+    frame = month("2026-02")
+    frame.loc[119, "created_at"] = pd.Timestamp("2026-03-01 00:30", tz="UTC")
+    _export(exported, "2026-02.csv", frame)
+    before = _state(exported)
+    with pytest.raises(
+        TicketSentimentError,
+        match=r"exports/2026-02\.csv row 121: created_at is in 2026-03 \(UTC\), outside 2026-02, as are 1 of 120",
+    ):
+        run("exports/2026-02.csv", only_month="2026-02")
+    assert _state(exported) == before
+
+
+def test_a_monthly_export_is_added(run, exported):
+    run("exports/2026-01.csv", only_month="2026-01")
+    assert run("exports/2026-02.csv", only_month="2026-02").written == ("2026-02",)
+    assert len(list((exported / TICKETS).iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"ticket_id,created_at\n1,2026-02-01\n", "column 'text' is missing"),
+        (b"ticket_id,created_at,text,label\n1,2026-02-01,a,odd\n", "label 'odd' is unknown"),
+        (b"ticket_id,created_at,text,label\n1,2026-02-01,\xff\xfe,\n", "is not utf-8"),
+        (b"ticket_id,created_at,text\n1,2026-02-01,a\n1,2026-02-02,b\n", "was already in"),
+    ],
+)
+def test_bad_input_leaves_earlier_data_untouched(run, exported, content, message):
+    run("exports/2026-01.csv")
+    (exported / "exports/bad.csv").write_bytes(content)
+    before = _state(exported)
+    with pytest.raises(TicketSentimentError, match=message) as raised:
+        run("exports/*.csv")
+    assert "exports/bad.csv" in str(raised.value)
+    assert _state(exported) == before
+
+
+def test_tickets_without_text_are_left_out_and_counted(run, exported, month):
+    frame = month("2026-01")
+    frame.loc[0, "text"] = "&nbsp;"
+    _export(exported, "2026-01.csv", frame)
+    result = run("exports/2026-01.csv")
+    assert (result.empty, result.rows) == (1, 119)
+
+
+def test_replacing_a_month_that_the_source_lacks_is_an_error(run):
+    with pytest.raises(TicketSentimentError, match=r"--replace 2025-07: the source holds no complete month"):
+        run(replace=("2025-07",))
+
+
+def test_deleted_months_come_back_from_the_cache(run, exported, month):
+    run()
+    (exported / TICKETS / "2026-01.parquet").unlink()
+    shutil.rmtree(exported / "exports")
+    _export(exported, "2026-04.csv", month("2026-04"))
+    run(today=date(2026, 5, 1))
+    assert len(list((exported / TICKETS).iterdir())) == 4
+
+
+def test_a_fresh_clone_gets_its_history_from_the_remote(run, exported, dvc, month, tmp_path):
+    dvc(exported, "remote", "add", "--default", "store", str(tmp_path / "store"))
+    run()
+    assert any((tmp_path / "store").rglob("*.dir"))
+    shutil.rmtree(exported / TICKETS)
+    shutil.rmtree(exported / ".dvc/cache")
+    shutil.rmtree(exported / ".dvc/tmp")
+    shutil.rmtree(exported / "exports")
+    _export(exported, "2026-04.csv", month("2026-04"))
+    run(today=date(2026, 5, 1))
+    assert len(list((exported / TICKETS).iterdir())) == 4
+
+
+@pytest.mark.parametrize("lost", ["folder", "month"])
+def test_history_that_cannot_be_brought_back_stops_the_run(run, exported, month, lost):
+    run()
+    if lost == "folder":
+        shutil.rmtree(exported / TICKETS)
+    else:
+        (exported / TICKETS / "2026-01.parquet").unlink()
+    shutil.rmtree(exported / ".dvc/cache")
+    shutil.rmtree(exported / "exports")
+    _export(exported, "2026-04.csv", month("2026-04"))
+    before = _state(exported)
+    with pytest.raises(TicketSentimentError, match=r"neither on disk nor in DVC's cache.*dvc remote default"):
+        run(today=date(2026, 5, 1))
+    assert _state(exported) == before
+
+
+def test_a_month_changed_by_hand_is_not_versioned_unasked(run, exported, month):
+    run()
+    path = exported / TICKETS / "2026-01.parquet"
+    path.write_bytes(path.read_bytes()[:-50])
+    before = _state(exported)
+    with pytest.raises(
+        TicketSentimentError, match=r"2026-01\.parquet is not what data/tickets\.dvc has versioned"
+    ):
+        run("exports/2026-02.csv")
+    assert _state(exported) == before
+    assert run(replace=("2026-01",)).written == ("2026-01",)
+    assert len(read_tickets(path)) == 120
+
+
+def test_a_run_killed_before_versioning_is_finished_by_the_next(run, exported):
+    result = run()
+    pointer = exported / "data/tickets.dvc"
+    whole = pointer.read_text()
+    pointer.unlink()
+    (exported / "data" / module.STAGING).mkdir()
+    (exported / "data" / module.STAGING / "2026-01.parquet").write_bytes(b"half")
+    again = run()
+    assert (again.written, again.data_sha256) == ((), result.data_sha256)
+    assert pointer.read_text() == whole
+
+
+def test_a_run_killed_between_two_months_is_finished_by_the_next(run, exported):
+    run("exports/2026-01.csv")
+    run("exports/2026-0[12].csv")
+    shutil.copy(exported / "data/tickets.dvc", exported / "two.dvc")
+    run()
+    shutil.copy(exported / "two.dvc", exported / "data/tickets.dvc")  # written, not yet added
+    assert run().unchanged == ("2026-01", "2026-02", "2026-03")
+    assert "nfiles: 3" in (exported / "data/tickets.dvc").read_text()
+
+
+def test_a_push_that_fails_can_be_repeated(run, exported, dvc, tmp_path):
+    store = tmp_path / "store"
+    store.write_text("a file where a folder should be")
+    dvc(exported, "remote", "add", "--default", "store", str(store))
+    with pytest.raises(TicketSentimentError, match=r"dvc push failed .*run again"):
+        run()
+    store.unlink()
+    assert run().written == ()
+    assert any(store.rglob("*.dir"))
+
+
+def test_no_space_is_said_before_anything_is_written(run, exported, monkeypatch):
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(TicketSentimentError, match="no space for"):
+        run()
+    assert not (exported / TICKETS).exists()
+
+
+def test_outside_a_dvc_repository_the_remedy_is_named(tmp_path, files_params):
+    with pytest.raises(TicketSentimentError, match=r"no DVC repository.*dvc init"):
+        collect(files_params("x/*.csv"), root=tmp_path)
+
+
+def test_git_ignores_what_dvc_versions(run, exported):
+    (exported / "data").mkdir()
+    ignored = "/tickets\n/prepared\n/.tickets-staging\n"
+    (exported / "data/.gitignore").write_text(ignored)
+    run()
+    assert (exported / "data/.gitignore").read_text() == ignored
+
+
+def test_the_command_prints_one_line(exported, files_params, capsys):
+    module.main(files_params("exports/2026-01.csv"), month="2026-01")
+    printed = capsys.readouterr().out
+    assert printed.startswith("collected 120 tickets in 1 months (1 written, 0 unchanged), data ")
+    assert printed.count("\n") == 1
+
+
+def test_the_demo_is_collected_whole_whatever_the_day(repository, params, demo_sdist):
+    tickets = Tickets(source=DemoSource(kind="demo", months=3))
+    demo = params.model_copy(update={"tickets": tickets})
+    result = collect(demo, root=repository, today=date(2020, 1, 1))
+    assert (len(result.written), result.rows, result.later) == (3, 23_703, 0)
+    stored = read_months(repository / TICKETS)
+    assert stored["label_source"].unique().tolist() == ["human"]
+    assert json.dumps(stored["text"].tolist()).count("[HANDLE]") > 2000
+    assert not stored["text"].str.contains("http://", regex=False).any()

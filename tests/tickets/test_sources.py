@@ -1,0 +1,276 @@
+import sqlite3
+from datetime import date, datetime
+
+import pandas as pd
+import pytest
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.params import FilesSource, SqlSource, Tickets
+from ticket_sentiment.tickets.sources import map_rows, read_raw
+
+HEADER = "ticket_id,created_at,text,label\n"
+ROW = "T-1,2026-03-01 10:00:00,hello,positive\n"
+
+
+@pytest.fixture
+def read(tmp_path):
+    """`read({"in.csv": content}, columns=..., encoding=...)`: the mapped rows of files in in/."""
+
+    def run(files: dict[str, str | bytes], path: str = "in/*", **settings):
+        for name, content in files.items():
+            target = tmp_path / "in" / name
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(content if isinstance(content, bytes) else content.encode())
+        mapping = {key: settings.pop(key) for key in ("columns", "labels", "timezone") if key in settings}
+        tickets = Tickets(source=FilesSource(kind="files", path=path, **settings), **mapping)
+        return map_rows(read_raw(tickets, tmp_path), tickets)
+
+    return run
+
+
+def test_csv_with_quoted_newlines_delimiter_and_own_columns(read):
+    content = (
+        "id;when;who;said;mood\r\n"
+        '7;2026-03-01T10:00:00Z;anna;"two\r\nlines; and ""quotes""";1\r\n'
+        "8;2026-03-02;;fine;\r\n"
+    )
+    columns = {"ticket_id": "id", "created_at": "when", "customer_id": "who", "text": "said", "label": "mood"}
+    frame = read({"a.csv": content}, columns=columns, labels={"1": "negative"}, delimiter=";")
+    assert frame["text"].tolist() == ['two\r\nlines; and "quotes"', "fine"]
+    assert frame["label"].tolist() == ["negative", None]
+    assert frame["label_source"].tolist() == ["import", None]
+    assert frame["customer_id"].tolist() == ["anna", None]
+    assert frame["channel"].tolist() == ["unknown", "unknown"]
+    assert frame["row"].tolist() == [2, 3]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8", "utf-8-sig"])
+def test_encodings(read, encoding):
+    content = (HEADER + "T-1,2026-03-01,Grüße,positive\n").encode(encoding)
+    setting = "utf-8" if encoding == "utf-8-sig" else encoding
+    assert read({"a.csv": content}, encoding=setting)["text"].tolist() == ["Grüße"]
+
+
+def test_files_are_read_in_order_of_name(read):
+    second = ROW.replace("T-1", "T-2")
+    frame = read({"b.csv": HEADER + second, "a.csv": HEADER + ROW})
+    assert frame["ticket_id"].tolist() == ["T-1", "T-2"]
+    assert frame["file"].tolist() == ["in/a.csv", "in/b.csv"]
+
+
+def test_json_lines(read):
+    content = (
+        '{"ticket_id": 1, "created_at": "2026-03-01", "text": "a\\u2028b", "label": "neutral"}\n\n'
+        '{"ticket_id": 2, "created_at": "2026-03-01", "text": "a\u2028b"}\n'
+    )
+    frame = read({"a.jsonl": content})
+    assert frame["ticket_id"].tolist() == ["1", "2"]
+    assert frame["text"].tolist() == ["a\u2028b", "a\u2028b"]
+    assert frame["row"].tolist() == [1, 3]
+
+
+def test_parquet_with_dates_and_integers_with_gaps(read, tmp_path):
+    (tmp_path / "in").mkdir()
+    table = pd.DataFrame(
+        {
+            "ticket_id": [1.0, 2.0],
+            "created_at": [pd.Timestamp("2026-03-01 10:00"), pd.Timestamp("2026-03-02")],
+            "text": ["a", "b"],
+            "label": [1.0, None],
+        }
+    )
+    table.to_parquet(tmp_path / "in/a.parquet")
+    frame = read({}, labels={"1": "positive"})
+    assert frame["ticket_id"].tolist() == ["1", "2"]
+    assert frame["label"].tolist() == ["positive", None]
+    assert frame["created_at"][0] == pd.Timestamp("2026-03-01 10:00", tz="UTC")
+
+
+def test_dates_without_offset_are_in_the_configured_zone(read):
+    rows = "1,2026-01-31 23:30:00,a,\n2,2026-07-01 00:30:00,a,\n3,2026-07-01T00:30:00+00:00,a,\n"
+    frame = read({"a.csv": HEADER + rows}, timezone="Europe/Berlin")
+    expected = ["2026-01-31 22:30", "2026-06-30 22:30", "2026-07-01 00:30"]
+    assert frame["created_at"].dt.strftime("%Y-%m-%d %H:%M").tolist() == expected
+
+
+BAD = {
+    "missing column": (
+        HEADER.replace("text", "body") + ROW,
+        {},
+        r"in/a\.csv: column 'text' is missing \(there are: ticket_id, created_at, body, label\): "
+        r"set tickets\.columns\.text",
+    ),
+    "mapped column missing": (
+        HEADER + ROW,
+        {"columns": {"label": "mood"}},
+        r"in/a\.csv: column 'mood' is missing .* set tickets\.columns\.label",
+    ),
+    "unknown label": (
+        HEADER + ROW + ROW.replace("T-1", "T-2").replace("positive", "angry"),
+        {},
+        r"in/a\.csv row 3: column label: label 'angry' is unknown: add it to tickets\.labels",
+    ),
+    "a text where a label is expected": (
+        HEADER + ROW.replace("positive", "call me at 555-123-4567 as soon as you can please"),
+        {},
+        r"row 2: column label: label \(a value of \d+ characters\) is unknown",
+    ),
+    "empty file": ("", {}, r"in/a\.csv is empty"),
+    "header alone": (HEADER, {}, r"in/a\.csv is empty \(no rows\)"),
+    "wrong encoding": (
+        HEADER.encode() + ROW.encode() + b"T-2,2026-03-01,Gr\xfc\xdfe,positive\n",
+        {},
+        r"in/a\.csv is not utf-8: byte 88 \(line 3\) does not decode: set tickets\.source\.encoding",
+    ),
+    "unknown encoding": (HEADER, {"encoding": "klingon"}, r"tickets\.source\.encoding: 'klingon'"),
+    "unquoted delimiter": (
+        HEADER + ROW.replace("hello", "hello, you"),
+        {},
+        r"in/a\.csv row 2: 5 fields, the header has 4",
+    ),
+    "open quote": (
+        HEADER + 'T-1,2026-03-01,"never closed,positive\n',
+        {},
+        r"in/a\.csv row 2 .*not valid CSV",
+    ),
+    "column twice": (HEADER.replace("label", "text") + ROW, {}, r"row 1: column 'text' stands there twice"),
+    "no date": (
+        HEADER + ROW + "T-2,03/31/2026,x,\n",
+        {},
+        r"in/a\.csv row 3: column created_at: '03/31/2026' is no date: expected ISO 8601",
+    ),
+    "empty date": (HEADER + "T-1,,x,\n", {}, r"row 2: column created_at: is empty"),
+    "date outside the calendar": (
+        HEADER + "T-1,0001-01-01T00:00:00+14:00,x,\n",
+        {},
+        r"row 2: column created_at",
+    ),
+    "empty id": (HEADER + " ,2026-03-01,x,\n", {}, r"in/a\.csv row 2: column ticket_id: is empty"),
+    "id twice": (
+        HEADER + ROW + ROW,
+        {},
+        r"in/a\.csv row 3: ticket_id 'T-1' was already in in/a\.csv row 2 \(1 duplicate ids in all: T-1\)",
+    ),
+    "zone": (HEADER + ROW, {"timezone": "Berlin"}, r"tickets\.timezone: 'Berlin' is no known time zone"),
+}
+
+
+@pytest.mark.parametrize(("content", "settings", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_input_is_named_in_one_line(read, content, settings, message):
+    with pytest.raises(TicketSentimentError, match=message) as raised:
+        read({"a.csv": content}, **settings)
+    assert "\n" not in str(raised.value)
+    assert "hello" not in str(raised.value)
+
+
+def test_an_id_twice_in_two_files_names_both(read):
+    with pytest.raises(TicketSentimentError, match=r"in/b\.csv row 2: .* already in in/a\.csv row 2"):
+        read({"a.csv": HEADER + ROW, "b.csv": HEADER + ROW})
+
+
+def test_truncated_parquet_is_named(read, tmp_path):
+    (tmp_path / "in").mkdir()
+    pd.DataFrame({"ticket_id": ["1"]}).to_parquet(tmp_path / "in/a.parquet")
+    content = (tmp_path / "in/a.parquet").read_bytes()
+    with pytest.raises(TicketSentimentError, match=r"in/a\.parquet is not a whole Parquet file"):
+        read({"a.parquet": content[:-20]})
+
+
+@pytest.mark.parametrize("line", ["not json", "[1, 2]", '{"ticket_id": ', "[" * 100_000])
+def test_a_line_that_is_no_json_object_is_named(read, line):
+    good = '{"ticket_id": 1, "created_at": "2026-03-01", "text": "a"}\n'
+    with pytest.raises(TicketSentimentError, match=r"in/a\.jsonl row 2 is not a JSON object"):
+        read({"a.jsonl": good + line})
+
+
+def test_no_file_and_an_unknown_ending(read):
+    with pytest.raises(TicketSentimentError, match=r"no file matches 'none/\*\.csv'.*tickets\.source\.path"):
+        read({}, path="none/*.csv")
+    with pytest.raises(
+        TicketSentimentError, match=r"in/a\.xlsx: unknown ending '\.xlsx'.*tickets\.source\.format"
+    ):
+        read({"a.xlsx": "x"})
+
+
+@pytest.fixture
+def database(tmp_path, monkeypatch):
+    path = tmp_path / "helpdesk.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("create table tickets (id integer, at text, body text, mood text)")
+        connection.execute("insert into tickets values (1, '2026-03-01 10:00:00', 'hello', 'neg')")
+        connection.execute("insert into tickets values (2, '2026-03-02 10:00:00', 'there', null)")
+    monkeypatch.setenv("TICKETS_DATABASE_URL", f"sqlite:///{path}")
+    return path
+
+
+QUERY = "select id as ticket_id, at as created_at, body as text, mood as label from tickets order by id"
+
+
+def _sql(query: str, root, **settings):
+    tickets = Tickets(source=SqlSource(kind="sql", query=query, **settings), labels={"neg": "negative"})
+    return map_rows(read_raw(tickets, root), tickets)
+
+
+def test_sql(database, tmp_path):
+    frame = _sql(QUERY, tmp_path)
+    assert frame["ticket_id"].tolist() == ["1", "2"]
+    assert frame["label"].tolist() == ["negative", None]
+
+
+def test_sql_problems_are_named_without_the_password(database, tmp_path, monkeypatch):
+    with pytest.raises(TicketSentimentError, match=r"tickets\.source\.query returned no rows"):
+        _sql(QUERY.replace("order by", "where id > 9 order by"), tmp_path)
+    with pytest.raises(TicketSentimentError, match="no such table: absent"):
+        _sql("select * from absent", tmp_path)
+    with pytest.raises(TicketSentimentError, match="MISSING_URL is not set"):
+        _sql(QUERY, tmp_path, url_env="MISSING_URL")
+    monkeypatch.setenv("TICKETS_DATABASE_URL", "nodialect://user:s3cret@host/db")
+    with pytest.raises(TicketSentimentError, match="no database driver") as raised:
+        _sql(QUERY, tmp_path)
+    assert "s3cret" not in str(raised.value)
+    monkeypatch.setenv("TICKETS_DATABASE_URL", "user:s3cret")
+    with pytest.raises(TicketSentimentError, match="no SQLAlchemy URL") as raised:
+        _sql(QUERY, tmp_path)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_sql_only_reads(database, tmp_path):
+    with pytest.raises(TicketSentimentError, match="a SELECT is expected"):
+        _sql("delete from tickets", tmp_path)
+    assert len(_sql(QUERY, tmp_path)) == 2
+
+
+def test_dates_of_databases(read):
+    from ticket_sentiment.tickets.sources.raw import RawTable
+
+    values = [date(2026, 3, 1), datetime(2026, 3, 1, 2), pd.Timestamp("2026-03-01", tz="UTC"), "20260301"]
+    columns = {"ticket_id": list("abcd"), "text": list("abcd"), "created_at": values}
+    tickets = Tickets(source=FilesSource(kind="files", path="x"))
+    frame = map_rows([RawTable("q", columns, range(1, 5))], tickets)
+    assert frame["created_at"].dt.hour.tolist() == [0, 2, 0, 0]
+    number = RawTable("q", {**columns, "created_at": [1767225600] * 4}, range(1, 5))
+    with pytest.raises(TicketSentimentError, match=r"row 1: column created_at: .* is no date"):
+        map_rows([number], tickets)
+
+
+def test_hub_without_its_package_says_what_to_install(tmp_path):
+    try:
+        import datasets  # noqa: F401
+    except ModuleNotFoundError:
+        tickets = Tickets.model_validate({"source": {"kind": "hub", "dataset": "x/y"}})
+        with pytest.raises(TicketSentimentError, match=r"pip install 'ticket-sentiment\[hub\]'"):
+            read_raw(tickets, tmp_path)
+    else:
+        pytest.skip("datasets is installed here: test_hub_reads_a_local_data_set runs instead")
+
+
+def test_hub_reads_a_local_data_set(tmp_path):
+    pytest.importorskip("datasets", reason="the optional extra `hub` is not installed")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/train.csv").write_text(HEADER + ROW)
+    tickets = Tickets.model_validate({"source": {"kind": "hub", "dataset": str(tmp_path / "set")}})
+    frame = map_rows(read_raw(tickets, tmp_path), tickets)
+    assert frame[["ticket_id", "label", "row"]].values.tolist() == [["T-1", "positive", 1]]
+    missing = Tickets.model_validate({"source": {"kind": "hub", "dataset": str(tmp_path / "none")}})
+    with pytest.raises(TicketSentimentError, match=r"cannot be loaded .*tickets\.source\.dataset"):
+        read_raw(missing, tmp_path)
