@@ -143,8 +143,7 @@ def test_the_stage_scores_real_models_and_writes_no_text(workplace, params):
     assert {"ticket_id", "dense_negative", "compressed_label", "tfidf_label"} <= set(predictions)
     assert "text" not in predictions and b"dashboard" not in b"".join(files.values())
 
-    (workplace / "models/champion/README.md").unlink()
-    champion = make_tiny_bundle(workplace / "models/champion", seed=1)
+    champion = make_tiny_bundle(workplace / "models/champion/bundle", seed=1)
     second = run(params)
     assert second["champion_digest"] == champion.digest and second["bundle_digest"] != champion.digest
     assert "champion_label" in pd.read_parquet("reports/evaluation/predictions.parquet")
@@ -155,7 +154,8 @@ def test_the_stage_scores_real_models_and_writes_no_text(workplace, params):
 
 
 def test_a_damaged_champion_or_temperature_stops_the_stage(workplace, params):
-    (workplace / "models/champion/bundle.json").write_text("{}")
+    (workplace / "models/champion/bundle").mkdir()
+    (workplace / "models/champion/bundle/bundle.json").write_text("{}")
     with pytest.raises(TicketSentimentError, match=r"models/champion"):
         run(params)
     write_json(workplace / "models/dense/training.json", {"temperature": None})

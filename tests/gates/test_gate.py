@@ -266,12 +266,12 @@ def test_a_large_bundle_fails(good_evidence, verdicts):
     assert "limit 0.0 MB" in found["benchmark"]["reasons"][0]
 
 
-@pytest.mark.parametrize("folder", ["models/release/cpu", "models/release/gpu", "models/champion"])
+@pytest.mark.parametrize("folder", ["models/release/cpu", "models/release/gpu", "models/champion/bundle"])
 def test_a_bundle_that_does_not_verify_fails(good_evidence, verdicts, folder):
     with (good_evidence() / folder / "model.onnx").open("ab") as stream:
         stream.write(b"x")
     found = verdicts()
-    gate_of = {"models/champion": "champion"}.get(folder, "integrity")
+    gate_of = {"models/champion/bundle": "champion"}.get(folder, "integrity")
     assert found[gate_of]["decision"] == "fail"
     assert "SHA-256 differs" in found[gate_of]["reasons"][0]
 
@@ -293,7 +293,7 @@ def test_another_model_in_the_gpu_bundle_fails(good_evidence, verdicts, changed,
 
 def test_a_champion_that_came_after_the_evaluation_fails(good_evidence, verdicts):
     root = good_evidence(champion=False)
-    make_tiny_bundle(root / "models/champion", seed=3)
+    make_tiny_bundle(root / "models/champion/bundle", seed=3)
     assert verdicts()["champion"]["decision"] == "fail"
 
 

@@ -228,9 +228,9 @@ def test_the_summary_is_short_and_holds_what_a_run_ends_with(good_evidence, made
 
 def test_the_champion_itself_is_not_called_a_challenger(good_evidence, made):
     root = good_evidence()
-    shutil.rmtree(root / "models/champion")
-    shutil.copytree(root / "models/release/cpu", root / "models/champion")
-    digest = sha256_file(root / "models/champion/bundle.json")
+    shutil.rmtree(root / "models/champion/bundle")
+    shutil.copytree(root / "models/release/cpu", root / "models/champion/bundle")
+    digest = sha256_file(root / "models/champion/bundle/bundle.json")
     edit_json(root / "reports/evaluation/metrics.json", "champion_digest", digest)
     _, page, summary, result = made()
     assert result["decision"] == "pass"

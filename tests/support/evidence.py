@@ -257,7 +257,7 @@ def write_evidence(root: Path, *, champion: bool = True, rows: int = 900, sample
     made = {"max_length": 96, "temperature": 1.2, "training_data": sha256_tree(root / "data/prepared")}
     cpu = make_tiny_bundle(root / "models/release/cpu", precision="int8", **made)
     gpu = make_tiny_bundle(root / "models/release/gpu", precision="fp16", **made)
-    present = make_tiny_bundle(root / "models/champion", seed=1, **made) if champion else None
+    present = make_tiny_bundle(root / "models/champion/bundle", seed=1, **made) if champion else None
     write_json(root / "reports/validation/result.json", validation(data_sha256))
     write_json(root / "reports/compression.json", compression(cpu, gpu))
     write_json(root / "reports/drift.json", drift(split))

@@ -27,7 +27,7 @@ TRAIN = Path("data/prepared/train.parquet")
 HOLDOUT = Path("data/prepared/holdout.parquet")
 DENSE = Path("models/dense")
 CPU_BUNDLE = Path("models/release/cpu")
-CHAMPION = Path("models/champion")
+CHAMPION = Path("models/champion/bundle")
 FOLDER = Path("reports/evaluation")
 
 COLUMNS = ("ticket_id", "customer_id", "created_at", "channel", "text", "label")

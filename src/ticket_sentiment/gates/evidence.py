@@ -27,7 +27,7 @@ DRIFT = Path("reports/drift.json")
 BENCHMARK = Path("reports/benchmark.json")
 CPU_BUNDLE = Path("models/release/cpu")
 GPU_BUNDLE = Path("models/release/gpu")
-CHAMPION = Path("models/champion")
+CHAMPION = Path("models/champion/bundle")
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]

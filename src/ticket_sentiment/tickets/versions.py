@@ -52,87 +52,83 @@ class TicketVersions:
             if kind != "added" and PurePosixPath(TICKETS.as_posix()) in paths:
                 found["folder"].add(kind)
         unlisted = TICKETS.as_posix() in {path.rstrip("/") for path in report.get("not_in_cache", [])}
-        if unlisted and (found["folder"] or found["unknown"]):
+        if unlisted and found["folder"]:
             found["folder"].add("unlisted")
         return found
 
-    def has_remote(self) -> bool:
-        """Whether a default remote is configured."""
-        return bool(self._dvc("config", "core.remote").stdout.strip())
-
-    def restore_missing(self) -> None:
+    def restore_missing(self) -> dict[str, set[str]]:
         """Bring back versioned months that are not on disk, from the cache, else from the remote.
 
         Months that are there are not touched.
+
+        Returns:
+            Months on disk that are not as versioned: `added`, `modified`, and more; all empty when the
+            versioned state lies there. {"added": {"all"}} when nothing has been versioned yet.
 
         Raises:
             TicketSentimentError: they cannot be brought back; going on would lose them.
         """
         if not (self.root / POINTER).is_file():
-            return
+            return {"added": {"all"}, "modified": set()}
         status = self._status()
         if "unlisted" in status["folder"]:
-            self._fetch()
+            self._dvc("fetch", POINTER.as_posix())  # ends with 0 without a remote, so look again
             status = self._status()
         if "deleted" in status["folder"]:
-            self._checkout([POINTER.as_posix()])
+            self._checkout(POINTER.as_posix())
         elif status["deleted"]:
-            self._checkout([f"{TICKETS.as_posix()}/{month}.parquet" for month in sorted(status["deleted"])])
-        else:
-            return
-        left = self._status()
-        if left["deleted"] or "deleted" in left["folder"]:
-            names = ", ".join(sorted(left["deleted"])) or TICKETS.as_posix()
+            self._checkout(*(f"{TICKETS.as_posix()}/{month}.parquet" for month in sorted(status["deleted"])))
+        if status["deleted"] or "deleted" in status["folder"]:
+            status = self._status()
+        if status["deleted"] or status["folder"] & {"deleted", "unlisted"}:
+            lost = ", ".join(sorted(status["deleted"])) or "months"
             raise TicketSentimentError(
-                f"{POINTER}: {names} is versioned but cannot be brought back: run `dvc pull {POINTER}`"
+                f"{POINTER}: {lost} neither on disk nor in DVC's cache, and no remote brought them: set the "
+                f"remote that holds them (`dvc remote default NAME`), see that `dvc pull {POINTER}` works, "
+                "and run again"
             )
+        return status
 
-    def _checkout(self, targets: list[str]) -> None:
+    def _checkout(self, *targets: str) -> None:
         if self._dvc("checkout", *targets).returncode:
-            self._fetch()
-            done = self._dvc("checkout", *targets)
-            self._require(done, f"versioned months are missing from {TICKETS}", f"run `dvc pull {POINTER}`")
+            self._dvc("fetch", POINTER.as_posix())
+            self._dvc("checkout", *targets)
 
-    def _fetch(self) -> None:
-        done = self._dvc("fetch", POINTER.as_posix())
-        self._require(
-            done,
-            f"months of {POINTER} are neither on disk nor in DVC's cache, and the remote did not bring them",
-            "set the remote that holds them (`dvc remote default NAME`) and its credentials, and run again",
-        )
-
-    def refuse_modified(self, allowed: Iterable[str]) -> None:
-        """Refuse when a month on disk is not what was versioned and is not about to be replaced.
-
-        Raises:
-            TicketSentimentError: naming the months and both remedies.
-        """
-        if not (self.root / POINTER).is_file():
-            return
-        modified = sorted(self._status()["modified"] - set(allowed))
-        if modified:
-            paths = " ".join(f"{TICKETS.as_posix()}/{month}.parquet" for month in modified)
-            replacing = " ".join(f"--replace {month}" for month in modified)
-            raise TicketSentimentError(
-                f"{paths} is not what {POINTER} has versioned: restore it with "
-                f"`dvc checkout --force {paths}`, or run `ticket-sentiment collect {replacing}`"
-            )
-
-    def save(self, *, changed: bool) -> None:
-        """`dvc add` what changed, or what a killed run left undone; `dvc push` where there is a remote.
+    def add(self) -> None:
+        """`dvc add data/tickets`.
 
         Raises:
             TicketSentimentError: DVC refuses; what was collected stays, and a second run goes on from there.
         """
-        pointer = self.root / POINTER
-        status = self._status() if pointer.is_file() and not changed else None
-        if status is None or any(status.values()):
-            done = self._dvc("add", "--quiet", TICKETS.as_posix())
-            self._require(done, f"dvc add {TICKETS} failed", "correct that and run again")
-        if self.has_remote():
+        done = self._dvc("add", "--quiet", TICKETS.as_posix())
+        self._require(done, f"dvc add {TICKETS} failed", "correct that and run again")
+
+    def push(self) -> None:
+        """`dvc push` of the tickets where a default remote is configured; errors as `add`."""
+        if self._dvc("config", "core.remote").stdout.strip():
             done = self._dvc("push", "--quiet", POINTER.as_posix())
             self._require(
                 done,
                 f"{TICKETS} is collected and versioned here, but dvc push failed",
                 "check the remote (`dvc remote list`) and its credentials and run again",
             )
+
+
+def refuse_modified(status: dict[str, set[str]], allowed: Iterable[str]) -> None:
+    """Refuse when a month on disk is not what was versioned and is not about to be replaced.
+
+    Args:
+        status: what `restore_missing` returned.
+        allowed: months that may be replaced.
+
+    Raises:
+        TicketSentimentError: naming the months and both remedies.
+    """
+    modified = sorted(status["modified"] - set(allowed))
+    if modified:
+        paths = " ".join(f"{TICKETS.as_posix()}/{month}.parquet" for month in modified)
+        replacing = " ".join(f"--replace {month}" for month in modified)
+        raise TicketSentimentError(
+            f"{paths} is not what {POINTER} has versioned: restore it with "
+            f"`dvc checkout --force {paths}`, or run `ticket-sentiment collect {replacing}`"
+        )

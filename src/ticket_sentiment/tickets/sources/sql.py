@@ -24,14 +24,14 @@ def read_sql(source: SqlSource) -> RawTable:
         )
     try:
         engine = sa.create_engine(url)
-    except (ArgumentError, ValueError):
-        raise TicketSentimentError(
-            f"{source.url_env} holds no SQLAlchemy URL: expected dialect://user:password@host/database"
-        ) from None
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
+    except (NoSuchModuleError, ModuleNotFoundError) as error:  # the first is an ArgumentError
         missing = getattr(error, "name", None) or url.partition(":")[0]
         raise TicketSentimentError(
             f"no database driver for {source.url_env} ({missing}): install it, e.g. `pip install psycopg`"
+        ) from None
+    except (ArgumentError, ValueError):
+        raise TicketSentimentError(
+            f"{source.url_env} holds no SQLAlchemy URL: expected dialect://user:password@host/database"
         ) from None
     try:
         with engine.connect() as connection:
