@@ -90,7 +90,9 @@ def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     root = argparse.ArgumentParser(prog="ticket-sentiment", description=__doc__)
     commands = root.add_subparsers(required=True, metavar="command")
-    collect = commands.add_parser("collect", help="bring tickets from the source into data/tickets, versioned")
+    collect = commands.add_parser(
+        "collect", help="bring tickets from the source into data/tickets, versioned"
+    )
     collect.add_argument("--month", metavar="YYYY-MM", help="the source holds this one month and no other")
     collect.add_argument(
         "--replace", metavar="YYYY-MM", action="append", default=[], help="a versioned month that may change"

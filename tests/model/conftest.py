@@ -45,7 +45,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_table(tmp_path / f"data/prepared/{name}.parquet", tiny_texts(rows, seed))
     unlabelled = tiny_texts(20, 9)
     write_table(
-        tmp_path / "data/prepared/unlabelled.parquet", LabelledTexts(unlabelled.texts, unlabelled.labels * 0 - 1)
+        tmp_path / "data/prepared/unlabelled.parquet",
+        LabelledTexts(unlabelled.texts, unlabelled.labels * 0 - 1),
     )
     return tmp_path
 

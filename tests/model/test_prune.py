@@ -28,7 +28,8 @@ def flat(importance: float) -> Importance:
 
 
 @pytest.mark.parametrize(
-    ("total", "keep", "expected"), [(6, 3, [0, 2, 5]), (6, 2, [0, 5]), (6, 1, [5]), (6, 6, list(range(6))), (3, 2, [0, 2])]
+    ("total", "keep", "expected"),
+    [(6, 3, [0, 2, 5]), (6, 2, [0, 5]), (6, 1, [5]), (6, 6, list(range(6))), (3, 2, [0, 2])],
 )
 def test_layers_are_kept_evenly_with_the_last_one(total, keep, expected):
     assert even_layers(total, keep) == expected

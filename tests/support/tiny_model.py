@@ -11,9 +11,9 @@ from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.data import LabelledTexts
 
 WORDS = {
-    "negative": "awful broken slow refund angry terrible".split(),
-    "neutral": "order invoice question today parcel number".split(),
-    "positive": "great thanks happy perfect quick lovely".split(),
+    "negative": ["awful", "broken", "slow", "refund", "angry", "terrible"],
+    "neutral": ["order", "invoice", "question", "today", "parcel", "number"],
+    "positive": ["great", "thanks", "happy", "perfect", "quick", "lovely"],
 }
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 

@@ -130,5 +130,7 @@ def load_bundle(path: Path) -> Bundle:
         if not (path / name).is_file():
             raise TicketSentimentError(f"{path / name} is missing; {remedy}")
         if sha256_file(path / name) != expected:
-            raise TicketSentimentError(f"{path / name} is not what {MANIFEST} names (SHA-256 differs); {remedy}")
+            raise TicketSentimentError(
+                f"{path / name} is not what {MANIFEST} names (SHA-256 differs); {remedy}"
+            )
     return Bundle(path=path, manifest=manifest, digest=sha256_file(path / MANIFEST))

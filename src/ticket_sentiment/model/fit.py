@@ -71,7 +71,9 @@ def _parameter_groups(model: nn.Module, settings: FitSettings) -> list[dict]:
     A learning rate of 0 freezes the word embeddings: no gradient, no optimizer state for them.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding) and m.num_embeddings > 4096}
+    embeddings = {
+        id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding) and m.num_embeddings > 4096
+    }
     for parameter in model.parameters():
         rate = settings.embedding_learning_rate if id(parameter) in embeddings else settings.learning_rate
         parameter.requires_grad_(rate > 0)
@@ -86,7 +88,12 @@ def _schedule(total: int, warmup: int) -> Callable[[int], float]:
 
 
 def fit(
-    model: nn.Module, rows: Sequence[Sequence[int]], loss: Loss, score: Score, settings: FitSettings, name: str
+    model: nn.Module,
+    rows: Sequence[Sequence[int]],
+    loss: Loss,
+    score: Score,
+    settings: FitSettings,
+    name: str,
 ) -> list[Point]:
     """Train `model` in place and leave it at its best evaluation on the tuning tickets.
 

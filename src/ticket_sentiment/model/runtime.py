@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # on by default on Linux, and read at import
 
-import onnxruntime as ort  # noqa: E402
-from tokenizers import Tokenizer  # noqa: E402
+import onnxruntime as ort
+from tokenizers import Tokenizer
 
-from ticket_sentiment.model.bundle import Bundle  # noqa: E402
+from ticket_sentiment.model.bundle import Bundle
 
 PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
 
