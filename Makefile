@@ -28,12 +28,14 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@touch $@
 
 retrain: $(VENV)/ready ## the monthly loop: tickets in, judged and registered model and services out
+	@mkdir -p $(PREFECT_HOME)
 	@python -m flows.monthly_retrain
 
 serve: $(VENV)/ready ## answer on localhost:3000 with the registered champion
 	@ticket-sentiment serve
 
 ui: $(VENV)/ready ## MLflow on localhost:5000 and Prefect on localhost:4200
+	@mkdir -p $(PREFECT_HOME)
 	@scripts/ui
 
 test: $(VENV)/ready ## all tests

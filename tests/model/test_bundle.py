@@ -65,7 +65,7 @@ def test_without_space_nothing_is_written_and_the_old_bundle_stays(tmp_path, mon
     usage = shutil._ntuple_diskusage(total=10, used=9, free=1)
     monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage)
     fields = bundle.manifest.model_dump(exclude={"files", "labels", "format_version"})
-    with pytest.raises(TicketSentimentError, match="no space for .* MB needed, 0 MB free"):
+    with pytest.raises(TicketSentimentError, match=r"no space for .* MB needed, 0 MB free"):
         write_bundle(bundle.path, bundle.model_path, bundle.tokenizer_path, **fields)
     assert load_bundle(bundle.path).digest == bundle.digest
     assert [item.name for item in tmp_path.iterdir()] == ["bundle"]

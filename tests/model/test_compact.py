@@ -56,7 +56,7 @@ def test_padding_changes_nothing():
 
 
 def test_an_unknown_architecture_is_refused_by_name_with_the_known_ones():
-    with pytest.raises(TicketSentimentError, match="gpt2.*bert, roberta, distilbert"):
+    with pytest.raises(TicketSentimentError, match=r"gpt2.*bert, roberta, distilbert"):
         from_dense(tiny_classifier("gpt2"))
 
 

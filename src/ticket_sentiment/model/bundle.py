@@ -1,6 +1,6 @@
 """The bundle: the one folder that passes from training to serving, CPU, GPU or edge.
 
-    model.onnx       the graph and all its weights (external data is refused: ONNX Runtime checks no hash of it)
+    model.onnx       the graph and all its weights (no external data: ONNX Runtime checks no hash of it)
     tokenizer.json   the pruned vocabulary, for the `tokenizers` library
     bundle.json      what this is, and the SHA-256 of the other two; written last
 

@@ -49,5 +49,5 @@ def export_onnx(model: nn.Module, path: Path) -> None:
             output_names=["logits"],
             dynamic_axes={"input_ids": axes, "attention_mask": axes, "logits": {0: "batch"}},
             opset_version=OPSET,
-            dynamo=False,  # the newer exporter refuses a dynamic axis of size one, which every single ticket is
+            dynamo=False,  # the newer exporter refuses a dynamic axis of size one: a single ticket
         )

@@ -1,4 +1,4 @@
-"""Stage `prune`, structured pruning: what contributes least to the answer is cut out, and what is left is smaller matrices.
+"""Stage `prune`: what contributes least to the answer is cut out, and what is left is smaller matrices.
 
 Heads and feed-forward neurons go by measured importance, |activation x gradient| of a gate of one on each
 (heads: Michel, Levy and Neubig 2019, "Are Sixteen Heads Really Better than One?"; neurons: Molchanov et al.
