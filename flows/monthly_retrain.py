@@ -63,7 +63,7 @@ def publish(registration: Registration, bentos: dict[str, str]) -> str:
     return text
 
 
-@flow(name="monthly-retrain", log_prints=True)
+@flow(name="monthly-retrain")
 def monthly_retrain(month: str | None = None, replace: list[str] | None = None) -> str:
     """Retrain on all collected months and register the result when the gate lets it through.
 

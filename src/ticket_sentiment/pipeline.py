@@ -1,16 +1,33 @@
 """`dvc repro` as a function. dvc.yaml stays the only place where the graph of stages is stated."""
 
+import codecs
 import os
 import re
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from ticket_sentiment.errors import TicketSentimentError
 
 ERROR = re.compile(r"^error: (?P<message>.*)")
 LAST_LINES = 20
+LINE_END = re.compile(r"[\r\n]+")
+
+
+def _passed_on(stream: IO[bytes]) -> Iterator[str]:
+    """What arrives, shown at once (a progress bar ends no line for minutes) and yielded by whole lines."""
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    pending = ""
+    while chunk := stream.read1():
+        text = decoder.decode(chunk)
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        *whole, pending = LINE_END.split(pending + text)
+        yield from whole
+    yield pending
 
 
 def reproduce(target: str, root: Path = Path()) -> None:
@@ -31,12 +48,11 @@ def reproduce(target: str, root: Path = Path()) -> None:
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", target]
     last: deque[str] = deque(maxlen=LAST_LINES)
     with subprocess.Popen(
-        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            last.append(line.rstrip())
+        for line in _passed_on(process.stdout):
+            last.append(line)
     if process.returncode == 0:
         return
     for line in reversed(last):

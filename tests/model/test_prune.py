@@ -6,7 +6,7 @@ from ticket_sentiment.model.classifier import encode, pad
 from ticket_sentiment.model.compact import from_dense, load_compact
 from ticket_sentiment.model.prune import (
     Importance,
-    even_layers,
+    lowest_and_last,
     main,
     measure_importance,
     prune_structure,
@@ -28,11 +28,10 @@ def flat(importance: float) -> Importance:
 
 
 @pytest.mark.parametrize(
-    ("total", "keep", "expected"),
-    [(6, 3, [0, 2, 5]), (6, 2, [0, 5]), (6, 1, [5]), (6, 6, list(range(6))), (3, 2, [0, 2])],
+    ("keep", "expected"), [(1, [5]), (2, [0, 5]), (4, [0, 1, 2, 5]), (6, list(range(6))), (9, list(range(6)))]
 )
-def test_layers_are_kept_evenly_with_the_last_one(total, keep, expected):
-    assert even_layers(total, keep) == expected
+def test_the_lowest_layers_are_kept_with_the_last_one(keep, expected):
+    assert lowest_and_last(6, keep) == expected
 
 
 def test_keeping_everything_changes_nothing():

@@ -178,7 +178,7 @@ def test_run_shows_params_metrics_plots_reports_bundles(project: Project) -> Non
     assert run.data.metrics["evaluation/models.compressed.macro_f1.value"] == 0.7
     assert run.data.metrics["evaluation/slice.channel.tweets__EN_.macro_f1"] == 0.65
     assert run.data.metrics["benchmark/size_ratio"] == 12.5
-    curve = project.store.client.get_metric_history(found.run_id, "training/tune.macro_f1")
+    curve = project.store.client.get_metric_history(found.run_id, "training/dense.macro_f1")
     assert [(point.step, point.value) for point in curve] == [(5, 0.5), (9, 0.6)]
     expected = {
         f"bundles/{device}/{name}" for device in ("cpu", "gpu") for name in ("model.onnx", "bundle.json")

@@ -76,7 +76,7 @@ class Project:
         write_text(self.root / "reports/release.html", f"<p>{TICKET}</p>")
         write_text(
             self.root / "reports/training/learning_curve.csv",
-            "step,split,loss,macro_f1\n5,tune,0.9,0.5\n9,tune,0.7,0.6\n",
+            "step,train_loss,loss,macro_f1\n5,0.8,0.9,0.5\n9,0.6,0.7,0.6\n",
         )
         write_text(
             self.root / "reports/evaluation/reliability.csv",

@@ -2,7 +2,9 @@
 
 Heads and feed-forward neurons go by measured importance, |activation x gradient| of a gate of one on each
 (heads: Michel, Levy and Neubig 2019, "Are Sixteen Heads Really Better than One?"; neurons: Molchanov et al.
-2019, "Importance Estimation for Neural Network Pruning"). Layers go evenly, the last one stays.
+2019, "Importance Estimation for Neural Network Pruning"). Of the layers the lowest stay (Sajjad et al. 2020,
+"On the Effect of Dropping Layers of Pre-trained Transformer Models") together with the last, from which the
+label is read: 4 of 6 chosen so lost nothing after distillation, chosen evenly a point of macro-F1.
 """
 
 from collections.abc import Sequence
@@ -20,7 +22,7 @@ from ticket_sentiment.model.classifier import device, encode, load_dense, load_t
 from ticket_sentiment.model.compact import CompactClassifier, CompactConfig, Layer, from_dense, save_compact
 from ticket_sentiment.model.data import LabelledTexts, read_texts
 from ticket_sentiment.model.distill import ask_teacher, distillation_loss
-from ticket_sentiment.model.fit import FitSettings, Point, fit, seed_everything
+from ticket_sentiment.model.fit import FitSettings, Point, deterministic, fit
 from ticket_sentiment.model.train import DENSE, tuning_score, write_curve
 from ticket_sentiment.model.vocabulary import cut_vocabulary, kept_tokens
 from ticket_sentiment.params import Params
@@ -67,11 +69,9 @@ def measure_importance(
     return Importance(torch.stack(totals[0::2]).cpu(), torch.stack(totals[1::2]).cpu())
 
 
-def even_layers(total: int, keep: int) -> list[int]:
-    """Numbers of the layers to keep, spread evenly, the first and the last among them; one: the last."""
-    if keep == 1:
-        return [total - 1]
-    return [round(index * (total - 1) / (keep - 1)) for index in range(keep)]
+def lowest_and_last(total: int, keep: int) -> list[int]:
+    """Numbers of the layers to keep: the last one, and otherwise from the bottom."""
+    return [*range(min(keep, total) - 1), total - 1]
 
 
 def _top(scores: Tensor, keep: int) -> Tensor:
@@ -141,7 +141,7 @@ def _shrink(
 ) -> tuple[CompactClassifier, Tokenizer, list[int]]:
     """Cut layers, heads, neurons and vocabulary: (student, its tokenizer, the teacher's layers it keeps)."""
     settings = params.prune
-    layers = even_layers(teacher.config.layers, min(settings.layers, teacher.config.layers))
+    layers = lowest_and_last(teacher.config.layers, settings.layers)
     sample = train.sample(settings.importance_rows, settings.seed)
     rows = encode(tokenizer, sample.texts, params.train.max_length)
     importance = measure_importance(teacher, rows, sample.labels.tolist())
@@ -177,8 +177,7 @@ def prune_and_distill(
         The learning curve.
     """
     settings, length = params.prune, params.train.max_length
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    seed_everything(settings.seed)
+    deterministic(settings.seed)
     where = device()
     teacher, dense_tokenizer = from_dense(load_dense(dense)), load_tokenizer(dense)
     train, tune, unlabelled = (tables[name] for name in ("train", "tune", "unlabelled"))

@@ -32,7 +32,7 @@ FP16_ROWS = 300  # a CPU has no fp16 arithmetic and answers slowly
 
 
 def to_int8(source: Path, target: Path, settings: Quantize) -> None:
-    """Dynamic int8 of every matrix product and of the word embeddings; signed weights are the faster kernel."""
+    """Dynamic int8 of every matrix product and of the word embeddings; signed weights are faster."""
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)

@@ -23,7 +23,7 @@ from ticket_sentiment.model.classifier import (
 )
 from ticket_sentiment.model.compact import from_dense, to_dense
 from ticket_sentiment.model.data import LabelledTexts, read_texts
-from ticket_sentiment.model.fit import FitSettings, Loss, Point, Score, fit, seed_everything
+from ticket_sentiment.model.fit import FitSettings, Loss, Point, Score, deterministic, fit
 from ticket_sentiment.params import Params
 
 DENSE = Path("models/dense")
@@ -88,8 +88,7 @@ def train_dense(params: Params, train: LabelledTexts, tune: LabelledTexts, folde
         The learning curve.
     """
     settings = params.train
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    seed_everything(settings.seed)
+    deterministic(settings.seed)
     source = base_model_path(settings.base_model)
     dense = load_base(settings.base_model)
     tokenizer = load_tokenizer(source)

