@@ -6,8 +6,7 @@ from tests.support.tiny_model import tiny_classifier, tiny_texts, tiny_tokenizer
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.classifier import encode
 from ticket_sentiment.model.compact import from_dense
-from ticket_sentiment.model.fit import FitSettings, bucketed_batches, fit
-from ticket_sentiment.model.train import tuning_score
+from ticket_sentiment.model.fit import FitSettings, bucketed_batches, fit, tuning_score
 
 TEXTS = tiny_texts(96)
 ROWS = encode(tiny_tokenizer(), TEXTS.texts, 24)

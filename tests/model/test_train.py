@@ -14,7 +14,7 @@ from ticket_sentiment.model.classifier import (
     load_tokenizer,
     predict_logits,
 )
-from ticket_sentiment.model.train import class_weights, macro_f1, main
+from ticket_sentiment.model.train import class_weights, main
 
 
 def test_the_stage_learns_and_a_second_run_gives_the_same_files(workspace, small_params):
@@ -43,14 +43,6 @@ def test_answers_do_not_depend_on_the_neighbours(workspace, small_params):
     together = predict_logits(model, tokenizer, texts, 24, batch_size=7)
     np.testing.assert_allclose(alone, together, atol=1e-4)
     assert embed(model, tokenizer, texts, 24, batch_size=7).shape == (20, 32)
-
-
-def test_macro_f1_is_scikit_learn_s():
-    from sklearn.metrics import f1_score
-
-    draw = np.random.default_rng(0)
-    labels, predicted = draw.integers(0, 3, 500), draw.integers(0, 3, 500)
-    assert macro_f1(labels, predicted) == pytest.approx(f1_score(labels, predicted, average="macro"))
 
 
 def test_balanced_weights_give_every_class_the_same_say():

@@ -1,4 +1,4 @@
-"""What training reads of a prepared table: texts and class numbers. No ticket library is needed for that."""
+"""Where the stages of the model lie, and what they read of a prepared table: texts and class numbers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,8 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.labels import LABEL_TO_ID
 
 PREPARED = Path("data/prepared")
+DENSE = Path("models/dense")
+PRUNED = Path("models/pruned")
 
 
 @dataclass(frozen=True)

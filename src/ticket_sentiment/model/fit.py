@@ -1,21 +1,27 @@
 """The one training loop: fine-tuning the dense model and distilling the pruned one both go through it."""
 
+import csv
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.metrics import f1_score
 from torch import Tensor, nn
+from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.model.classifier import pad
+from ticket_sentiment.files import replacing
+from ticket_sentiment.model.classifier import pad, predict_rows
 
 Loss = Callable[[nn.Module, list[int], Tensor, Tensor], Tensor]
 Score = Callable[[nn.Module], tuple[float, float]]
 
+EVALUATION_BATCH = 64
 BUCKET = 32  # batches sorted together: hardly any padding, and the order still changes every epoch
 
 
@@ -52,6 +58,25 @@ def deterministic(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+def tuning_score(rows: Sequence[Sequence[int]], labels: np.ndarray) -> Score:
+    """Cross-entropy and macro-F1 on tokenised tuning tickets, as a function of the model."""
+
+    def score(model: nn.Module) -> tuple[float, float]:
+        logits = predict_rows(model, rows, EVALUATION_BATCH)
+        loss = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)).item()
+        return loss, float(f1_score(labels, logits.argmax(axis=1), average="macro"))
+
+    return score
+
+
+def write_curve(path: Path, curve: Sequence[Point]) -> None:
+    """A learning curve as CSV, one row an evaluation, for `dvc plots`."""
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow([field.name for field in fields(Point)])
+        writer.writerows([point.step, *(f"{value:.6f}" for value in astuple(point)[1:])] for point in curve)
 
 
 def bucketed_batches(

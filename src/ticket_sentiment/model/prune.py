@@ -20,14 +20,12 @@ from torch.nn import functional as F
 from ticket_sentiment.files import replacing_folder, write_json
 from ticket_sentiment.model.classifier import device, encode, load_dense, load_tokenizer, sorted_batches
 from ticket_sentiment.model.compact import CompactClassifier, CompactConfig, Layer, from_dense, save_compact
-from ticket_sentiment.model.data import LabelledTexts, read_texts
+from ticket_sentiment.model.data import DENSE, PRUNED, LabelledTexts, read_texts
 from ticket_sentiment.model.distill import ask_teacher, distillation_loss
-from ticket_sentiment.model.fit import FitSettings, Point, deterministic, fit
-from ticket_sentiment.model.train import DENSE, tuning_score, write_curve
+from ticket_sentiment.model.fit import FitSettings, Point, deterministic, fit, tuning_score, write_curve
 from ticket_sentiment.model.vocabulary import cut_vocabulary, kept_tokens
 from ticket_sentiment.params import Params
 
-PRUNED = Path("models/pruned")
 CURVE = Path("reports/training/distillation_curve.csv")
 
 

@@ -13,17 +13,16 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
+from sklearn.metrics import f1_score
 
 from ticket_sentiment.files import read_json, sha256_tree, write_json
 from ticket_sentiment.model.bundle import Architecture, Bundle, write_bundle
 from ticket_sentiment.model.calibration import fit_temperature
 from ticket_sentiment.model.classifier import load_tokenizer, predict_logits
 from ticket_sentiment.model.compact import CompactClassifier, load_compact
-from ticket_sentiment.model.data import PREPARED, LabelledTexts, read_texts
+from ticket_sentiment.model.data import DENSE, PREPARED, PRUNED, LabelledTexts, read_texts
 from ticket_sentiment.model.export import export_onnx
-from ticket_sentiment.model.prune import PRUNED
 from ticket_sentiment.model.runtime import Runtime
-from ticket_sentiment.model.train import DENSE, macro_f1
 from ticket_sentiment.params import Params, Quantize
 
 RELEASE = Path("models/release")
@@ -67,7 +66,7 @@ def _architecture(model: CompactClassifier) -> Architecture:
 
 def _calibrated(logits: NDArray[np.float32], tune: LabelledTexts) -> dict[str, object]:
     """Temperature and macro-F1 on the tuning tickets, as fields of the manifest."""
-    score = macro_f1(tune.labels, logits.argmax(axis=1))
+    score = float(f1_score(tune.labels, logits.argmax(axis=1), average="macro"))
     return {"temperature": fit_temperature(logits, tune.labels), "metrics": {"tune_macro_f1": score}}
 
 

@@ -1,16 +1,14 @@
 """Stage `train`: fine-tune the base encoder on the labelled tickets of the training months."""
 
-import csv
-from collections.abc import Sequence
-from dataclasses import astuple, fields
 from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ticket_sentiment.files import replacing, replacing_folder, write_json
+from ticket_sentiment.files import replacing_folder, write_json
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.calibration import fit_temperature
 from ticket_sentiment.model.classifier import (
@@ -22,13 +20,20 @@ from ticket_sentiment.model.classifier import (
     predict_rows,
 )
 from ticket_sentiment.model.compact import from_dense, to_dense
-from ticket_sentiment.model.data import LabelledTexts, read_texts
-from ticket_sentiment.model.fit import FitSettings, Loss, Point, Score, deterministic, fit
+from ticket_sentiment.model.data import DENSE, LabelledTexts, read_texts
+from ticket_sentiment.model.fit import (
+    EVALUATION_BATCH,
+    FitSettings,
+    Loss,
+    Point,
+    deterministic,
+    fit,
+    tuning_score,
+    write_curve,
+)
 from ticket_sentiment.params import Params
 
-DENSE = Path("models/dense")
 CURVE = Path("reports/training/learning_curve.csv")
-EVALUATION_BATCH = 64
 
 
 def class_weights(labels: np.ndarray, how: str) -> Tensor | None:
@@ -37,35 +42,6 @@ def class_weights(labels: np.ndarray, how: str) -> Tensor | None:
         return None
     counts = np.bincount(labels, minlength=len(LABELS))
     return torch.tensor(counts.sum() / (len(LABELS) * np.maximum(counts, 1)), dtype=torch.float32)
-
-
-def macro_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
-    """Mean over the classes of F1 = 2 TP / (2 TP + FP + FN); a class without rows or hits counts 0."""
-    scores = []
-    for index in range(len(LABELS)):
-        hits = np.sum((labels == index) & (predicted == index))
-        denominator = np.sum(labels == index) + np.sum(predicted == index)
-        scores.append(2 * hits / denominator if denominator else 0.0)
-    return float(np.mean(scores))
-
-
-def tuning_score(rows: Sequence[Sequence[int]], labels: np.ndarray) -> Score:
-    """Cross-entropy and macro-F1 on tokenised tuning tickets, as a function of the model."""
-
-    def score(model: nn.Module) -> tuple[float, float]:
-        logits = predict_rows(model, rows, EVALUATION_BATCH)
-        loss = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)).item()
-        return loss, macro_f1(labels, logits.argmax(axis=1))
-
-    return score
-
-
-def write_curve(path: Path, curve: Sequence[Point]) -> None:
-    """A learning curve as CSV, one row an evaluation, for `dvc plots`."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow([field.name for field in fields(Point)])
-        writer.writerows([point.step, *(f"{value:.6f}" for value in astuple(point)[1:])] for point in curve)
 
 
 def _loss(labels: np.ndarray, weights: Tensor | None, where: torch.device) -> Loss:
@@ -128,7 +104,7 @@ def train_dense(params: Params, train: LabelledTexts, tune: LabelledTexts, folde
                 "max_length": settings.max_length,
                 "parameters": sum(parameter.numel() for parameter in dense.parameters()),
                 "temperature": fit_temperature(logits, tune.labels),
-                "tune_macro_f1": macro_f1(tune.labels, logits.argmax(axis=1)),
+                "tune_macro_f1": float(f1_score(tune.labels, logits.argmax(axis=1), average="macro")),
             },
         )
     return curve

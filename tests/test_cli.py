@@ -1,0 +1,57 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ticket_sentiment.cli import STAGES, main
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_a_problem_is_one_line_and_status_two(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.splitlines() == ["error: params.yaml is missing: run from the repository's root"]
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_without_its_inputs_says_what_is_missing(stage, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    if stage == "gate":  # judges what there is: missing evidence is its answer, not an error
+        assert main([stage]) == 0
+        assert '"decision": "fail"' in (tmp_path / "reports/gate.json").read_text()
+        return
+    assert main([stage]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: ")
+
+
+def test_importing_the_package_writes_nothing_and_loads_no_torch(tmp_path):
+    code = (
+        "import ticket_sentiment.cli, sys; assert 'torch' not in sys.modules and 'mlflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_stage_dies_with_the_process_that_started_it(tmp_path):
+    child = (
+        "from ticket_sentiment.cli import die_with_parent; import os, time\n"
+        "die_with_parent(); print(os.getpid(), flush=True); time.sleep(60)"
+    )
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True)
+    pid = int(process.stdout.readline())
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    until = time.monotonic() + 10
+    while Path(f"/proc/{pid}/status").exists() and "zombie" not in Path(f"/proc/{pid}/status").read_text():
+        assert time.monotonic() < until, "the stage is still running"
+        time.sleep(0.05)

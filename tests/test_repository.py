@@ -1,0 +1,162 @@
+"""Every configuration file of the repository is loaded here, and agrees with the code."""
+
+import ast
+import importlib
+import subprocess
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ticket_sentiment.cli import STAGES
+from ticket_sentiment.params import Params
+
+ROOT = Path(__file__).parents[1]
+DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+GROUND = {f"ticket_sentiment.{name}" for name in ("errors", "files", "labels", "params", "cli")}
+
+
+def names(entries) -> set[str]:
+    """Paths of deps, outs or metrics, with or without options."""
+    return {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
+
+
+def outputs() -> set[str]:
+    return {
+        name
+        for stage in DVC["stages"].values()
+        for kind in ("outs", "metrics")
+        for name in names(stage.get(kind, []))
+    }
+
+
+def file_of(module: str) -> Path | None:
+    base = ROOT / "src" / Path(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+@cache
+def imported(module: str) -> frozenset[str]:
+    """Modules of this package that a module imports, itself."""
+    found = set()
+    for node in ast.walk(ast.parse(file_of(module).read_text())):
+        candidates = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            candidates = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            candidates = [alias.name for alias in node.names]
+        found |= {name for name in candidates if name.startswith("ticket_sentiment.") and file_of(name)}
+    return frozenset(found)
+
+
+def reached(module: str) -> set[str]:
+    seen, todo = set(), [module]
+    while todo:
+        current = todo.pop()
+        if current not in seen and current not in GROUND:
+            seen.add(current)
+            todo += imported(current)
+    return {name for name in seen if file_of(name).name != "__init__.py"}
+
+
+@pytest.mark.parametrize("stage", DVC["stages"])
+def test_a_stage_names_every_module_it_runs(stage):
+    """What is not among the deps goes stale silently."""
+    deps = {dep for dep in names(DVC["stages"][stage]["deps"]) if dep.startswith("src/")}
+    for module in reached(STAGES[stage]):
+        path = file_of(module).relative_to(ROOT).as_posix()
+        assert any(path == dep or path.startswith(dep + "/") for dep in deps), f"{stage} runs {path}"
+
+
+@pytest.mark.parametrize("stage", DVC["stages"])
+def test_a_stage_reads_what_exists_or_another_makes(stage):
+    tracked = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    for dep in names(DVC["stages"][stage]["deps"]):
+        made = any(dep == out or dep.startswith(out + "/") for out in outputs()) or dep == "data/tickets"
+        there = any(path == dep or path.startswith(dep + "/") for path in tracked)
+        assert made or there, f"{stage} reads {dep}, which nothing makes"
+
+
+def test_stages_and_commands_are_the_same():
+    assert set(DVC["stages"]) == set(STAGES)
+    for name, stage in DVC["stages"].items():
+        assert stage["cmd"] == f"ticket-sentiment {name}"
+
+
+def test_the_params_of_stages_exist():
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for name, stage in DVC["stages"].items():
+        for key in stage["params"]:
+            value = raw
+            for part in key.split("."):
+                assert part in value, f"{name} follows {key}, which params.yaml does not have"
+                value = value[part]
+
+
+def test_the_deployment_names_a_flow_and_its_parameters():
+    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    for deployment in deployments:
+        path, name = deployment["entrypoint"].split(":")
+        module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
+        flow = getattr(module, name)
+        assert set(deployment.get("parameters", {})) <= set(flow.parameters.properties)
+    (monthly,) = [item for item in deployments if item["name"] == "monthly"]
+    assert monthly["schedules"][0]["cron"] == "0 3 1 * *"
+    assert monthly["concurrency_limit"] == 1
+
+
+def test_everything_required_is_in_the_lock_and_nothing_of_cuda():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    from packaging.requirements import Requirement
+
+    locked = {}
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        if line and not line.startswith("#"):
+            requirement = Requirement(line)
+            (pin,) = requirement.specifier
+            assert pin.operator == "=="
+            locked[requirement.name.lower().replace("_", "-")] = pin.version
+    wanted = [*project["dependencies"], *(item for name in ("cpu", "train", "dev") for item in extras[name])]
+    for line in wanted:
+        requirement = Requirement(line)
+        assert requirement.specifier, f"{line} has no floor"
+        assert requirement.specifier.contains(locked[requirement.name.lower()]), line
+    assert not [name for name in locked if name.startswith(("nvidia-cu", "triton"))]
+
+
+def test_the_library_does_not_know_prefect_and_flows_stay_short():
+    for path in (ROOT / "src").rglob("*.py"):
+        assert "prefect" not in {name.split(".")[0] for name in _top_imports(path)}, path
+    for path in (ROOT / "flows").glob("*.py"):
+        assert len(path.read_text().splitlines()) < 100, path
+
+
+def _top_imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+def test_no_pickle_is_ever_loaded():
+    for path in (ROOT / "src").rglob("*.py"):
+        assert not {"pickle", "joblib", "cloudpickle", "dill"} & _top_imports(path), path
+        assert "torch.load" not in path.read_text(), path
+
+
+def test_the_sections_of_params_are_named_for_what_reads_them():
+    others = {"tickets", "costs", "registry", "build", "serve"}
+    fields = {field.alias or name for name, field in Params.model_fields.items()}
+    assert fields - others <= set(STAGES)
