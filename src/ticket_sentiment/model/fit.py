@@ -148,7 +148,7 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, _schedule(total, round(total * settings.warmup_share))
     )
-    every = max(1, per_epoch // settings.evaluations_per_epoch)
+    every = math.ceil(per_epoch / settings.evaluations_per_epoch)  # the last one falls on the last step
     curve: list[Point] = []
     best: dict[str, Tensor] = {}
     best_macro_f1, since_best, step, running = -1.0, 0, 0, []
