@@ -8,7 +8,8 @@ export PREFECT_HOME ?= $(CURDIR)/var/prefect
 export BENTOML_HOME ?= $(CURDIR)/var/bentoml
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS ?= 120
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
-export PREFECT_LOGGING_LEVEL ?= WARNING
+# The flow prints what a person needs; its log is in Prefect, where tracebacks do not bury the one line.
+export PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL ?= CRITICAL
 export DO_NOT_TRACK ?= 1
 export BENTOML_DO_NOT_TRACK ?= true
 export DVC_NO_ANALYTICS ?= 1

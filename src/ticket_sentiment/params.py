@@ -156,7 +156,7 @@ class Gate(Section):
     min_holdout_rows: int = Field(ge=1)
     min_macro_f1: Share
     min_class_recall: Share
-    min_gain_over_tfidf: float = Field(ge=0)
+    min_gain_over_tfidf: float = Field(ge=-1)
     max_loss_to_dense: float = Field(ge=0)
     max_loss_to_champion: float = Field(ge=0)
     max_calibration_error: Share

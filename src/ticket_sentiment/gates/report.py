@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ticket_sentiment.files import read_json, write_text
+from ticket_sentiment.files import read_json, write_json, write_text
 from ticket_sentiment.gates import sections
 from ticket_sentiment.gates.changes import Changes, changes
 from ticket_sentiment.gates.evidence import (
@@ -28,6 +28,7 @@ from ticket_sentiment.gates.evidence import (
 )
 from ticket_sentiment.gates.figures import reliability_plot
 from ticket_sentiment.gates.gate import RESULT as GATE
+from ticket_sentiment.gates.headline import headline
 from ticket_sentiment.gates.rules import DECIDING_DRIFT
 from ticket_sentiment.gates.verdict import Verdict
 from ticket_sentiment.gates.words import (
@@ -46,6 +47,7 @@ PREDICTIONS = Path("reports/evaluation/predictions.parquet")
 RELIABILITY = Path("reports/evaluation/reliability.csv")
 PAGE = Path("reports/release.html")
 SUMMARY = Path("reports/summary.txt")
+HEADLINE = Path("reports/metrics.json")
 
 QUESTIONS = {
     "data": "Are the tickets in order?",
@@ -253,8 +255,9 @@ def summary(evidence: Evidence, gate: dict[str, Any]) -> str:
 
 
 def main(params: Params) -> None:
-    """Write the page and the summary from the reports of all stages before."""
+    """Write the page, the summary and the headline numbers from the reports of all stages before."""
     evidence = gather(datetime.now(UTC))  # only the gate counts the age of evidence
     gate = read_json(GATE)
     write_text(PAGE, render(context(evidence, gate, params.train.base_model)))
     write_text(SUMMARY, summary(evidence, gate))
+    write_json(HEADLINE, headline(evidence, gate))

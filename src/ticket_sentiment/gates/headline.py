@@ -1,0 +1,46 @@
+"""The dozen numbers that a month is known by: what `dvc metrics show` and `dvc metrics diff` print."""
+
+from typing import Any
+
+from ticket_sentiment.gates.evidence import Benchmark, Drift, Evaluation, Evidence
+
+
+def _quality(evaluation: Evaluation) -> dict[str, float | None]:
+    models, differences = evaluation.models, evaluation.differences
+    against = differences.compressed_minus_champion
+    return {
+        "macro_f1": models.compressed.macro_f1.value,
+        "macro_f1_dense": models.dense.macro_f1.value,
+        "macro_f1_tfidf": models.tfidf.macro_f1.value,
+        "change_by_compression": differences.compressed_minus_dense.macro_f1.value,
+        "change_to_champion": against.macro_f1.value if against else None,
+        "calibration_error": models.compressed.calibration_error,
+    }
+
+
+def _speed(report: Benchmark) -> dict[str, float]:
+    ours = report.variants.cpu_bundle
+    return {
+        "size_mb": ours.bytes / 1e6,
+        "tickets_per_second": ours.batch1.texts_per_second,
+        "times_dense_torch": report.ratios.cpu_bundle_over_dense_torch_fp32.throughput.median,
+        "times_dense_onnx": report.ratios.cpu_bundle_over_dense_onnx_fp32.throughput.median,
+        "usd_per_million_tokens": report.cost.per_million_tokens_tokenizer["cpu_bundle"],
+    }
+
+
+def headline(evidence: Evidence, gate: dict[str, Any]) -> dict[str, float | str | None]:
+    """Decision, quality, size, speed, cost and drift; a part whose report is missing is left out.
+
+    Macro-F1 and its changes are shares (0.01 is one point), sizes in 10^6 bytes, speed in single tickets a
+    second on one thread, cost in US dollars by the tokenizer's count.
+    """
+    result: dict[str, float | str | None] = {"decision": gate["decision"]}
+    if isinstance(evidence.evaluation, Evaluation):
+        result |= _quality(evidence.evaluation)
+    if isinstance(evidence.benchmark, Benchmark):
+        result |= _speed(evidence.benchmark)
+    if isinstance(evidence.drift, Drift):
+        tests = [*evidence.drift.columns.values(), evidence.drift.embedding]
+        result["drifted_measures"] = sum(test.drifted for test in tests)
+    return result
