@@ -35,6 +35,7 @@ def collect(params: Params, month: str | None, replace: list[str]) -> None:
 
 @task(cache_policy=NO_CACHE, task_run_name="dvc repro {stage}")
 def repro(stage: str) -> None:
+    """A stage, with all before it that are out of date: `prepare` validates, `report` judges."""
     reproduce(stage)
 
 
@@ -75,11 +76,10 @@ def monthly_retrain(month: str | None = None, replace: list[str] | None = None) 
     params = load_params()
     with exclusive(Path("var/retrain.lock"), "a retraining"):
         collect(params, month, replace or [])
-        for stage in ("validate", "prepare", "train", "prune", "quantize"):
+        for stage in ("prepare", "train", "prune", "quantize"):
             repro(stage)
         fetch_champion(params)
-        for stage in ("evaluate", "drift", "benchmark", "gate", "report"):
-            repro(stage)
+        repro("report")
         registration = register_result(params)
         bentos = build(params, registration.version) if registration.version else {}
         return publish(registration, bentos)
