@@ -240,16 +240,6 @@ def export_champion(
     return digest
 
 
-def champion_version(params: Params, root: Path = Path()) -> ModelVersion | None:
-    """The version that holds the alias `champion`."""
-    return by_alias(connect(params, root), CHAMPION)
-
-
-def versions(params: Params, root: Path = Path()) -> list[ModelVersion]:
-    """All versions of the registered model, oldest first."""
-    return all_versions(connect(params, root))
-
-
 def tag_bentos(params: Params, version: int | str, bentos: dict[str, str], root: Path = Path()) -> None:
     """Write the Bento tags of a version, by device, to the version: `bento.cpu`, `bento.gpu`."""
     store = connect(params, root)

@@ -17,7 +17,6 @@ from ticket_sentiment.params import Params
 # MLflow tells `Champion` from `champion` silently, so nobody spells an alias by hand.
 CHAMPION = "champion"
 CHALLENGER = "challenger"
-PREVIOUS = "previous"
 
 DEVICES = ("cpu", "gpu")
 SQLITE = "sqlite:///"
