@@ -15,14 +15,15 @@ from ticket_sentiment.gates import drift
 from ticket_sentiment.gates.drift_features import (
     CATEGORICAL,
     NUMERIC,
+    REQUIRED,
     bundle_columns,
     check,
-    read_tickets,
     sample,
     ticket_columns,
     unknown_word_share,
 )
 from ticket_sentiment.gates.evidence import Drift as Evidence
+from ticket_sentiment.gates.tables import read_prepared
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.runtime import Runtime
 from ticket_sentiment.params import Drift
@@ -212,13 +213,13 @@ def test_embeddings_that_are_missing_or_not_finite_are_refused(reference, runtim
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, reference):
     with pytest.raises(TicketSentimentError, match=r"train\.parquet is missing: run `dvc repro prepare`"):
-        read_tickets(tmp_path / "train.parquet")
+        read_prepared(tmp_path / "train.parquet", REQUIRED)
     (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(TicketSentimentError, match=r"cut\.parquet is no readable Parquet"):
-        read_tickets(tmp_path / "cut.parquet")
+        read_prepared(tmp_path / "cut.parquet", REQUIRED)
     reference.drop(columns="label").to_parquet(tmp_path / "bare.parquet")
     with pytest.raises(TicketSentimentError, match=r"bare\.parquet: column label is missing"):
-        read_tickets(tmp_path / "bare.parquet")
+        read_prepared(tmp_path / "bare.parquet", REQUIRED)
 
 
 def test_words_outside_the_vocabulary_are_counted_as_words(runtime):

@@ -31,15 +31,16 @@ from ticket_sentiment.gates.drift_features import (
     CATEGORICAL,
     EMBEDDING,
     NUMERIC,
+    REQUIRED,
     bundle_columns,
     check,
     months_of,
-    read_tickets,
     require_rows,
     sample,
     summary,
     ticket_columns,
 )
+from ticket_sentiment.gates.tables import read_prepared
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.model.runtime import Runtime
 from ticket_sentiment.params import Drift, Params
@@ -239,7 +240,7 @@ def base_embedding(base_model: str, max_length: int) -> Embed:
 def main(params: Params) -> None:
     """Stage `drift`: the prepared tables and the CPU bundle to reports/drift.json and drift.html."""
     paths = {"reference": REFERENCE, "unseen": UNSEEN, "current": CURRENT}
-    tables = {name: read_tickets(path) for name, path in paths.items()}
+    tables = {name: read_prepared(path, REQUIRED) for name, path in paths.items()}
     for name, path in paths.items():
         require_rows(len(tables[name]), str(path))
     months = {name: sorted(months_of(table).unique()) for name, table in tables.items()}

@@ -7,8 +7,6 @@ on new texts after two epochs on 1,500 rows.) Its columns are compared with the 
 to it too.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -25,27 +23,6 @@ CATEGORICAL = ("label", "predicted_label")
 EMBEDDING = "embedding"
 REQUIRED = ("text", "label", "created_at")
 MIN_ROWS = 30  # below, five folds of the domain classifier and any distance are chance
-
-
-def read_tickets(path: Path) -> pd.DataFrame:
-    """A prepared table with the columns that drift is judged on.
-
-    Raises:
-        TicketSentimentError: the file is missing or unreadable, or a column is missing.
-    """
-    try:
-        table = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise TicketSentimentError(f"{path} is missing: run `dvc repro prepare`") from None
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise TicketSentimentError(
-            f"{path} is no readable Parquet ({reason}): run `dvc repro -f prepare`"
-        ) from None
-    for column in REQUIRED:
-        if column not in table.columns:
-            raise TicketSentimentError(f"{path}: column {column} is missing: run `dvc repro -f prepare`")
-    return table
 
 
 def months_of(table: pd.DataFrame) -> pd.Series:

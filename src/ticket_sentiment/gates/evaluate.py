@@ -18,6 +18,7 @@ from ticket_sentiment.files import finite_or_none, read_json, replacing, sha256_
 from ticket_sentiment.gates import metrics
 from ticket_sentiment.gates.baselines import label_ids, majority_probabilities, tfidf_probabilities
 from ticket_sentiment.gates.slices import slice_masks
+from ticket_sentiment.gates.tables import read_prepared
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.bundle import MANIFEST, load_bundle
 from ticket_sentiment.model.runtime import Runtime, softmax
@@ -67,18 +68,7 @@ def read_table(path: Path) -> pd.DataFrame:
         TicketSentimentError: the file is missing, unreadable or empty, lacks a column, or holds a label that
             is none.
     """
-    try:
-        table = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise TicketSentimentError(f"{path} is missing: run `dvc repro prepare`") from None
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise TicketSentimentError(
-            f"{path} is no readable Parquet ({reason}): run `dvc repro -f prepare`"
-        ) from None
-    missing = [column for column in COLUMNS if column not in table.columns]
-    if missing:
-        raise TicketSentimentError(f"{path}: column {missing[0]} is missing: run `dvc repro -f prepare`")
+    table = read_prepared(path, COLUMNS)
     if table.empty or not table["label"].isin(LABELS).all():
         raise TicketSentimentError(
             f"{path}: column label: expected at least one row and only {', '.join(LABELS)}: "
