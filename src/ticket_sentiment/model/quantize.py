@@ -87,6 +87,7 @@ def build_bundles(params: Params, release: Path = RELEASE) -> dict:
     tune, holdout = read_texts("tune"), read_texts("holdout")
     length = params.train.max_length
     expected = predict_logits(model, tokenizer, holdout.texts, length, batch_size=32)
+    architecture, prepared = _architecture(model), sha256_tree(PREPARED)
     release.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=release.parent) as name:
         work = Path(name)
@@ -102,8 +103,8 @@ def build_bundles(params: Params, release: Path = RELEASE) -> dict:
                 precision=precision,
                 max_length=length,
                 base_model=params.train.base_model,
-                architecture=_architecture(model),
-                training_data=sha256_tree(PREPARED),
+                architecture=architecture,
+                training_data=prepared,
                 **calibration,
             )
 
@@ -122,7 +123,7 @@ def build_bundles(params: Params, release: Path = RELEASE) -> dict:
             "parameters": read_json(DENSE / "training.json")["parameters"],
             "bytes": dense.stat().st_size,
         },
-        "pruned": _architecture(model).model_dump(mode="json"),
+        "pruned": architecture.model_dump(mode="json"),
         "cpu": {"bytes": cpu.size_bytes, "digest": cpu.digest},
         "gpu": {"bytes": gpu.size_bytes, "digest": gpu.digest},
         "parity": parity,
