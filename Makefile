@@ -16,7 +16,7 @@ export DVC_NO_ANALYTICS ?= 1
 export ORT_DISABLE_TELEMETRY ?= 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help retrain serve ui test check format lock
+.PHONY: help retrain search serve ui test check format lock
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,10 @@ $(VENV)/ready: requirements.lock pyproject.toml
 retrain: $(VENV)/ready ## the monthly loop: tickets in, judged and registered model and services out
 	@mkdir -p $(PREFECT_HOME)
 	@python -m flows.monthly_retrain
+
+search: $(VENV)/ready ## measure the frontier of size, speed and quality anew, for hours; goes on after a kill
+	@dvc repro prepare
+	@ticket-sentiment search
 
 serve: $(VENV)/ready ## answer on localhost:3000 with the registered champion
 	@ticket-sentiment serve
@@ -51,5 +55,6 @@ format: $(VENV)/ready ## put the code into shape
 	ruff check --fix .
 	ruff format .
 
-lock: $(VENV)/ready ## write requirements.lock from what is installed now
+lock: $(VENV)/ready ## write requirements.lock and the serving images' packages from what is installed now
 	scripts/lock
+	scripts/serving-requirements

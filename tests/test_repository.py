@@ -157,6 +157,6 @@ def test_no_pickle_is_ever_loaded():
 
 
 def test_the_sections_of_params_are_named_for_what_reads_them():
-    others = {"tickets", "costs", "registry", "build", "serve"}
+    others = {"tickets", "budget", "search", "costs", "registry", "build", "serve", "events", "cache"}
     fields = {field.alias or name for name, field in Params.model_fields.items()}
     assert fields - others <= set(STAGES)

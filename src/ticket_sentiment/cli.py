@@ -1,14 +1,14 @@
 """ticket-sentiment: the stages of dvc.yaml and the commands for people."""
 
 import argparse
-import ctypes
 import importlib
 import os
-import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.processes import die_with_parent
 
 # Stage or command: module with a `main(params)` that does it. Imported only when called, so that
 # `prepare` does not wait for torch.
@@ -44,16 +44,6 @@ def quiet_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def die_with_parent() -> None:
-    """End this process when the one that started it is killed (Linux).
-
-    Without it a stage goes on after `kill -9` of the flow and would race with the next run.
-    """
-    if sys.platform == "linux":
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-
-
 def _stage(name: str) -> Callable[[argparse.Namespace], None]:
     def run(_: argparse.Namespace) -> None:
         from ticket_sentiment.params import load_params
@@ -70,6 +60,13 @@ def _collect(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.tickets.collect import main as collect
 
     collect(load_params(), arguments.month, arguments.replace)
+
+
+def _search(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.params import load_params
+    from ticket_sentiment.search.search import main as search
+
+    search(load_params(), arguments.table)
 
 
 def _serve(_: argparse.Namespace) -> None:
@@ -98,6 +95,14 @@ def parser() -> argparse.ArgumentParser:
         "--replace", metavar="YYYY-MM", action="append", default=[], help="a versioned month that may change"
     )
     collect.set_defaults(run=_collect)
+    search = commands.add_parser("search", help="measure the frontier of size, speed and quality, for hours")
+    search.add_argument(
+        "--table",
+        type=Path,
+        metavar="FILE",
+        help="of texts and labels (CSV, JSON Lines, Parquet), instead of the prepared tickets",
+    )
+    search.set_defaults(run=_search)
     commands.add_parser("serve", help="answer with the registered champion").set_defaults(run=_serve)
     commands.add_parser("status", help="what is registered, and which alias it has").set_defaults(run=_status)
     for name, module in STAGES.items():

@@ -1,10 +1,11 @@
 """params.yaml as frozen types: the only place for a knob, read once, unknown keys refused."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ticket_sentiment.errors import TicketSentimentError
 
@@ -98,12 +99,46 @@ class Train(Section):
     seed: int
 
 
-class Prune(Section):
+class Budget(Section):
+    max_loss: Share
+    max_mb: float | None = Field(gt=0)
+    max_ms: float | None = Field(gt=0)
+    tries: int = Field(ge=0)
+
+
+class Shape(Section):
+    """What pruning leaves: layers, heads and neurons of each layer, and bytes of a token's embedding."""
+
     layers: int = Field(ge=1)
     heads: int = Field(ge=1)
     ffn: int = Field(ge=1)
+    embedding_bytes: int = Field(ge=0)
+
+    @property
+    def name(self) -> str:
+        """For example `4x12x1024-e96`; without the last part the embeddings are whole."""
+        embedding = f"-e{self.embedding_bytes}" if self.embedding_bytes else ""
+        return f"{self.layers}x{self.heads}x{self.ffn}{embedding}"
+
+
+class Search(Section):
+    seeds: list[int] = Field(min_length=1)
+    workers: int = Field(ge=1)
+    shapes: list[Shape] = Field(min_length=1)
+
+    @field_validator("seeds", "shapes")
+    @classmethod
+    def _once(cls, values: list[Any]) -> list[Any]:
+        twice = next((value for index, value in enumerate(values) if value in values[:index]), None)
+        if twice is not None:
+            raise ValueError(f"{getattr(twice, 'name', twice)} is there twice")
+        return values
+
+
+class Prune(Section):
     min_token_count: int = Field(ge=0)
     importance_rows: int = Field(ge=1)
+    varied_copies: int = Field(ge=0)
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
@@ -157,7 +192,6 @@ class Gate(Section):
     min_macro_f1: Share
     min_class_recall: Share
     min_gain_over_tfidf: float = Field(ge=-1)
-    max_loss_to_dense: float = Field(ge=0)
     max_loss_to_champion: float = Field(ge=0)
     max_calibration_error: Share
     min_label_agreement: Share
@@ -178,12 +212,75 @@ class Build(Section):
     bento: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)+$")
 
 
+class Gpu(Section):
+    """Of the Bento that is built for a GPU."""
+
+    provider: Literal["cuda", "tensorrt"]
+    max_batch: int = Field(ge=1)
+    engine_cache: str = Field(min_length=1)
+    workspace_mb: int = Field(ge=64)
+
+
+class Keys(Section):
+    """Who may call. The keys themselves are never in params.yaml."""
+
+    environment: list[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]]
+    file: str | None = Field(min_length=1)
+    rate: float = Field(gt=0)
+    burst: int = Field(ge=1)
+
+
+class Metrics(Section):
+    host: str
+    port: int = Field(ge=1, le=65535)
+
+
 class Serve(Section):
     host: str
     port: int = Field(ge=1, le=65535)
+    workers: int = Field(ge=1)
     max_text_chars: int = Field(ge=1)
     max_body_bytes: int = Field(ge=1024)
+    max_batch_tickets: int = Field(ge=1)
+    max_batch_body_bytes: int = Field(ge=1024)
     abstain_below: Share
+    objective_ms: float = Field(gt=0)
+    timeout_ms: float = Field(gt=0)
+    max_timeout_ms: float = Field(gt=0)
+    max_in_flight: int = Field(ge=1)
+    max_queue: int = Field(ge=1)
+    max_shadow_queue: int = Field(ge=0)
+    drain_seconds: float = Field(ge=0)
+    rollout_poll_seconds: float = Field(gt=0)
+    access_log: Literal["all", "errors", "none"]
+    keys: Keys
+    metrics: Metrics
+    gpu: Gpu
+
+
+class Events(Section):
+    """The event database: predictions, exposures, feedback, rollout states."""
+
+    url: str = Field(pattern=r"^[a-z0-9+]+://")
+    url_env: str = Field(min_length=1)
+    queue: int = Field(ge=1)
+    store_text: bool
+
+    @field_validator("url")
+    @classmethod
+    def _no_password(cls, url: str) -> str:
+        if re.search(r"://[^/]*:[^/]*@|password=", url):
+            raise ValueError("holds a password: put the URL in the variable that events.url_env names")
+        return url
+
+
+class Cache(Section):
+    """The cache of predictions."""
+
+    entries: int = Field(ge=0)
+    ttl_s: float = Field(gt=0)
+    redis_url_env: str = Field(min_length=1)
+    redis_timeout_ms: float = Field(gt=0)
 
 
 class Params(Section):
@@ -193,7 +290,9 @@ class Params(Section):
     validate_: Validate = Field(alias="validate")
     prepare: Prepare
     train: Train
+    budget: Budget
     prune: Prune
+    search: Search
     quantize: Quantize
     evaluate: Evaluate
     drift: Drift
@@ -203,11 +302,27 @@ class Params(Section):
     registry: Registry
     build: Build
     serve: Serve
+    events: Events
+    cache: Cache
+
+
+def _known_keys(section: tuple[str | int, ...]) -> str:
+    """Of a section of plain sections; none for the kinds of a source."""
+    model: Any = Params
+    for part in section:
+        fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+        model = fields.get(str(part))
+        if not (isinstance(model, type) and issubclass(model, Section)):
+            return ""
+    return ", ".join(field.alias or name for name, field in model.model_fields.items())
 
 
 def _describe(error: Any, path: Path) -> str:
     where = ".".join(str(part) for part in error["loc"])
-    problem = "is not a known key" if error["type"] == "extra_forbidden" else error["msg"]
+    problem = error["msg"]
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(error["loc"][:-1])
+        problem = "is not a known key" + (f" (known: {known})" if known else "")
     return f"{path}: {where}: {problem}"
 
 

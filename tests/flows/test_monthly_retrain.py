@@ -25,7 +25,6 @@ LENIENT = {
     "min_macro_f1": 0.0,
     "min_class_recall": 0.0,
     "min_gain_over_tfidf": -1.0,
-    "max_loss_to_dense": 1.0,
     "max_loss_to_champion": 1.0,
     "max_calibration_error": 1.0,
     "min_holdout_rows": 10,
@@ -51,9 +50,11 @@ def repository(tmp_path_factory, demo_available) -> Repository:
     made.edit_params(
         train={"epochs": 4, "batch_size": 8, "learning_rate": 2.0e-4, "evaluations_per_epoch": 1},
         prune={"epochs": 5, "batch_size": 8, "learning_rate": 5.0e-4, "importance_rows": 32},
+        budget={"max_loss": 1.0},
         gate=LENIENT,
         drift=CALM_DRIFT,
     )
+    made.write_frontier(layers=3, heads=8, ffn=768, embedding_bytes=48)
     return made
 
 
@@ -173,10 +174,12 @@ def _tiny(root: Path) -> Repository:
             "max_length": 24,
             "patience": 9,
         },
-        prune={"layers": 2, "heads": 2, "ffn": 32, "batch_size": 8, "learning_rate": 5.0e-3},
+        prune={"batch_size": 8, "learning_rate": 5.0e-3},
+        budget={"max_loss": 1.0},
         gate={**LENIENT, "min_label_agreement": 0.0},
         drift=CALM_DRIFT,
     )
+    made.write_frontier(base_model="./base", layers=2, heads=2, ffn=32, embedding_bytes=8)
     return made
 
 
@@ -189,9 +192,15 @@ def tiny_repository(tmp_path_factory) -> Repository:
 # of a stage (DVC says so), or when a folder appears that register and build write into.
 KILLS = (
     "Running stage 'validate'",
+    "Running stage 'prepare'",
     "Running stage 'train'",
+    "Running stage 'prune'",
     "Running stage 'quantize'",
+    "Running stage 'evaluate'",
+    "Running stage 'drift'",
+    "Running stage 'benchmark'",
     "Running stage 'gate'",
+    "Running stage 'report'",
     "var/mlflow.db",
     "var/bentoml/bentos",
 )
@@ -222,7 +231,7 @@ def test_killed_anywhere_and_run_again_ends_as_if_undisturbed(tiny_repository, t
     for number, mark in enumerate(KILLS):
         _kill_at(tiny_repository, mark, everything=number % 2 == 0)
     tiny_repository.retrain()
-    for device in ("cpu", "gpu"):
+    for device in ("cpu", "gpu", "edge"):
         ours, theirs = (
             load_bundle(made.root / f"models/release/{device}").digest
             for made in (tiny_repository, undisturbed)
@@ -232,7 +241,8 @@ def test_killed_anywhere_and_run_again_ends_as_if_undisturbed(tiny_repository, t
     assert version.aliases == ["champion"]
     assert [run.info.status for run in tiny_repository.runs()] == ["FINISHED"]
     assert {"bento.cpu", "bento.gpu"} <= set(version.tags)
-    assert sorted(item.name for item in (tiny_repository.root / "models/release").iterdir()) == ["cpu", "gpu"]
+    released = sorted(item.name for item in (tiny_repository.root / "models/release").iterdir())
+    assert released == ["cpu", "edge", "gpu"]
 
 
 def test_two_retrainings_at_once_are_refused(tiny_repository):

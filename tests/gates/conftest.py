@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.evidence import write_evidence
-from ticket_sentiment.params import Gate, load_params
+from ticket_sentiment.gates.fail_closed import Limits
+from ticket_sentiment.params import load_params
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -47,5 +48,19 @@ def params():
 
 
 @pytest.fixture(scope="session")
-def limits(params) -> Gate:
-    return params.gate
+def limits(params) -> Limits:
+    return Limits.of(params)
+
+
+@pytest.fixture
+def changed_limits(limits) -> Callable[..., Limits]:
+    """The limits with keys of either section set."""
+
+    def of(**changed) -> Limits:
+        sections = []
+        for section in (limits.gate, limits.budget):
+            own = {key: value for key, value in changed.items() if key in type(section).model_fields}
+            sections.append(section.model_copy(update=own))
+        return Limits(*sections)
+
+    return of

@@ -17,7 +17,7 @@ from tests.support.tiny_bundle import make_tiny_bundle, tiny_graph, tiny_tokeniz
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.gates import benchmark, variants
 from ticket_sentiment.gates.benchmark import Round
-from ticket_sentiment.gates.evidence import Benchmark as Evidence
+from ticket_sentiment.gates.evidence_types import Benchmark as Evidence
 from ticket_sentiment.gates.variants import Score, Variant
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.model.runtime import Runtime

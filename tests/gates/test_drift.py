@@ -22,7 +22,7 @@ from ticket_sentiment.gates.drift_features import (
     ticket_columns,
     unknown_word_share,
 )
-from ticket_sentiment.gates.evidence import Drift as Evidence
+from ticket_sentiment.gates.evidence_types import Drift as Evidence
 from ticket_sentiment.gates.tables import read_prepared
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.runtime import Runtime

@@ -13,7 +13,7 @@ from ticket_sentiment.files import sha256_file, write_json
 from ticket_sentiment.gates import evaluate
 from ticket_sentiment.gates.baselines import label_ids
 from ticket_sentiment.gates.evaluate import Scored, judge_models, judge_slices, read_table
-from ticket_sentiment.gates.evidence import Evaluation
+from ticket_sentiment.gates.evidence_types import Evaluation
 from ticket_sentiment.labels import LABELS
 
 SKILL = {"majority": 0.0, "tfidf": 1.0, "dense": 2.2, "compressed": 2.1}

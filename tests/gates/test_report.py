@@ -17,7 +17,7 @@ from ticket_sentiment.gates.changes import EXCERPT_CHARS
 HOSTILE = (
     '<img src="https://example.org/x.png" onerror="alert(1)"><script>alert("you")</script> ' + "long " * 100
 )
-VOID = {"meta", "link", "br", "img", "hr", "line", "circle", "input"}
+VOID = {"meta", "link", "br", "img", "hr", "line", "circle", "rect", "input"}
 
 
 class Page(HTMLParser):
@@ -73,6 +73,7 @@ def test_the_page_holds_the_decision_every_reason_and_all_parts(good_evidence, m
             assert reason in page.text
     for part in ("Quality", "Mistakes", "Confidence", "What changed", "Drift", "Cost", "Privacy", "Lineage"):
         assert part in page.texts
+    assert "How small can it be?" in page.texts and "edge bundle" in page.text.lower()
     assert ("Against the champion," in page.text) is champion
     assert ("first model" in summary) is not champion
     assert result["bundle_digest"] in page.text and result["gpu_bundle_digest"] in page.text
@@ -171,7 +172,9 @@ def test_a_part_that_was_clearly_weaker_is_the_finding(good_evidence, made):
     [
         "data/prepared/split.json",
         "data/prepared/holdout.parquet",
+        "models/frontier/frontier.csv",
         "models/release/cpu/model.onnx",
+        "models/release/edge/model.onnx",
         "reports/validation/result.json",
         "reports/evaluation/metrics.json",
         "reports/evaluation/predictions.parquet",
@@ -215,6 +218,8 @@ def test_the_summary_is_short_and_holds_what_a_run_ends_with(good_evidence, made
     for word in (
         "Quality",
         "dense",
+        "Shape",
+        "4x8x768-e96, the cheapest within 1.0 points (tuning tickets: −0.4 points)",
         "Size",
         "Speed",
         "Cost",

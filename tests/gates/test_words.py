@@ -1,6 +1,6 @@
 import pytest
 
-from ticket_sentiment.gates.evidence import Estimate
+from ticket_sentiment.gates.evidence_types import Estimate
 from ticket_sentiment.gates.words import (
     bytes_in_words,
     dollars,

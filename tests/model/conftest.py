@@ -6,9 +6,11 @@ import pytest
 import torch
 import yaml
 
+from tests.support.frontier import frontier_point
 from tests.support.tiny_model import make_tiny_base, tiny_texts
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.data import LabelledTexts
+from ticket_sentiment.model.frontier import write_frontier
 from ticket_sentiment.params import Params, load_params
 
 REPOSITORY = Path(__file__).parents[2]
@@ -31,18 +33,22 @@ def small_params(tmp_path: Path) -> Params:
         "learning_rate": 5.0e-3,
         "max_length": 24,
     }
-    raw["prune"] |= {"layers": 2, "heads": 2, "ffn": 32, "epochs": 2, "learning_rate": 5.0e-3}
+    raw["prune"] |= {"epochs": 2, "learning_rate": 5.0e-3}
+    raw["budget"] |= {"max_loss": 0.2}
+    shapes = [{"layers": 2, "heads": 2, "ffn": 32, "embedding_bytes": size} for size in (0, 8)]
+    raw["search"] = {"seeds": [1, 2], "workers": 2, "shapes": shapes}
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(raw))
     return load_params(path)
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with prepared tickets, as the current directory."""
+def workspace(tmp_path: Path, small_params: Params, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with prepared tickets and a measured frontier, as the current directory."""
     monkeypatch.chdir(tmp_path)
     for seed, (name, rows) in enumerate({"train": 240, "tune": 60, "holdout": 60}.items()):
         write_table(tmp_path / f"data/prepared/{name}.parquet", tiny_texts(rows, seed))
+    write_frontier([frontier_point(base_model=small_params.train.base_model)])
     unlabelled = tiny_texts(20, 9)
     write_table(
         tmp_path / "data/prepared/unlabelled.parquet",

@@ -5,6 +5,7 @@ import onnx
 import torch
 
 from tests.support.tiny_model import tiny_classifier, tiny_texts
+from ticket_sentiment.model.builds import HALF_FROM
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.model.compact import from_dense
 from ticket_sentiment.model.export import export_onnx
@@ -39,7 +40,7 @@ def test_the_dense_model_is_exported_with_every_token_computed(tmp_path):
     np.testing.assert_allclose(answers(open_session(tmp_path / "dense.onnx"), ids), expected, atol=1e-5)
 
 
-def test_the_stage_writes_two_bundles_that_answer_alike(workspace, small_params):
+def test_the_stage_writes_three_bundles_that_answer_alike(workspace, small_params):
     train(small_params)
     prune(small_params)
     quantize(small_params)
@@ -54,13 +55,16 @@ def test_the_stage_writes_two_bundles_that_answer_alike(workspace, small_params)
     texts = tiny_texts(30, seed=2).texts
     close = np.abs(Runtime(cpu).probabilities(texts) - Runtime(gpu).probabilities(texts))
     assert np.median(close) < 0.05
-    floats = [
-        tensor.name
-        for tensor in onnx.load(cpu.model_path).graph.initializer
-        if len(tensor.dims) == 2 and tensor.data_type == onnx.TensorProto.FLOAT
-    ]
-    assert floats == ["positions.weight"], "a matrix or the word embeddings were left in floating point"
     assert cpu.manifest.temperature > 0
+    edge = load_bundle(workspace / "models/release/edge")
+    assert edge.size_bytes < cpu.size_bytes
+    assert report["parity"]["edge"]["label_agreement"] > 0.9
+    largest = max(
+        np.prod(tensor.dims)
+        for tensor in onnx.load(edge.model_path).graph.initializer
+        if tensor.data_type == onnx.TensorProto.FLOAT
+    )
+    assert largest < HALF_FROM, "a large constant was left in 32 bits"
 
 
 def test_the_same_weights_give_the_same_bundle(workspace, small_params):

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tests.support.frontier import measured_frontier
 from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.files import sha256_file, sha256_tree, write_json
 from ticket_sentiment.gates import metrics
 from ticket_sentiment.gates.baselines import label_ids, majority_probabilities
 from ticket_sentiment.gates.evaluate import Scored, judge_models, judge_slices, write_tables
 from ticket_sentiment.labels import LABELS
+from ticket_sentiment.model.frontier import FRONTIER, write_frontier
 from ticket_sentiment.model.runtime import softmax
 
 MEASURED_AT = "2026-11-02T03:20:00+00:00"
@@ -210,8 +212,13 @@ def validation(data_sha256: str) -> dict[str, Any]:
     return {"success": True, "data_sha256": data_sha256, "months": months, "failures": []}
 
 
-def compression(cpu: Any, gpu: Any) -> dict[str, Any]:
-    """reports/compression.json."""
+def tried(shape: str, tune_loss: float, mb: float, inside_budget: bool) -> dict[str, Any]:
+    """One attempt of reports/compression.json."""
+    return {"shape": shape, "tune_loss": tune_loss, "mb": mb, "inside_budget": inside_budget}
+
+
+def compression(**bundles: Any) -> dict[str, Any]:
+    """reports/compression.json, by which the second shape that was tried is released."""
 
     def agreement(difference: float, labels: float) -> dict[str, Any]:
         return {"max_logit_difference": difference, "label_agreement": labels, "rows": 512}
@@ -219,12 +226,14 @@ def compression(cpu: Any, gpu: Any) -> dict[str, Any]:
     return {
         "dense": {"parameters": 22_700_000, "bytes": 91_600_000},
         "pruned": {"parameters": 5_400_000},
-        "cpu": {"bytes": cpu.size_bytes, "digest": cpu.digest},
-        "gpu": {"bytes": gpu.size_bytes, "digest": gpu.digest},
+        "attempts": [tried("3x8x768-e48", 0.0134, 4.8, False), tried("4x8x768-e96", 0.0042, 7.0, True)],
+        **{name: {"bytes": bundle.size_bytes, "digest": bundle.digest} for name, bundle in bundles.items()},
         "parity": {
             "fp32": agreement(2e-6, 1.0),
             "int8": agreement(0.31, 0.984),
             "fp16": agreement(0.004, 0.999),
+            "edge": agreement(0.34, 0.982),
+            "edge_to_cpu": agreement(0.01, 0.999),
         },
     }
 
@@ -257,12 +266,22 @@ def write_evidence(root: Path, *, champion: bool = True, rows: int = 900, sample
     made = {"max_length": 96, "temperature": 1.2, "training_data": sha256_tree(root / "data/prepared")}
     cpu = make_tiny_bundle(root / "models/release/cpu", precision="int8", **made)
     gpu = make_tiny_bundle(root / "models/release/gpu", precision="fp16", **made)
+    edge = make_tiny_bundle(root / "models/release/edge", precision="int8", **made | {"temperature": 1.3})
     present = make_tiny_bundle(root / "models/champion/bundle", seed=1, **made) if champion else None
     write_json(root / "reports/validation/result.json", validation(data_sha256))
-    write_json(root / "reports/compression.json", compression(cpu, gpu))
+    write_json(root / "reports/compression.json", compression(cpu=cpu, gpu=gpu, edge=edge))
+    write_frontier(measured_frontier(), root / FRONTIER)
     write_json(root / "reports/drift.json", drift(split))
     write_json(root / "reports/benchmark.json", benchmark(cpu.digest))
     evaluation(root, tables["holdout"], {"cpu": cpu.digest, "champion": present and present.digest}, samples)
+
+
+def edit_frontier(**changes: Any) -> None:
+    """Set columns of every compressed point of frontier.csv, below the current folder."""
+    points = measured_frontier()
+    write_frontier(
+        [point.model_copy(update=changes) if point.kind == "compressed" else point for point in points]
+    )
 
 
 def edit_json(path: Path, keys: str, value: Any) -> None:

@@ -48,7 +48,7 @@ class Project:
             device: make_tiny_bundle(
                 self.root / "models/release" / device, seed=seed, precision=precision
             ).digest
-            for device, precision in (("cpu", "int8"), ("gpu", "fp16"))
+            for device, precision in (("cpu", "int8"), ("gpu", "fp16"), ("edge", "int8"))
         }
         compressed = {
             "macro_f1": {**INTERVAL, "value": macro_f1},
@@ -60,7 +60,10 @@ class Project:
                 "models": {"compressed": compressed, "champion": None},
                 "slices": slices,
             },
-            "compression.json": {"cpu": {"bytes": 1000, "digest": digests["cpu"]}},
+            "compression.json": {
+                "attempts": [{"shape": "2x2x32-e8", "tune_loss": 0.004, "mb": 8.0, "inside_budget": True}],
+                **{device: {"bytes": 1000, "digest": digest} for device, digest in digests.items()},
+            },
             "benchmark.json": {"size_ratio": 12.5, "machine": {"cores": 2}},
             "drift.json": {"columns": {"label": {"value": 0.01, "status": "SUCCESS", "drifted": False}}},
             "gate.json": {

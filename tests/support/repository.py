@@ -11,8 +11,10 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from tests.support.frontier import frontier_point
 from tests.support.tiny_model import tiny_texts
 from ticket_sentiment.labels import LABELS
+from ticket_sentiment.model.frontier import write_frontier
 from ticket_sentiment.params import DemoSource, load_params
 from ticket_sentiment.registry import store
 from ticket_sentiment.tickets.demo import read_demo
@@ -95,6 +97,14 @@ class Repository:
         for name, values in sections.items():
             raw[name] |= values
         path.write_text(yaml.safe_dump(raw))
+
+    def write_frontier(self, **shape: Any) -> None:
+        """Put one measured shape into frontier.csv, instead of what was measured on the whole demo."""
+        base_model = load_params(self.root / "params.yaml").train.base_model
+        write_frontier(
+            [frontier_point(**{"base_model": base_model} | shape)],
+            self.root / "models/frontier/frontier.csv",
+        )
 
     def versions(self) -> list[Any]:
         """All registered versions, oldest first."""

@@ -35,10 +35,12 @@ def test_the_newest_month_is_the_holdout(tickets, sizes):
     assert sum(map(len, parts.values())) + sum(dropped.values()) == len(tickets)
 
 
-def test_the_number_of_training_months_is_limited(tickets, sizes):
+def test_months_before_the_training_ones_give_their_texts_and_not_their_labels(tickets, sizes):
     parts, months, dropped = prepare.split(tickets, sizes.model_copy(update={"train_months": 1}))
     assert months["train"] == ["2026-02"]
-    assert dropped["outside_months"] == 120
+    assert len(parts["unlabelled"]) == 120
+    assert set(parts["unlabelled"]["created_at"].dt.month) == {1}
+    assert parts["unlabelled"]["label"].isna().all()
     assert sum(map(len, parts.values())) + sum(dropped.values()) == len(tickets)
 
 

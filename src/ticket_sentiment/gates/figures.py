@@ -43,11 +43,13 @@ class Axis:
         return round(INSET + (100 - 2 * INSET) * (clipped - self.low) / (self.high - self.low), 2)
 
 
-def _line(x1: object, y1: object, x2: object, y2: object, kind: str, more: str = "") -> str:
+def svg_line(x1: object, y1: object, x2: object, y2: object, kind: str, more: str = "") -> str:
+    """A line; `kind` names classes of the style sheet."""
     return f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" class="{kind}"{more}/>'
 
 
-def _text(x: object, y: object, anchor: str, kind: str, words: str, more: str = "") -> str:
+def svg_text(x: object, y: object, anchor: str, kind: str, words: str, more: str = "") -> str:
+    """Escaped words; `kind` names classes of the style sheet."""
     return f'<text x="{x}" y="{y}" text-anchor="{anchor}" class="{kind}"{more}>{escape(words)}</text>'
 
 
@@ -61,13 +63,13 @@ def _track(row: Row, axis: Axis) -> str:
     def at(value: float) -> str:
         return f"{axis.percent(value)}%"
 
-    parts = [_line(f"{INSET}%", middle, f"{100 - INSET}%", middle, "track")]
+    parts = [svg_line(f"{INSET}%", middle, f"{100 - INSET}%", middle, "track")]
     if axis.line is not None:
-        parts.append(_line(at(axis.line), 0, at(axis.line), HEIGHT, "line"))
+        parts.append(svg_line(at(axis.line), 0, at(axis.line), HEIGHT, "line"))
     start = at(axis.low if row.low is None else row.low)
     end = at(row.value if row.high is None else row.high)
     width = 10 if row.low is None else 5
-    parts.append(_line(start, middle, end, middle, f"range {row.tone}", f' stroke-width="{width}"'))
+    parts.append(svg_line(start, middle, end, middle, f"range {row.tone}", f' stroke-width="{width}"'))
     if row.low is not None:
         parts.append(f'<circle cx="{at(row.value)}" cy="{middle}" r="6" class="dot {row.tone}"/>')
     return _strip(HEIGHT, parts)
@@ -78,7 +80,7 @@ def _ticks(axis: Axis) -> str:
     for value, words in axis.ticks:
         place = axis.percent(value)
         anchor = "start" if place < 10 else "end" if place > 90 else "middle"
-        parts.append(_text(f"{place}%", 14, anchor, "tick", words))
+        parts.append(svg_text(f"{place}%", 14, anchor, "tick", words))
     return _strip(20, parts) if parts else ""
 
 
@@ -119,11 +121,11 @@ def reliability_plot(points: Sequence[tuple[float, float, int]], description: st
     parts = []
     for share in (0, 0.25, 0.5, 0.75, 1):
         parts += [
-            _line(x(0), y(share), x(1), y(share), "grid"),
-            _text(left - 6, y(share) + 4, "end", "tick", f"{share:.0%}"),
-            _text(x(share), top + side + 18, "middle", "tick", f"{share:.0%}"),
+            svg_line(x(0), y(share), x(1), y(share), "grid"),
+            svg_text(left - 6, y(share) + 4, "end", "tick", f"{share:.0%}"),
+            svg_text(x(share), top + side + 18, "middle", "tick", f"{share:.0%}"),
         ]
-    parts.append(_line(x(0), y(0), x(1), y(1), "line"))
+    parts.append(svg_line(x(0), y(0), x(1), y(1), "line"))
     for confidence, accuracy, rows in points:
         radius = round(3 + 8 * (rows / most) ** 0.5, 1)
         parts.append(
@@ -131,8 +133,8 @@ def reliability_plot(points: Sequence[tuple[float, float, int]], description: st
         )
     upright = f' transform="rotate(-90 14 {y(0.5)})"'
     parts += [
-        _text(x(0.5), top + side + 38, "middle", "label", "stated confidence"),
-        _text(14, y(0.5), "middle", "label", "answers that are right", upright),
+        svg_text(x(0.5), top + side + 38, "middle", "label", "stated confidence"),
+        svg_text(14, y(0.5), "middle", "label", "answers that are right", upright),
     ]
     return Markup(
         f'<svg class="square" viewBox="0 0 {left + side + 18} {top + side + 46}" role="img" '

@@ -6,14 +6,15 @@ from typing import Any
 
 from ticket_sentiment.files import write_json
 from ticket_sentiment.gates.evidence import Evidence, Missing, gather
+from ticket_sentiment.gates.fail_closed import Limits
 from ticket_sentiment.gates.rules import GATES
 from ticket_sentiment.gates.verdict import combine
-from ticket_sentiment.params import Gate, Params
+from ticket_sentiment.params import Params
 
 RESULT = Path("reports/gate.json")
 
 
-def judge(evidence: Evidence, limits: Gate) -> dict[str, Any]:
+def judge(evidence: Evidence, limits: Limits) -> dict[str, Any]:
     """The content of reports/gate.json: the decision, why, and every gate's verdict."""
     verdicts = [function(evidence, limits) for function in GATES.values()]
     decision, reasons = combine(verdicts)
@@ -35,7 +36,7 @@ def main(params: Params, now: datetime | None = None) -> None:
     """Write reports/gate.json. The decision is in the file: any decision is a success of the stage.
 
     Args:
-        params: section `gate` holds the thresholds.
+        params: sections `gate` and `budget` hold the thresholds.
         now: for tests; by default the present time.
     """
-    write_json(RESULT, judge(gather(now or datetime.now(UTC)), params.gate))
+    write_json(RESULT, judge(gather(now or datetime.now(UTC)), Limits.of(params)))

@@ -16,17 +16,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ticket_sentiment.files import read_json, write_json, write_text
 from ticket_sentiment.gates import sections
 from ticket_sentiment.gates.changes import Changes, changes
-from ticket_sentiment.gates.evidence import (
-    HOLDOUT,
-    Benchmark,
-    Drift,
-    Evaluation,
-    Evidence,
-    Missing,
-    Validation,
-    gather,
-)
+from ticket_sentiment.gates.evidence import HOLDOUT, Evidence, Missing, gather
+from ticket_sentiment.gates.evidence_types import Benchmark, Compression, Drift, Evaluation, Validation
 from ticket_sentiment.gates.figures import reliability_plot
+from ticket_sentiment.gates.frontier_section import frontier, summary_line
 from ticket_sentiment.gates.gate import RESULT as GATE
 from ticket_sentiment.gates.headline import headline
 from ticket_sentiment.gates.rules import DECIDING_DRIFT
@@ -41,7 +34,7 @@ from ticket_sentiment.gates.words import (
     share,
     times,
 )
-from ticket_sentiment.params import Params
+from ticket_sentiment.params import Budget, Params
 
 PREDICTIONS = Path("reports/evaluation/predictions.parquet")
 RELIABILITY = Path("reports/evaluation/reliability.csv")
@@ -115,15 +108,15 @@ def read_reliability(evaluation: Evaluation | Missing) -> dict[str, Any] | None:
     }
 
 
-def context(evidence: Evidence, gate: dict[str, Any], base_model: str) -> dict[str, Any]:
+def context(evidence: Evidence, gate: dict[str, Any], params: Params) -> dict[str, Any]:
     """All that the template shows.
 
     Args:
         evidence: as the gate saw it.
         gate: reports/gate.json.
-        base_model: the key train.base_model.
+        params: section `budget` and the key train.base_model are read.
     """
-    evaluation = evidence.evaluation
+    evaluation, base_model = evidence.evaluation, params.train.base_model
 
     def made(part: Any, *builders: Any) -> list[Any]:
         return [None if isinstance(part, Missing) else builder(part) for builder in builders]
@@ -132,7 +125,12 @@ def context(evidence: Evidence, gate: dict[str, Any], base_model: str) -> dict[s
     speed, cost = made(evidence.benchmark, sections.speed, sections.cost)
     (drift,) = made(evidence.drift, sections.drift)
     (masks,) = made(evidence.validation, sections.masks)
-    parts = {"evaluation": evaluation, "benchmark": evidence.benchmark, "drift": evidence.drift}
+    parts = {
+        "evaluation": evaluation,
+        "benchmark": evidence.benchmark,
+        "drift": evidence.drift,
+        "frontier": evidence.frontier,
+    }
     return {
         "decision": gate["decision"],
         "headline": DECISIONS[gate["decision"]],
@@ -148,6 +146,7 @@ def context(evidence: Evidence, gate: dict[str, Any], base_model: str) -> dict[s
         "reliability": read_reliability(evaluation),
         "changes": read_changes(evaluation),
         "drift": drift,
+        "frontier": frontier(evidence, params.budget, base_model),
         "speed": speed,
         "cost": cost,
         "masks": masks,
@@ -232,7 +231,7 @@ def _wrapped(name: str, text: str) -> str:
     )
 
 
-def summary(evidence: Evidence, gate: dict[str, Any]) -> str:
+def summary(evidence: Evidence, gate: dict[str, Any], budget: Budget) -> str:
     """About fifteen short lines for the end of a run."""
     decision, reasons = gate["decision"], gate["reasons"]
     lines = [("Decision", DECISIONS[decision])]
@@ -244,6 +243,8 @@ def summary(evidence: Evidence, gate: dict[str, Any]) -> str:
             lines.append(("", f"- and {len(reasons) - REASONS_IN_SUMMARY} more in the report"))
     if isinstance(evidence.evaluation, Evaluation):
         lines += _quality_lines(evidence.evaluation)
+    if isinstance(evidence.compression, Compression):
+        lines.append(("Shape", summary_line(evidence.compression, budget)))
     if isinstance(evidence.benchmark, Benchmark):
         lines += _speed_lines(evidence.benchmark)
     if isinstance(evidence.drift, Drift):
@@ -258,6 +259,6 @@ def main(params: Params) -> None:
     """Write the page, the summary and the headline numbers from the reports of all stages before."""
     evidence = gather(datetime.now(UTC))  # only the gate counts the age of evidence
     gate = read_json(GATE)
-    write_text(PAGE, render(context(evidence, gate, params.train.base_model)))
-    write_text(SUMMARY, summary(evidence, gate))
+    write_text(PAGE, render(context(evidence, gate, params)))
+    write_text(SUMMARY, summary(evidence, gate, params.budget))
     write_json(HEADLINE, headline(evidence, gate))

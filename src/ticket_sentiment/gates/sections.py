@@ -6,14 +6,12 @@ Every function is pure. A part whose evidence is `Missing` is left to the templa
 import math
 from typing import Any
 
-from ticket_sentiment.gates.evidence import (
+from ticket_sentiment.gates.evidence import Evidence, Missing
+from ticket_sentiment.gates.evidence_types import (
     Benchmark,
-    Bundle,
     Drift,
     DriftTest,
     Evaluation,
-    Evidence,
-    Missing,
     Split,
     Validation,
 )
@@ -29,6 +27,7 @@ from ticket_sentiment.gates.words import (
     times,
 )
 from ticket_sentiment.labels import LABELS
+from ticket_sentiment.model.bundle import Bundle
 
 MODELS = {
     "compressed": "New model (compressed)",
@@ -303,6 +302,7 @@ def lineage(evidence: Evidence, base_model: str, version: str) -> list[tuple[str
     digests = {
         "CPU bundle": getattr(evidence.cpu, "digest", None),
         "GPU bundle": getattr(evidence.gpu, "digest", None),
+        "Edge bundle": getattr(evidence.edge, "digest", None),
         "Champion compared with": getattr(evidence.champion, "digest", None),
         "Tickets (SHA-256)": evidence.tickets_sha256,
         "Prepared tickets (SHA-256)": evidence.prepared_sha256,

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from ticket_sentiment.gates.evidence import Estimate
+from ticket_sentiment.gates.evidence_types import Estimate
 
 
 def number(value: float, digits: int = 2) -> str:

@@ -36,6 +36,7 @@ class Architecture(BaseModel):
     ffn: tuple[int, ...]  # neurons of each layer
     vocabulary: int
     positions: int
+    embedding_bytes: int = 0  # of a token; 0: a row of numbers
     parameters: int
 
 

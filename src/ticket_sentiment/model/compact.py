@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import read_json, write_json
 from ticket_sentiment.labels import LABELS
+from ticket_sentiment.model.embedding import ProductEmbedding
 
 ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu, "tanh": torch.tanh}
 MASKED = -1e4  # added to the score of a padding token; fits fp16
@@ -37,6 +38,7 @@ class CompactConfig:
     norm_eps: float
     activation: str
     head_activation: str
+    embedding_parts: int = 0  # bytes of a token where the embeddings are product-quantized
 
     @property
     def layers(self) -> int:
@@ -90,7 +92,11 @@ class CompactClassifier(nn.Module):
         super().__init__()
         self.config = config
         self.dropout = dropout
-        self.words = nn.Embedding(config.vocabulary, config.hidden)
+        self.words: nn.Module = (
+            ProductEmbedding(config.vocabulary, config.hidden, config.embedding_parts)
+            if config.embedding_parts
+            else nn.Embedding(config.vocabulary, config.hidden)
+        )
         self.positions = nn.Embedding(config.positions, config.hidden)
         self.embedding_norm = nn.LayerNorm(config.hidden, eps=config.norm_eps)
         self.layers = nn.ModuleList(Layer(config, index) for index in range(config.layers))

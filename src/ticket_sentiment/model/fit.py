@@ -151,7 +151,9 @@ def fit(
     generator = torch.Generator().manual_seed(settings.seed)
     where = next(model.parameters()).device
     mixed = has_bfloat16(where)
-    optimizer = torch.optim.AdamW(_parameter_groups(model, settings), betas=(0.9, 0.999), eps=1e-8)
+    optimizer = torch.optim.AdamW(
+        _parameter_groups(model, settings), betas=(0.9, 0.999), eps=1e-8, fused=True
+    )
     per_epoch = math.ceil(len(rows) / settings.batch_size)
     total = per_epoch * settings.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(

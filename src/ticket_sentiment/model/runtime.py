@@ -1,8 +1,10 @@
 """ONNX Runtime on a bundle: text in, calibrated probabilities out. No torch."""
 
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,15 +12,27 @@ from numpy.typing import NDArray
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # on by default on Linux, and read at import
 
 import onnxruntime as ort
-from tokenizers import Tokenizer
 
-from ticket_sentiment.model.bundle import Bundle
+if TYPE_CHECKING:  # pydantic is as large as ONNX Runtime, and model/edge.py does without it
+    from ticket_sentiment.model.bundle import Bundle
 
-PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
+logger = logging.getLogger(__name__)
+
+Provider = str | tuple[str, dict[str, str]]  # a name, or a name with options
+CPU = "CPUExecutionProvider"
+
+
+def _name(provider: Provider) -> str:
+    return provider if isinstance(provider, str) else provider[0]
+
+
+def usable(providers: Sequence[Provider], available: Collection[str]) -> list[Provider]:
+    """Those of `providers` whose names are `available`, in their order; the CPU when none is."""
+    return [item for item in providers if _name(item) in available] or [CPU]
 
 
 def open_session(
-    model: Path, threads: int = 1, providers: Sequence[str] = ("CPUExecutionProvider",)
+    model: Path, threads: int = 1, providers: Sequence[Provider] = (CPU,), arena: bool = True
 ) -> ort.InferenceSession:
     """An ONNX Runtime session on the first of `providers` that this machine has.
 
@@ -26,18 +40,29 @@ def open_session(
         model: an ONNX file with inputs `input_ids` and `attention_mask` (int64, [batch, tokens]) and
             the output `logits` ([batch, labels]).
         threads: of one operator. One a session and a session a core is the fastest on short texts.
-        providers: in order of preference; those not built into this ONNX Runtime are passed over.
+        providers: in order of preference; those not built into this ONNX Runtime, or whose
+            libraries are missing, are passed over.
+        arena: keep freed memory for the next text. Without it a session is smaller, and a little slower.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
+    options.enable_cpu_mem_arena = arena
     # A waiting thread that spins takes the core from the next session.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    available = set(ort.get_available_providers())
-    chosen = [name for name in providers if name in available]
-    return ort.InferenceSession(str(model), options, providers=chosen or ["CPUExecutionProvider"])
+    chosen = usable(providers, ort.get_available_providers())
+    while len(chosen) > 1:
+        try:
+            session = ort.InferenceSession(str(model), options, providers=chosen, enable_fallback=0)
+            session.enable_fallback()  # from here on: a card that fails is replaced by the CPU
+            return session
+        except Exception as error:  # of many unrelated types; ONNX Runtime's own fallback drops all options
+            reason = " ".join(str(error).split())[-300:]  # what went wrong comes after where it did
+            logger.warning("%s cannot be used: %s", _name(chosen[0]), reason)
+            chosen = chosen[1:]
+    return ort.InferenceSession(str(model), options, providers=chosen)
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -53,9 +78,9 @@ class Runtime:
     "On Calibration of Modern Neural Networks").
     """
 
-    def __init__(
-        self, bundle: Bundle, threads: int = 1, providers: Sequence[str] = ("CPUExecutionProvider",)
-    ) -> None:
+    def __init__(self, bundle: "Bundle", threads: int = 1, providers: Sequence[Provider] = (CPU,)) -> None:
+        from tokenizers import Tokenizer  # here, as model/edge.py does without it
+
         self.bundle = bundle
         self.session = open_session(bundle.model_path, threads, providers)
         self.tokenizer = Tokenizer.from_file(str(bundle.tokenizer_path))
@@ -70,24 +95,34 @@ class Runtime:
     def logits(self, texts: Sequence[str], batch_size: int = 1) -> NDArray[np.float32]:
         """Raw logits, [texts, labels].
 
-        Texts are sorted by length and padded only within a batch. The default batch of one needs no
-        padding at all, which on a CPU is the fastest; it also makes each answer independent of its
-        neighbours (dynamic int8 takes one activation scale for the whole batch).
+        The default batch of one needs no padding, which on a CPU is the fastest; it also makes each answer
+        independent of its neighbours (dynamic int8 takes one activation scale for the whole batch). For
+        larger batches texts are sorted by length and padded only within a batch.
         """
-        encodings = self.tokenizer.encode_batch(list(texts))
-        order = sorted(range(len(encodings)), key=lambda index: len(encodings[index].ids))
-        result = np.empty((len(encodings), len(self.bundle.manifest.labels)), dtype=np.float32)
+        rows = self.token_ids(texts)
+        if batch_size == 1 and rows:
+            return np.concatenate([self._run([row]) for row in rows])
+        order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+        result = np.empty((len(rows), len(self.bundle.manifest.labels)), dtype=np.float32)
         for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            width = max(len(encodings[row].ids) for row in rows)
-            ids = np.zeros((len(rows), width), dtype=np.int64)
-            mask = np.zeros((len(rows), width), dtype=np.int64)
-            for position, row in enumerate(rows):
-                tokens = encodings[row].ids
-                ids[position, : len(tokens)] = tokens
-                mask[position, : len(tokens)] = 1
-            result[rows] = self.session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+            chosen = order[start : start + batch_size]
+            result[chosen] = self._run([rows[index] for index in chosen])
         return result
+
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, cut at the bundle's maximum length."""
+        # Without the offsets of every token, which nothing here reads.
+        return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts))]
+
+    def _run(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Logits of one batch, padded to its longest row."""
+        width = max(map(len, rows))
+        ids = np.zeros((len(rows), width), dtype=np.int64)
+        mask = np.zeros((len(rows), width), dtype=np.int64)
+        for index, row in enumerate(rows):
+            ids[index, : len(row)] = row
+            mask[index, : len(row)] = 1
+        return self.session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
 
     def probabilities(self, texts: Sequence[str], batch_size: int = 1) -> NDArray[np.float32]:
         """Calibrated probabilities, [texts, labels], rows summing to one, labels in the order of LABELS."""

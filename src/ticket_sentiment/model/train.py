@@ -1,5 +1,6 @@
 """Stage `train`: fine-tune the base encoder on the labelled tickets of the training months."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from ticket_sentiment.model.fit import (
     tuning_score,
     write_curve,
 )
-from ticket_sentiment.params import Params
+from ticket_sentiment.params import Params, Train
 
 CURVE = Path("reports/training/learning_curve.csv")
 
@@ -44,8 +45,15 @@ def class_weights(labels: np.ndarray, how: str) -> Tensor | None:
     return torch.tensor(counts.sum() / (len(LABELS) * np.maximum(counts, 1)), dtype=torch.float32)
 
 
-def _loss(labels: np.ndarray, weights: Tensor | None, where: torch.device) -> Loss:
+def fit_settings(settings: Train) -> FitSettings:
+    """What the training loop needs of section `train`."""
+    return FitSettings(**{field.name: getattr(settings, field.name) for field in fields(FitSettings)})
+
+
+def label_loss(labels: np.ndarray, settings: Train, where: torch.device) -> Loss:
+    """Cross-entropy with the true labels, weighted as section `train` says."""
     targets = torch.from_numpy(labels).to(where)
+    weights = class_weights(labels, settings.class_weights)
     weights = weights.to(where) if weights is not None else None
 
     def loss(model: nn.Module, indices: list[int], ids: Tensor, mask: Tensor) -> Tensor:
@@ -74,19 +82,9 @@ def train_dense(params: Params, train: LabelledTexts, tune: LabelledTexts, folde
     curve = fit(
         model,
         encode(tokenizer, train.texts, settings.max_length),
-        _loss(train.labels, class_weights(train.labels, settings.class_weights), where),
+        label_loss(train.labels, settings, where),
         tuning_score(encode(tokenizer, tuning.texts, settings.max_length), tuning.labels),
-        FitSettings(
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            embedding_learning_rate=settings.embedding_learning_rate,
-            weight_decay=settings.weight_decay,
-            warmup_share=settings.warmup_share,
-            evaluations_per_epoch=settings.evaluations_per_epoch,
-            patience=settings.patience,
-            seed=settings.seed,
-        ),
+        fit_settings(settings),
         "train",
     )
     logits = predict_rows(model, encode(tokenizer, tune.texts, settings.max_length), EVALUATION_BATCH)

@@ -71,8 +71,9 @@ def split(
         tickets: schema.COLUMNS.
 
     Returns:
-        Tables train, tune, holdout (labelled) and unlabelled (of the training months); the months of each
-        split; how many rows were dropped and why.
+        Tables train, tune, holdout (labelled) and unlabelled (of the training months, and all of the months
+        before them: their labels may be out of date, their words are not); the months of each split; how
+        many rows were dropped and why.
 
     Raises:
         TicketSentimentError: too few months or rows, or a class is missing in a split.
@@ -83,7 +84,6 @@ def split(
     months = split_months(sorted(tickets["month"].unique()), sizes)
     dropped = dict.fromkeys(
         (
-            "outside_months",
             "unlabelled_late",
             "duplicate",
             "conflict",
@@ -103,10 +103,10 @@ def split(
         customers.update(parts[name]["customer_id"].dropna())
         if name != "train":
             dropped["unlabelled_late"] += len(inside) - len(labelled)
-    early = ordered(tickets[tickets["month"].isin(months["train"]) & tickets["label"].isna()])
+    old = tickets["month"] < months["train"][0]
+    early = ordered(tickets[old | (tickets["month"].isin(months["train"]) & tickets["label"].isna())])
     later = customers - set(parts["train"]["customer_id"].dropna())
-    parts["unlabelled"] = _independent(_unique(early, dropped), keys, later, dropped)
-    dropped["outside_months"] = int((~tickets["month"].isin([m for s in months.values() for m in s])).sum())
+    parts["unlabelled"] = _independent(_unique(early.assign(label=None), dropped), keys, later, dropped)
     _require_classes(parts, months)
     return {name: part[list(COLUMNS)] for name, part in parts.items()}, months, dropped
 

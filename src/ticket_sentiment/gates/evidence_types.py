@@ -1,0 +1,305 @@
+"""The reports of the stages before, as frozen, finite, strict types.
+
+Fields that no gate or report reads may be in the files and are passed over.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from ticket_sentiment.model.bundle import Sha256
+from ticket_sentiment.params import Label, Month, Share
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+DENSE_SHAPE = "dense"  # name of the attempt that is no shape of the frontier
+
+
+class Part(BaseModel):
+    """Frozen, strict about types, and NaN is no number."""
+
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False, extra="ignore")
+
+
+class Estimate(Part):
+    """A number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class MonthFacts(Part):
+    rows: Count
+    labelled: Count
+    masks: dict[str, Count] = {}
+
+
+class Failure(Part):
+    sentence: str
+
+
+class Validation(Part):
+    """reports/validation/result.json."""
+
+    success: bool
+    data_sha256: Sha256
+    months: dict[Month, MonthFacts] = Field(min_length=1)
+    failures: tuple[Failure, ...]
+
+
+class SplitMonths(Part):
+    train: tuple[Month, ...] = Field(min_length=1)
+    tune: tuple[Month, ...] = Field(min_length=1)
+    holdout: tuple[Month, ...] = Field(min_length=1)
+
+
+class SplitRows(Part):
+    train: Count
+    tune: Count
+    holdout: Count
+
+
+class SplitHashes(Part):
+    train: Sha256
+    tune: Sha256
+    holdout: Sha256
+
+
+class Split(Part):
+    """data/prepared/split.json."""
+
+    months: SplitMonths
+    rows: SplitRows
+    sha256: SplitHashes
+
+
+class ClassScores(Part):
+    precision: Share | None  # null: never predicted
+    recall: Share | None  # null: not in the holdout
+    f1: Share | None
+    rows: Count
+
+
+class ModelScores(Part):
+    macro_f1: Estimate
+    accuracy: Estimate
+    classes: dict[Label, ClassScores] = Field(min_length=3)
+    brier: Annotated[float, Field(ge=0, le=2)]
+    calibration_error: Share
+    calibration_error_uncalibrated: Share | None  # null: a baseline, which is not scaled
+    confusion: tuple[tuple[Count, Count, Count], tuple[Count, Count, Count], tuple[Count, Count, Count]]
+
+
+class Models(Part):
+    majority: ModelScores
+    tfidf: ModelScores
+    dense: ModelScores
+    compressed: ModelScores
+    champion: ModelScores | None
+
+
+class Difference(Part):
+    macro_f1: Estimate
+
+
+class Differences(Part):
+    compressed_minus_dense: Difference
+    compressed_minus_champion: Difference | None
+    dense_minus_tfidf: Difference
+    compressed_minus_tfidf: Difference
+
+
+class SliceScores(Part):
+    slice: str
+    value: str
+    rows: Count
+    macro_f1: Share
+    low: Share
+    high: Share
+
+
+class EvaluatedHoldout(Part):
+    sha256: Sha256
+    rows: Annotated[int, Field(ge=1)]
+    months: tuple[Month, ...] = Field(min_length=1)
+
+
+class Evaluation(Part):
+    """reports/evaluation/metrics.json."""
+
+    holdout: EvaluatedHoldout
+    bundle_digest: Sha256
+    champion_digest: Sha256 | None
+    models: Models
+    differences: Differences
+    slices: tuple[SliceScores, ...]
+
+
+class Weights(Part):
+    parameters: Annotated[int, Field(ge=1)]
+
+
+class DenseWeights(Weights):
+    bytes: Annotated[int, Field(ge=1)]
+
+
+class Release(Part):
+    bytes: Annotated[int, Field(ge=1)]
+    digest: Sha256
+
+
+class Agreement(Part):
+    max_logit_difference: Annotated[float, Field(ge=0)]
+    label_agreement: Share
+    rows: Annotated[int, Field(ge=1)]
+
+
+class Parity(Part):
+    fp32: Agreement
+    int8: Agreement
+    fp16: Agreement
+    edge: Agreement
+    edge_to_cpu: Agreement
+
+
+class Attempt(Part):
+    """A shape that stage `prune` tried; the loss is of macro-F1 on the tuning tickets."""
+
+    shape: Annotated[str, Field(min_length=1)]
+    tune_loss: float
+    mb: Positive
+    inside_budget: bool
+
+    @property
+    def dense(self) -> bool:
+        """Whether nothing was cut: the dense model in int8, because no shape stayed inside the budget."""
+        return self.shape == DENSE_SHAPE
+
+
+class Compression(Part):
+    """reports/compression.json."""
+
+    dense: DenseWeights
+    pruned: Weights
+    attempts: tuple[Attempt, ...] = Field(min_length=1)
+    cpu: Release
+    gpu: Release
+    edge: Release
+    parity: Parity
+
+    @property
+    def chosen(self) -> Attempt:
+        """The last attempt: what the bundles hold."""
+        return self.attempts[-1]
+
+    @property
+    def refused(self) -> tuple[Attempt, ...]:
+        """The shapes that were tried before and not taken."""
+        return self.attempts[:-1]
+
+
+class DriftTest(Part):
+    method: str | None  # null, as threshold and value, where the status is ERROR
+    threshold: float | None
+    value: float | None
+    status: Literal["SUCCESS", "FAIL", "ERROR"]
+    drifted: bool
+
+    @property
+    def usable(self) -> bool:
+        """Whether the test came to an answer that does not contradict itself."""
+        known = None not in (self.method, self.threshold, self.value)
+        return known and self.status != "ERROR" and self.drifted == (self.status == "FAIL")
+
+
+class DriftReference(Part):
+    sha256: Sha256
+
+
+class DriftCurrent(Part):
+    sha256: Sha256
+    month: Month
+
+
+class Drift(Part):
+    """reports/drift.json."""
+
+    reference: DriftReference
+    current: DriftCurrent
+    columns: dict[str, DriftTest]
+    embedding: DriftTest
+    evidently: str
+
+
+class Spread(Part):
+    median: Positive
+    low: Positive
+    high: Positive
+
+
+class Ratio(Part):
+    throughput: Spread
+
+
+class Ratios(Part):
+    cpu_bundle_over_dense_torch_fp32: Ratio
+    cpu_bundle_over_dense_onnx_fp32: Ratio
+
+
+class Batch1(Part):
+    p50_ms: Positive
+    p95_ms: Positive
+    texts_per_second: Positive
+
+
+class Variant(Part):
+    bytes: Annotated[int, Field(ge=1)]
+    batch1: Batch1
+    peak_memory_mb: Positive
+
+
+class Variants(Part):
+    dense_torch_fp32: Variant
+    dense_onnx_fp32: Variant
+    cpu_bundle: Variant
+
+
+class BreakEven(Part):
+    instance: str
+    usd_per_hour: Positive
+    break_even_tickets_per_second: Positive
+
+
+class Cost(Part):
+    """What a model costs on a rented machine, by variant (costs/cost.py)."""
+
+    instance: str
+    region: str
+    usd_per_hour: Positive
+    price_date: str
+    utilisation: Positive
+    per_million_tokens_tokenizer: dict[str, Positive]
+    per_million_tokens_rule_of_thumb: dict[str, Positive]
+    per_thousand_tickets: dict[str, Positive]
+    gpu: BreakEven
+    assumptions: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+class Machine(Part):
+    cpu: str
+    versions: dict[str, str] = {}
+
+
+class Benchmark(Part):
+    """reports/benchmark.json."""
+
+    machine: Machine
+    threads: Annotated[int, Field(ge=1)]
+    measured_at: AwareDatetime
+    bundle_digest: Sha256
+    variants: Variants
+    ratios: Ratios
+    size_ratio: Positive
+    cost: Cost

@@ -1,0 +1,284 @@
+"""`ticket-sentiment search`: measure what every shape costs and gives, and write the frontier.
+
+Each point is made once for each seed, from the dense model of that seed, and kept in a folder of its own as
+soon as it is finished: after a kill the search goes on at the point where it was. Speeds are measured at the
+end, all points in turn in one process. The holdout is only scored; what a budget allows is decided on the
+tuning tickets (model/frontier.py).
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import stats
+
+import ticket_sentiment
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import (
+    exclusive,
+    read_json,
+    replacing_folder,
+    require_space,
+    sha256_file,
+    write_json,
+)
+from ticket_sentiment.gates.benchmark import machine
+from ticket_sentiment.model.classifier import load_base
+from ticket_sentiment.model.compact import from_dense
+from ticket_sentiment.model.frontier import FRONTIER, FrontierPoint, allowed, write_frontier
+from ticket_sentiment.params import Budget, Params, Shape
+from ticket_sentiment.processes import die_with_parent
+from ticket_sentiment.search.points import (
+    Job,
+    Result,
+    make_compressed,
+    make_dense,
+    make_dropped,
+    make_scratch,
+)
+from ticket_sentiment.search.speed import Speed, measure_speeds
+from ticket_sentiment.search.tables import Tables, prepared_tables, table_of
+
+WORK = Path("models/frontier/work")
+POINT_BYTES = 500_000_000  # the dense model and its answers; a bundle is far smaller
+LEARNT_ALONE = ("dense", "upper_layers_dropped", "trained_from_scratch")  # without a dense model before
+CONFIDENCE = 0.95
+
+
+def key(params: Params, tables: Tables) -> str:
+    """What a result depends on beside its seed and shape, the code too; another key is another folder."""
+    package = Path(ticket_sentiment.__file__).parent
+    code = sorted([*package.glob("model/*.py"), package / "search/points.py"])
+    parts = {
+        "code": [sha256_file(path) for path in code],
+        "data": tables.sha256,
+        **{
+            name: getattr(params, name).model_dump(exclude={"seed"})
+            for name in ("train", "prune", "quantize")
+        },
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def plan(params: Params) -> list[Job]:
+    """All jobs, seed by seed, each seed's dense model first; plain alternatives with the first seed only.
+
+    Those lie so far off that one seed shows it.
+    """
+    search = params.search
+    whole = Shape(layers=99, heads=99, ffn=99999, embedding_bytes=0)
+    depths = sorted({shape.layers for shape in search.shapes}, reverse=True)
+    jobs = []
+    for seed in search.seeds:
+        jobs.append(Job(seed, "dense", "dense", whole))
+        jobs.append(Job(seed, "dense_int8", "dense_int8", whole))
+        jobs += [Job(seed, "compressed", shape.name, shape) for shape in search.shapes]
+    first = search.seeds[0]
+    jobs += [
+        Job(first, "upper_layers_dropped", f"lower_{layers}", whole.model_copy(update={"layers": layers}))
+        for layers in depths
+    ]
+    jobs.append(Job(first, "trained_from_scratch", "from_scratch", whole))
+    return jobs
+
+
+def require_divisible(params: Params) -> None:
+    """Refuse, before anything is learnt, a shape whose embeddings cannot be cut into that many parts."""
+    hidden = from_dense(load_base(params.train.base_model)).config.hidden
+    for shape in params.search.shapes:
+        if shape.embedding_bytes and hidden % shape.embedding_bytes:
+            raise TicketSentimentError(
+                f"search.shapes: {shape.name}: embedding_bytes must divide the hidden size, {hidden}"
+            )
+
+
+class Clock:
+    """Time left, from what jobs of the same name took."""
+
+    def __init__(self, jobs: Sequence[Job], done: Mapping[Job, Result], workers: int) -> None:
+        self.jobs, self.workers, self.begun = jobs, workers, len(done)
+        self.seconds = {job: result.seconds for job, result in done.items()}
+
+    def left(self) -> float | None:
+        """Seconds, or None before the first job has ended."""
+        if not self.seconds:
+            return None
+        by_name: dict[str, list[float]] = {}
+        for job, seconds in self.seconds.items():
+            by_name.setdefault(job.name, []).append(seconds)
+        usual = float(np.mean(list(self.seconds.values())))
+        work = sum(
+            float(np.mean(by_name.get(job.name, [usual]))) for job in self.jobs if job not in self.seconds
+        )
+        return work / self.workers
+
+    def line(self, job: Job) -> str:
+        """What is begun now, and for how long all the rest will take."""
+        left = self.left()
+        self.begun += 1
+        about = "" if left is None else f"; about {left / 60:.0f} min left"
+        return f"search: point {self.begun} of {len(self.jobs)}: {job.name}, seed {job.seed}{about}"
+
+
+def _stored(folder: Path, jobs: Sequence[Job]) -> dict[Job, Result]:
+    return {
+        job: Result(**read_json(path))
+        for job in jobs
+        if (path := folder / job.folder / "result.json").is_file()
+    }
+
+
+def make(job: Job, tables: Tables, params: Params, folder: Path) -> Result:
+    """Make one point; its folder appears whole or not at all."""
+    require_space(folder, POINT_BYTES)
+    start = time.monotonic()
+    seed = folder / f"seed-{job.seed}"
+    with replacing_folder(folder / job.folder) as temporary:
+        if job.kind == "dense":
+            result = make_dense(job, tables, params, temporary)
+        elif job.kind == "upper_layers_dropped":
+            result = make_dropped(job, tables, params, temporary)
+        elif job.kind == "trained_from_scratch":
+            result = make_scratch(job, tables, params, temporary)
+        else:
+            result = make_compressed(job, tables, params, seed / "dense", temporary)
+        result = result.timed(time.monotonic() - start)
+        write_json(temporary / "result.json", result.as_json())
+    return result
+
+
+def _prepare_worker(threads: int, parent: int) -> None:
+    die_with_parent(parent)
+    torch.set_num_threads(threads)
+
+
+def run(jobs: Sequence[Job], tables: Tables, params: Params, folder: Path) -> dict[Job, Result]:
+    """Make every point that is not there yet, `search.workers` at a time, after its seed's dense model.
+
+    One process with one thread a core makes nearly twice as many points an hour as one with all cores:
+    the matrices are small.
+    """
+    done = _stored(folder, jobs)
+    clock = Clock(jobs, done, params.search.workers)
+    waiting = [job for job in jobs if job not in done]
+    running: dict[Future[Result], Job] = {}
+    threads = max(1, len(os.sched_getaffinity(0)) // params.search.workers)
+    os.environ["TQDM_DISABLE"] = "1"  # bars of several workers would overwrite each other
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(params.search.workers, spawn, _prepare_worker, (threads, os.getpid())) as pool:
+        try:
+            while waiting or running:
+                trained = {job.seed for job in done if job.kind == "dense"}
+                for job in list(waiting):
+                    if len(running) == params.search.workers:
+                        break
+                    if job.kind in LEARNT_ALONE or job.seed in trained:
+                        print(clock.line(job), flush=True)
+                        running[pool.submit(make, job, tables, params, folder)] = job
+                        waiting.remove(job)
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    done[running[future]] = future.result()
+                    job = running.pop(future)
+                    clock.seconds[job] = done[job].seconds
+        except BrokenProcessPool:
+            unfinished = ", ".join(f"{job.name} of seed {job.seed}" for job in running.values())
+            raise TicketSentimentError(
+                f"search: a process was killed, one of those that made {unfinished} (out of memory?): lower "
+                "search.workers in params.yaml and run again; finished points are kept"
+            ) from None
+    return {job: done[job] for job in jobs}
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """95 % interval of the mean over seeds (Student's t); one value alone has none: infinite."""
+    if len(values) < 2:
+        return float("-inf"), float("inf")
+    mean, error = float(np.mean(values)), float(stats.sem(values))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
+    return mean - half, mean + half
+
+
+def summarise(
+    done: Mapping[Job, Result], speeds: Mapping[str, Speed], tables: Tables, params: Params
+) -> Iterator[FrontierPoint]:
+    """One row a point: losses paired with the dense model of the same seed, over all seeds."""
+    about = machine()
+    dense = {job.seed: result for job, result in done.items() if job.kind == "dense"}
+    names = dict.fromkeys(job.name for job in done)
+    for name in names:
+        jobs = [job for job in done if job.name == name]
+        results = [done[job] for job in jobs]
+        losses = [dense[job.seed].macro_f1 - done[job].macro_f1 for job in jobs]
+        tune = [dense[job.seed].tune_macro_f1 - done[job].tune_macro_f1 for job in jobs]
+        low, high = (0.0, 0.0) if jobs[0].kind == "dense" else interval(losses)
+        yield FrontierPoint(
+            name=name,
+            kind=jobs[0].kind,
+            base_model=params.train.base_model,
+            seeds=len(jobs),
+            tune_loss=float(np.mean(tune)),
+            loss=float(np.mean(losses)),
+            loss_low=low,
+            loss_high=high,
+            macro_f1=float(np.mean([result.macro_f1 for result in results])),
+            calibration_error=float(np.mean([result.calibration_error for result in results])),
+            mb=max(result.bytes for result in results) / 1e6,
+            data=tables.sha256[:12],
+            settings=key(params, tables),
+            cpu=about["cpu"],
+            measured_on=date.today().isoformat(),
+            **results[0].shape,
+            **speeds[name].as_json(),
+        ).rounded()
+
+
+def table(points: Sequence[FrontierPoint], budget: Budget) -> str:
+    """The frontier for a terminal, the fastest first; * marks what the budget allows."""
+    marked = {point.name for point in allowed(points, budget, points[0].base_model)}
+    lines = [
+        f"{'':2}{'point':<22}{'points lost (95 %)':>24}{'tune':>7}{'MB':>7}{'ms':>7}"
+        f"{'x torch':>9}{'x ONNX':>8}"
+    ]
+    for point in sorted(points, key=lambda point: point.ms):
+        mark = "*" if point.name in marked else ""
+        lost = f"{100 * point.loss:.1f} ({100 * point.loss_low:.1f} to {100 * point.loss_high:.1f})"
+        lines.append(
+            f"{mark:2}{point.name:<22}{lost:>24}{100 * point.tune_loss:>7.1f}{point.mb:>7.1f}{point.ms:>7.2f}"
+            f"{point.speedup_torch:>9.1f}{point.speedup_onnx:>8.1f}"
+        )
+    return "\n".join(lines)
+
+
+def main(params: Params, path: Path | None = None) -> None:
+    """Measure the frontier on the prepared tickets, or on the table at `path`, beside its points.
+
+    Raises:
+        TicketSentimentError: another search runs here, the disk is full, or the table cannot be used.
+    """
+    tables = prepared_tables() if path is None else table_of(path, params.tickets)
+    folder = WORK / key(params, tables)
+    require_divisible(params)
+    with exclusive(Path("var/search.lock"), "a search"):
+        for other in WORK.glob("*/*/.*"):  # half a point, from a search that was killed
+            shutil.rmtree(other, ignore_errors=True)
+        jobs = plan(params)
+        done = run(jobs, tables, params, folder)
+        first = params.search.seeds[0]
+        speeds = measure_speeds(
+            folder / f"seed-{first}", [job for job in jobs if job.seed == first], tables, params
+        )
+        points = list(summarise(done, speeds, tables, params))
+        target = FRONTIER if path is None else folder / FRONTIER.name
+        write_frontier(points, target)
+    print(f"{table(points, params.budget)}\n{target} written")

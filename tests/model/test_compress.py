@@ -1,0 +1,61 @@
+import pytest
+import torch
+
+from tests.support.tiny_model import tiny_texts
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.model.compress import ask, compress, shrink, store_answers, whole
+from ticket_sentiment.model.data import read_texts
+from ticket_sentiment.model.embedding import ProductEmbedding
+from ticket_sentiment.model.train import main as train
+from ticket_sentiment.params import Shape
+
+
+@pytest.fixture
+def tables(workspace, small_params):
+    train(small_params)
+    return {name: read_texts(name) for name in ("train", "tune", "unlabelled")}
+
+
+def test_the_teacher_speaks_on_labelled_unlabelled_and_made_texts(workspace, small_params, tables):
+    teacher = ask(small_params, workspace / "models/dense", tables)
+    made = len(teacher.texts) - 240 - 20
+    assert made == sum(len(text.split()) >= 4 for text in teacher.texts[:260])
+    assert (teacher.labels[:240] >= 0).all()
+    assert (teacher.labels[240:] == -1).all()
+    assert teacher.answers.logits.shape == (len(teacher.texts), 3)
+    assert teacher.answers.states.shape == (len(teacher.texts), 3, 32)
+    row = torch.tensor([teacher.rows[7]])
+    with torch.no_grad():
+        expected = teacher.model.eval()(row, torch.ones_like(row))
+    torch.testing.assert_close(teacher.answers.logits[7], expected[0], atol=0.1, rtol=0.1)
+
+
+def test_stored_answers_give_the_same_student_and_no_other_texts_are_taken(workspace, small_params, tables):
+    dense, stored = workspace / "models/dense", workspace / "answers.safetensors"
+    asked = ask(small_params, dense, tables)
+    store_answers(asked, stored)
+    loaded = ask(small_params, dense, tables, stored)
+    shape = small_params.search.shapes[1]
+    first, second = (compress(teacher, shape, tables["tune"], small_params) for teacher in (asked, loaded))
+    for name, tensor in first.model.state_dict().items():
+        assert torch.equal(tensor, second.model.state_dict()[name]), name
+    with pytest.raises(TicketSentimentError, match="answers other texts: remove its folder"):
+        ask(small_params, dense, {**tables, "unlabelled": tiny_texts(20, 3)}, stored)
+
+
+def test_shrinking_leaves_the_teacher_as_it_was(workspace, small_params, tables):
+    teacher = ask(small_params, workspace / "models/dense", tables)
+    before = {name: tensor.clone() for name, tensor in teacher.model.state_dict().items()}
+    student, rows = shrink(teacher, Shape(layers=1, heads=2, ffn=16, embedding_bytes=4), small_params)
+    assert (student.layers, student.model.config.heads, student.model.config.ffn) == ([2], (2,), (16,))
+    assert isinstance(student.model.words, ProductEmbedding)
+    assert rows == teacher.rows
+    assert whole(teacher, small_params).layers == [0, 1, 2]
+    for name, tensor in teacher.model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_embeddings_that_cannot_be_cut_into_so_many_parts_are_refused(workspace, small_params, tables):
+    teacher = ask(small_params, workspace / "models/dense", tables)
+    with pytest.raises(TicketSentimentError, match="embedding_bytes must divide the hidden size 32"):
+        shrink(teacher, Shape(layers=1, heads=2, ffn=16, embedding_bytes=5), small_params)

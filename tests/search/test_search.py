@@ -1,0 +1,189 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.frontier import frontier_point
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.model.frontier import read_frontier
+from ticket_sentiment.params import load_params
+from ticket_sentiment.search import search
+from ticket_sentiment.search.points import Job, Result
+from ticket_sentiment.search.search import Clock, interval, key, main, plan, run, table
+from ticket_sentiment.search.speed import Speed
+from ticket_sentiment.search.tables import prepared_tables
+
+
+def quick(params):
+    return params.model_copy(
+        update={"benchmark": params.benchmark.model_copy(update={"texts": 12, "rounds": 2, "warmup": 1})}
+    )
+
+
+@pytest.fixture
+def finished(workspace, small_params):
+    """A search that has run to its end."""
+    params = quick(small_params)
+    main(params)
+    return workspace, params
+
+
+def test_a_search_writes_the_frontier_and_goes_on_where_it_was_killed(finished):
+    root, params = finished
+    points = {point.name: point for point in read_frontier()}
+    assert set(points) == {
+        "dense", "dense_int8", "2x2x32", "2x2x32-e8", "lower_2", "from_scratch"
+    }  # fmt: skip
+    compared_once = {"lower_2", "from_scratch"}
+    assert all(point.seeds == (1 if name in compared_once else 2) for name, point in points.items())
+    assert points["dense"].loss == 0
+    assert points["dense"].speedup_torch == pytest.approx(1)
+    assert points["2x2x32"].mb < points["dense"].mb
+    assert points["2x2x32-e8"].shape in params.search.shapes
+    assert points["lower_2"].layers == 2
+    assert points["dense_int8"].layers == 3
+
+    folder = root / search.WORK / key(params, prepared_tables())
+    lost = folder / "seed-2/2x2x32-e8"
+    before = json.loads((lost / "result.json").read_text())
+    shutil.rmtree(lost)
+    (lost.parent / ".2x2x32-e8.half").mkdir()  # what a kill leaves behind
+    others = {path: path.stat().st_mtime_ns for path in folder.glob("*/*/result.json")}
+    main(params)
+    assert {path: path.stat().st_mtime_ns for path in others} == others, "a finished point was made again"
+    again = json.loads((lost / "result.json").read_text())
+    assert {**again, "seconds": 0} == {**before, "seconds": 0}
+    assert not list(folder.glob("*/.*"))
+
+
+def start(root):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "ticket_sentiment.cli", "search"]
+    return subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.DEVNULL)
+
+
+def results(root):
+    return {path: path.read_bytes() for path in (root / search.WORK).glob("*/*/*/result.json")}
+
+
+def test_after_kill_9_no_worker_is_left_and_the_search_ends_as_if_undisturbed(workspace, small_params):
+    raw = yaml.safe_load((workspace / "params.yaml").read_text())
+    raw["benchmark"] |= {"texts": 12, "rounds": 2, "warmup": 1}
+    (workspace / "params.yaml").write_text(yaml.safe_dump(raw))
+    process = start(workspace)
+    until = time.monotonic() + 120
+    while not results(workspace) and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    time.sleep(1)
+    before = results(workspace)
+    assert 0 < len(before) < 10
+    time.sleep(2)
+    assert results(workspace) == before, "a worker went on after its parent was killed"
+    assert start(workspace).wait() == 0
+    after = results(workspace)
+    assert len(after) == 10
+    assert all(after[path] == content for path, content in before.items())
+
+
+def test_a_failing_point_leaves_nothing_and_keeps_the_others(workspace, small_params):
+    params = quick(small_params)
+    params = params.model_copy(
+        update={"prune": params.prune.model_copy(update={"learning_rate": 1e30, "evaluations_per_epoch": 1})}
+    )
+    with pytest.raises(TicketSentimentError, match=r"prune: the loss is .* at step \d+ of"):
+        run(plan(params), prepared_tables(), params, workspace / "work")
+    assert (workspace / "work/seed-1/dense/result.json").is_file()
+    assert not list((workspace / "work").glob("*/2x2*"))
+
+
+def test_a_worker_that_is_killed_is_named_with_what_it_made(workspace, small_params, monkeypatch):
+    monkeypatch.setattr(search, "make", _die)
+    with pytest.raises(TicketSentimentError, match=r"dense, seed 1, was killed .*lower search\.workers"):
+        run(plan(small_params), prepared_tables(), small_params, workspace / "work")
+
+
+def _die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_other_knobs_or_other_tickets_are_another_search(workspace, small_params):
+    tables = prepared_tables()
+    first = key(small_params, tables)
+    assert (
+        key(
+            small_params.model_copy(update={"prune": small_params.prune.model_copy(update={"seed": 5})}),
+            tables,
+        )
+        == first
+    )
+    more = small_params.prune.model_copy(update={"epochs": 9})
+    assert key(small_params.model_copy(update={"prune": more}), tables) != first
+    tables.sha256 = "0" * 64
+    assert key(small_params, tables) != first
+
+
+def test_the_time_left_counts_what_is_not_done_by_what_its_like_took(small_params):
+    jobs = plan(small_params)
+    clock = Clock(jobs, {}, workers=2)
+    assert clock.left() is None
+    clock.seconds = {job: 60.0 if job.name == "dense" else 10.0 for job in jobs if job.seed == 1}
+    assert clock.left() == (60 + 10 + 2 * 10) / 2  # of seed 2: dense, dense_int8 and two shapes
+    assert "min left" in clock.line(Job(2, "dense", "dense", jobs[0].shape))
+
+
+def test_the_terminal_shows_the_frontier_the_fastest_first_and_marks_what_is_allowed():
+    points = [
+        frontier_point(name="slow", ms=2.0),
+        frontier_point(name="fast", ms=0.5, tune_loss=0.05),
+        frontier_point(name="plain", kind="dense_int8", ms=3.0, tune_loss=0.0),
+    ]
+    _, *lines = table(points, load_params().budget).splitlines()
+    assert [line[:7].split() for line in lines] == [["fast"], ["*", "slow"], ["plain"]]
+    assert "0.5 (0.1 to 0.9)" in lines[1]
+
+
+def test_losses_are_paired_with_the_dense_model_of_the_same_seed(small_params, workspace):
+    shape = small_params.search.shapes[0]
+
+    def result(tune, holdout):
+        return Result(tune, holdout, 0.02, 8_000_000, shape.model_dump())
+
+    done = {
+        Job(1, "dense", "dense", shape): result(0.80, 0.70),
+        Job(2, "dense", "dense", shape): result(0.60, 0.74),
+        Job(1, "compressed", shape.name, shape): result(0.79, 0.68),
+        Job(2, "compressed", shape.name, shape): result(0.61, 0.73),
+    }
+    speeds = {name: Speed(1.0, 2.0, 3.0) for name in ("dense", shape.name)}
+    dense, point = search.summarise(done, speeds, prepared_tables(), small_params)
+    assert (dense.loss, dense.loss_low, dense.loss_high) == (0, 0, 0)
+    assert point.tune_loss == 0.0
+    assert point.loss == pytest.approx(0.015)
+    assert point.loss_low < 0.015 < point.loss_high
+    assert point.seeds == 2
+    assert (point.ms, point.speedup_torch, point.speedup_onnx) == (1.0, 2.0, 3.0)
+
+
+def test_the_interval_is_students():
+    low, high = interval([0.01, 0.02, 0.03])
+    assert (low, high) == pytest.approx((0.02 - 4.302653 * 0.01 / 3**0.5, 0.02 + 4.302653 * 0.01 / 3**0.5))
+    assert interval([0.01]) == (float("-inf"), float("inf"))
+
+
+def test_two_searches_at_once_are_refused(workspace, small_params):
+    from ticket_sentiment.files import exclusive
+
+    with (
+        exclusive(workspace / "var/search.lock", "x"),
+        pytest.raises(TicketSentimentError, match="already running"),
+    ):
+        main(small_params)
