@@ -5,9 +5,16 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
+import yaml
+
+from ticket_sentiment.cache.answer import Answer
+
+REPOSITORY = Path(__file__).parents[2]
+SERVICE = "ticket_sentiment.serving.service:TicketSentiment"
 
 
 def free_port() -> int:
@@ -16,10 +23,28 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def write_params(folder: Path, serve: dict | None = None, **sections: dict) -> int:
+    """params.yaml of the repository with other values, in `folder`. Returns the metrics' port, a free one.
+
+    Args:
+        folder: where a development server will run.
+        serve: of the section `serve`; the sections in it are merged too.
+        **sections: of other sections.
+    """
+    raw = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    port = free_port()
+    changes = {"serve": {"metrics": {"port": port}, **(serve or {})}, **sections}
+    for section, values in changes.items():
+        for key, value in values.items():
+            raw[section][key] = raw[section][key] | value if isinstance(value, dict) else value
+    (folder / "params.yaml").write_text(yaml.safe_dump(raw))
+    return port
+
+
 class Server:
     """`bentoml serve` of a target, e.g. a Bento's tag or folder; use it as a context manager."""
 
-    def __init__(self, target: str, log: Path, cwd: Path, **environment: str) -> None:
+    def __init__(self, target: str, log: Path, cwd: Path, workers: int = 1, **environment: str) -> None:
         self.log, self.port = log, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         with log.open("wb") as stream:
@@ -34,6 +59,7 @@ class Server:
                     "127.0.0.1",
                     "--port",
                     str(self.port),
+                    *(["--arg", f"workers={workers}"] if workers > 1 else []),
                 ],
                 stdout=stream,
                 stderr=subprocess.STDOUT,
@@ -62,3 +88,25 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+class FakeClassifier:
+    """Stands for serving.classifier.Classifier. Fails on `poison`, and of `nothing` nothing is left."""
+
+    version, backend, requested_backend, folds_case = "1", "fake", "fake", True
+
+    def __init__(self, digest: str = "f" * 64, max_batch: int = 1, seconds: float = 0.0) -> None:
+        self.digest, self.max_batch, self.seconds = digest, max_batch, seconds
+        self.seen: list[str] = []
+        self.batches: list[int] = []
+
+    def answers(self, texts: Sequence[str]) -> list[Answer | None]:
+        time.sleep(self.seconds)
+        self.batches.append(len(texts))
+        for text in texts:
+            if "poison" in text:
+                raise ValueError(f"cannot read {text}")
+        self.seen += texts
+        return [
+            None if "nothing" in text else Answer("positive", (0.1, 0.2, 0.7), self.backend) for text in texts
+        ]

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import bentoml
@@ -16,7 +17,7 @@ from ticket_sentiment.model.bundle import Bundle, load_bundle
 from ticket_sentiment.params import Params
 from ticket_sentiment.registry.lineage import NONE
 from ticket_sentiment.registry.registry import tag_bentos
-from ticket_sentiment.registry.store import CHAMPION, DEVICES, by_alias, connect, download_bundle
+from ticket_sentiment.registry.store import CHALLENGER, CHAMPION, DEVICES, by_alias, connect, download_bundle
 
 BENTOFILE = "bentofile.yaml"
 # All that the service imports, and no more: what is not here cannot find its way into the image.
@@ -26,9 +27,15 @@ SERVING_FILES = (
     "files.py",
     "labels.py",
     "params.py",
+    "cache/*.py",
+    "events/*.py",
     "model/__init__.py",
     "model/bundle.py",
+    "model/providers.py",
     "model/runtime.py",
+    "rollout/__init__.py",
+    "rollout/assignment.py",
+    "rollout/state.py",
     "tickets/__init__.py",
     "tickets/privacy.py",
     "serving/*.py",
@@ -36,24 +43,49 @@ SERVING_FILES = (
 )
 
 
-def stage_context(folder: Path, params: Params, bundle: Bundle, version: str, root: Path) -> None:
-    """Lay out a build context: the package's serving part, bundle/, serving.json and bentofile.yaml."""
+@dataclass(frozen=True)
+class Release:
+    """A registered version's bundle for one device."""
+
+    version: str
+    bundle: Bundle
+
+    @property
+    def name(self) -> str:
+        """E.g. `v3-0a1b2c3d4e5f`."""
+        return f"v{self.version}-{self.bundle.digest[:12]}"
+
+
+def stage_context(
+    folder: Path, params: Params, champion: Release, root: Path, challenger: Release | None = None
+) -> None:
+    """Lay out a build context.
+
+    It holds the package's serving part, bundle/, challenger/ where there is one, serving.json and
+    bentofile.yaml.
+    """
     package = Path(ticket_sentiment.__file__).parent
     for pattern in SERVING_FILES:
         for source in sorted(package.glob(pattern)):
             target = folder / "ticket_sentiment" / source.relative_to(package)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
-    shutil.copytree(bundle.path, folder / "bundle")
-    write_json(
-        folder / "serving.json", {"model_version": version, "serve": params.serve.model_dump(mode="json")}
-    )
+    shutil.copytree(champion.bundle.path, folder / "bundle")
+    if challenger:
+        shutil.copytree(challenger.bundle.path, folder / "challenger")
+    settings = {
+        "model_version": champion.version,
+        "challenger_version": challenger.version if challenger else None,
+        **params.model_dump(mode="json", include={"serve", "events", "cache"}),
+    }
+    write_json(folder / "serving.json", settings)
     shutil.copyfile(root / BENTOFILE, folder / BENTOFILE)
 
 
-def bento_tag(params: Params, version: str, bundle: Bundle, device: str) -> str:
-    """E.g. `ticket-sentiment:v3-0a1b2c3d4e5f-cpu`."""
-    return f"{params.build.bento}:v{version}-{bundle.digest[:12]}-{device}"
+def bento_tag(params: Params, champion: Release, device: str, challenger: Release | None = None) -> str:
+    """E.g. `ticket-sentiment:v3-0a1b2c3d4e5f-cpu`; a challenger's name follows the champion's."""
+    names = [champion.name, *([challenger.name] if challenger else [])]
+    return f"{params.build.bento}:{'-'.join(names)}-{device}"
 
 
 def find_bento(tag: str) -> bentoml.Bento | None:
@@ -65,17 +97,28 @@ def find_bento(tag: str) -> bentoml.Bento | None:
 
 
 def is_current(bento: bentoml.Bento, context_sha256: str) -> bool:
-    """Whether a Bento was built from this context, and its bundle is still whole."""
+    """Whether a Bento was built from this context, and its bundles are still whole."""
     try:
         load_bundle(Path(bento.path_of("src/bundle")))
+        if (challenger := Path(bento.path_of("src/challenger"))).exists():
+            load_bundle(challenger)
     except TicketSentimentError:
         return False
     return bento.info.labels.get("context_sha256") == context_sha256
 
 
-def _run_build(context: Path, tag: str, device: str, labels: dict[str, str]) -> None:
+def _run_build(context: Path, tag: str, device: str, workers: int, labels: dict[str, str]) -> None:
     name, _, version = tag.partition(":")
-    options = ["--name", name, "--version", version, "--arg", f"device={device}"]
+    options = [
+        "--name",
+        name,
+        "--version",
+        version,
+        "--arg",
+        f"device={device}",
+        "--arg",
+        f"workers={workers}",
+    ]
     options += [f"--label={key}={value}" for key, value in labels.items()]
     # In a process of its own: BentoML imports the service, and this process has imported the package already.
     result = subprocess.run(
@@ -90,17 +133,22 @@ def _run_build(context: Path, tag: str, device: str, labels: dict[str, str]) -> 
 
 
 def build_service(
-    params: Params, version: str, bundle: Bundle, device: str, commit: str = NONE, root: Path = Path()
+    params: Params,
+    champion: Release,
+    device: str,
+    commit: str = NONE,
+    root: Path = Path(),
+    challenger: Release | None = None,
 ) -> str:
     """Build the Bento of a bundle for a device, unless the store has it with the same content.
 
     Args:
         params: of params.yaml.
-        version: of the registered model.
-        bundle: a verified bundle.
+        champion: a version and its verified bundle.
         device: cpu or gpu; the GPU Bento builds on a machine without one.
         commit: of git, for a label.
         root: the repository, which holds bentofile.yaml.
+        challenger: a second version that the same service holds; the rollout state decides what it answers.
 
     Returns:
         The Bento's tag.
@@ -108,27 +156,31 @@ def build_service(
     Raises:
         TicketSentimentError: BentoML could not build it; the message carries its last line.
     """
-    tag = bento_tag(params, version, bundle, device)
+    tag = bento_tag(params, champion, device, challenger)
     with tempfile.TemporaryDirectory() as folder:
         context = Path(folder).resolve()
-        stage_context(context, params, bundle, version, root)
+        stage_context(context, params, champion, root, challenger)
         labels = {
-            "model_version": version,
-            "bundle_digest": bundle.digest,
+            "model_version": champion.version,
+            "bundle_digest": champion.bundle.digest,
             "git_commit": commit,
             "context_sha256": sha256_tree(context),
         }
         found = find_bento(tag)
         if found and is_current(found, labels["context_sha256"]):
             return tag
-        if found:  # the same model, but other code or settings, or damaged
+        if found:  # the same models, but other code or settings, or damaged
             bentoml.delete(tag)
-        _run_build(context, tag, device, labels)
+        _run_build(context, tag, device, params.serve.workers, labels)
     return tag
 
 
-def build_services(params: Params, version: str | int, root: Path = Path()) -> dict[str, str]:
-    """Build the CPU and the GPU Bento of a registered version and write their tags to the version.
+def build_services(
+    params: Params, version: str | int, root: Path = Path(), challenger: str | int | None = None
+) -> dict[str, str]:
+    """Build the CPU and the GPU Bento of a registered version.
+
+    Without a challenger beside it, their tags are written to the version.
 
     Returns:
         Tags by device. Bentos lie in BentoML's store, which BENTOML_HOME names.
@@ -137,20 +189,30 @@ def build_services(params: Params, version: str | int, root: Path = Path()) -> d
         TicketSentimentError: there is no such version, its bundles cannot be fetched, or a build failed.
     """
     store = connect(params, root)
-    registered = store.client.get_model_version(store.model, str(version))
+    versions = [store.client.get_model_version(store.model, str(version))]
+    if challenger is not None:
+        versions.append(store.client.get_model_version(store.model, str(challenger)))
+    registered = versions[0]
     tags = {}
     for device in DEVICES:
         with tempfile.TemporaryDirectory() as folder:
-            bundle = download_bundle(store, registered, device, Path(folder))
+            releases = []
+            for held in versions:
+                place = Path(folder) / str(held.version)
+                place.mkdir()
+                releases.append(Release(str(held.version), download_bundle(store, held, device, place)))
             commit = registered.tags.get("git.commit", NONE)
-            tags[device] = build_service(params, str(version), bundle, device, commit, root)
-    if any(registered.tags.get(f"bento.{device}") != tag for device, tag in tags.items()):
+            second = releases[1] if len(releases) > 1 else None
+            tags[device] = build_service(params, releases[0], device, commit, root, second)
+    if challenger is None and any(
+        registered.tags.get(f"bento.{device}") != tag for device, tag in tags.items()
+    ):
         tag_bentos(params, version, tags, root)
     return tags
 
 
 def serve_command(params: Params, root: Path = Path()) -> list[str]:
-    """The command that serves the registered champion on the CPU.
+    """The command that serves the registered champion on the CPU, beside it the challenger if there is one.
 
     Its Bento is built when BentoML's store lost it, or when params.yaml's `serve` has changed since.
 
@@ -164,7 +226,9 @@ def serve_command(params: Params, root: Path = Path()) -> list[str]:
             f"{store.model} has no version with the alias `{CHAMPION}`: run `make retrain`, "
             "or give the alias to a version in MLflow (`make ui`)"
         )
-    tag = build_services(params, champion.version, root)["cpu"]
+    challenger = by_alias(store, CHALLENGER)
+    beside = challenger.version if challenger and challenger.version != champion.version else None
+    tag = build_services(params, champion.version, root, beside)["cpu"]
     address = ["--host", params.serve.host, "--port", str(params.serve.port)]
     return [sys.executable, "-m", "bentoml", "serve", tag, *address]
 

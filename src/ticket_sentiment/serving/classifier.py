@@ -1,48 +1,70 @@
-"""One bundle on one ONNX Runtime session, asked from an event loop that stays free."""
+"""One bundle on one ONNX Runtime session of one thread."""
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+import logging
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 
+from ticket_sentiment.cache.answer import Answer
+from ticket_sentiment.cache.key import folds_case
 from ticket_sentiment.labels import LABELS
-from ticket_sentiment.model.runtime import Runtime
-from ticket_sentiment.serving.settings import Deployed
+from ticket_sentiment.model.bundle import Bundle
+from ticket_sentiment.model.providers import CUDA, Device, prepare, requested
+from ticket_sentiment.model.runtime import Runtime, usable
+from ticket_sentiment.params import Gpu
 from ticket_sentiment.tickets.privacy import clean
 
-Device = Literal["cpu", "gpu"]
-CUDA = "CUDAExecutionProvider"
-PROVIDERS: dict[Device, tuple[str, ...]] = {
-    "cpu": ("CPUExecutionProvider",),
-    # TensorRT would build an engine for every new length, for seconds each, in the middle of requests.
-    "gpu": (CUDA, "CPUExecutionProvider"),
-}
+logger = logging.getLogger(__name__)
+
 WARM_UP_TEXTS = ("warm up", "a longer text to warm up with, so that no request pays for the first call " * 8)
 
 
 class Classifier:
-    """Answers for one text at a time. Warm when constructed."""
+    """Answers cleaned texts. Warm when constructed; for one thread at a time."""
 
-    def __init__(self, deployed: Deployed, device: Device) -> None:
-        if device == "gpu" and CUDA in onnxruntime.get_available_providers():
+    def __init__(self, bundle: Bundle, version: str, gpu: Gpu, device: Device) -> None:
+        available = onnxruntime.get_available_providers()
+        if device == "gpu" and CUDA in available:
             # CUDA and cuDNN come as Python packages, which the dynamic linker does not know about.
             onnxruntime.preload_dlls()
-        self.bundle = deployed.bundle
-        self.settings = deployed.settings
-        self.runtime = Runtime(deployed.bundle, threads=1, providers=PROVIDERS[device])
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="onnxruntime")
+        self.bundle, self.version = bundle, version
+        wanted = requested(device, gpu, bundle)
+        self.requested_backend = wanted[0][0]
+        providers = usable(wanted, available)
+        prepare(providers)
+        self.runtime = Runtime(bundle, threads=1, providers=providers)
+        self.backend = self.runtime.provider
+        self.folds_case = folds_case(lambda text: self.runtime.tokenizer.encode(text).ids)
+        # On two cores batching gained nothing at short texts, padding and the activation scale that a batch
+        # shares in dynamic int8 aside; a GPU needs it.
+        self.max_batch = gpu.max_batch if device == "gpu" else 1
+        if self.backend != self.requested_backend:
+            logger.warning(
+                "this build asks for %s and answers on %s: see which of its libraries are in the image",
+                self.requested_backend,
+                self.backend,
+            )
+            self.max_batch = 1
         for text in WARM_UP_TEXTS:
-            self.runtime.probabilities([clean(text)])
+            self.answers([clean(text)])
+        if self.max_batch > 1:
+            self.answers([clean(WARM_UP_TEXTS[-1])] * self.max_batch)
+
+    @property
+    def digest(self) -> str:
+        return self.bundle.digest
 
     def describe(self) -> dict[str, Any]:
         """What is being served, without its weights."""
         manifest = self.bundle.manifest
         return {
-            "model_version": self.settings.model_version,
-            "bundle_digest": self.bundle.digest,
-            "backend": self.runtime.provider,
+            "model_version": self.version,
+            "bundle_digest": self.digest,
+            "backend": self.backend,
+            "requested_backend": self.requested_backend,
             "precision": manifest.precision,
             "labels": list(manifest.labels),
             "max_length": manifest.max_length,
@@ -50,31 +72,19 @@ class Classifier:
             "training_data": manifest.training_data,
         }
 
-    def _answer(self, text: str) -> dict[str, Any] | None:
-        cleaned = clean(text)
-        if not cleaned:
-            return None
-        row = self.runtime.probabilities([cleaned])[0]
-        if not np.isfinite(row).all():
-            if not self.runtime.tokenizer.encode(cleaned).ids:
+    def answers(self, texts: Sequence[str]) -> list[Answer | None]:
+        """Answer cleaned texts; None for one of which the tokenizer leaves nothing.
+
+        Raises:
+            ArithmeticError: the model's answer is no number.
+        """
+        rows = self.runtime.probabilities(texts, batch_size=self.max_batch)
+        return [self._answer(text, row) for text, row in zip(texts, rows, strict=True)]
+
+    def _answer(self, text: str, row: NDArray[np.float32]) -> Answer | None:
+        values = [round(value, 6) for value in row.tolist()]
+        if not all(0 <= value <= 1 for value in values):  # NaN is neither
+            if not self.runtime.tokenizer.encode(text).ids:
                 return None  # a tokenizer that adds no tokens of its own left nothing of the text
             raise ArithmeticError("the model's answer is no number")
-        best = int(row.argmax())
-        probabilities = {label: round(float(value), 6) for label, value in zip(LABELS, row, strict=True)}
-        confidence = probabilities[LABELS[best]]
-        return {
-            "label": LABELS[best],
-            "probabilities": probabilities,
-            "confidence": confidence,
-            "abstain": confidence < self.settings.serve.abstain_below,
-            "model_version": self.settings.model_version,
-            "bundle_digest": self.bundle.digest,
-            "backend": self.runtime.provider,
-        }
-
-    async def classify(self, text: str) -> dict[str, Any] | None:
-        """Label, calibrated probabilities and what they come from; None when cleaning leaves no text.
-
-        The text is masked first, as the texts were that the model learnt from.
-        """
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._answer, text)
+        return Answer(LABELS[values.index(max(values))], (values[0], values[1], values[2]), self.backend)

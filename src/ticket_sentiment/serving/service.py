@@ -1,33 +1,47 @@
 """The BentoML service: one class, built twice, for CPU (int8) and for GPU (fp16). See bentofile.yaml.
 
-The application is mounted, and BentoML's own access log, metrics and traces are off: around a model of half
-a millisecond they cost three to four times what the model does.
+BentoML makes the processes, their listening socket, their health endpoints and their image. Requests do not
+pass through its layers: see serving/front.py.
 """
 
+import atexit
 import os
+import shutil
+import signal
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import bentoml
-from pydantic import BaseModel, ConfigDict
+from _bentoml_sdk import Service
+from pydantic import BaseModel, ConfigDict, Field
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.serving.app import create_app
-from ticket_sentiment.serving.classifier import Classifier, Device
+from ticket_sentiment.model.providers import Device
+from ticket_sentiment.serving import logs
+from ticket_sentiment.serving.application import Application
+from ticket_sentiment.serving.front import HEALTH, Front
+from ticket_sentiment.serving.keys import ApiKeys
+from ticket_sentiment.serving.metrics import require_free
 from ticket_sentiment.serving.settings import load_deployed
+
+# Set by the supervising process for its workers.
+SHARED = "TICKET_SENTIMENT_SHARED"  # a folder that all workers of one service know
+HOME = "TICKET_SENTIMENT_HOME"  # where the service was started: relative paths of the settings begin there
 
 
 class Arguments(BaseModel):
-    """`--arg` of `bentoml build`; they are kept in the Bento."""
+    """`--arg` of `bentoml build` and `bentoml serve`; those of the build are kept in the Bento."""
 
     model_config = ConfigDict(extra="forbid")
 
     device: Device = "cpu"
+    workers: int = Field(1, ge=1)
     base_image: str = "python:3.11-slim"
 
 
 arguments = bentoml.use_arguments(Arguments)
-app = create_app()
 requirements = Path(__file__).with_name(f"requirements-{arguments.device}.txt").read_text(encoding="utf-8")
 # Every package is pinned there, so that building needs neither network nor the packages themselves.
 image = bentoml.images.Image(
@@ -38,23 +52,96 @@ image = bentoml.images.Image(
 ).python_packages(*requirements.split())
 
 
-@bentoml.service(
-    name="ticket_sentiment",
-    image=image,
-    envs=[{"name": "ORT_DISABLE_TELEMETRY", "value": "1"}, {"name": "BENTOML_DO_NOT_TRACK", "value": "true"}],
-    workers=1,
-    metrics={"enabled": False},
-    logging={"access": {"enabled": False}},
-    tracing={"excluded_urls": [".*"]},
-)
-@bentoml.asgi_app(app, path="/v1")
-class TicketSentiment:
-    """Sentiment of customer tickets: POST /v1/classify, GET /v1/models, /livez, /readyz."""
+class Gate:
+    """The ASGI application that uvicorn calls: requests to the front, health and lifespan to BentoML."""
+
+    front: Front | None = None  # until the worker is ready; nothing is listened to before
+
+    def __init__(self, bentoml_app: Any) -> None:
+        self._bentoml_app = bentoml_app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass on."""
+        if scope["type"] == "http" and scope["path"] not in HEALTH:
+            assert Gate.front is not None
+            await Gate.front(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close"})  # before it was accepted: 403
+        else:
+            await self._bentoml_app(scope, receive, send)
+
+
+class FrontedService(Service[Any]):
+    """A service whose requests do not pass through BentoML's own application."""
+
+    __slots__ = ()
+
+    def to_asgi(self, is_main: bool = True) -> Any:
+        """What a worker serves."""
+        return Gate(super().to_asgi(is_main))
+
+
+class Sentiment:
+    """Sentiment of customer tickets: /v1/classify, /v1/classify/batch, /v1/feedback, /v1/models."""
 
     def __init__(self) -> None:
         # BentoML accepts connections only after this, so a process that is ready has verified its bundle.
+        logs.configure()
+        os.chdir(os.environ.get(HOME, "."))
+        shared = Path(os.environ.get(SHARED) or tempfile.mkdtemp(prefix="ticket-sentiment-"))
         try:
-            app.state.classifier = Classifier(load_deployed(), arguments.device)
+            self.application = Application(load_deployed(), arguments.device, shared)
         except TicketSentimentError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             os._exit(1)  # an exception, SystemExit too, would be logged as four tracebacks
+        Gate.front = self.application.front
+
+    @bentoml.on_deployment
+    @staticmethod
+    def prepare() -> None:
+        """Once, in the process that will watch over the workers."""
+        # In a container BentoML leaves a dead worker dead. It looks for this variable, when it starts them.
+        os.environ.pop("BENTOML_CONTAINERIZED", None)
+        os.environ.setdefault(HOME, os.getcwd())
+        try:  # here, as a worker that fails at its start is started again for ever
+            serve = load_deployed().settings.serve
+            ApiKeys(serve.keys, Path(os.environ[HOME]))
+            require_free(serve.metrics.host, serve.metrics.port)
+        except TicketSentimentError as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            os._exit(1)
+        os.environ[SHARED] = tempfile.mkdtemp(prefix="ticket-sentiment-")
+        atexit.register(shutil.rmtree, os.environ[SHARED], ignore_errors=True)
+
+    @bentoml.on_startup
+    async def start(self) -> None:
+        """Before the first connection is accepted."""
+        try:
+            await self.application.start()
+        except OSError as error:
+            print(f"error: the metrics port: {error}", file=sys.stderr, flush=True)
+            os._exit(1)
+        self.application.drain_on(signal.SIGTERM)
+
+    @bentoml.on_shutdown
+    async def stop(self) -> None:
+        """After the last connection is closed."""
+        await self.application.stop()
+
+    async def __is_ready__(self) -> bool:
+        return self.application.ready
+
+
+TicketSentiment = FrontedService(
+    name="ticket_sentiment",
+    inner=Sentiment,
+    image=image,
+    envs=[{"name": "ORT_DISABLE_TELEMETRY", "value": "1"}, {"name": "BENTOML_DO_NOT_TRACK", "value": "true"}],
+    config={
+        "workers": arguments.workers,
+        "metrics": {"enabled": False},  # ours are on a port of their own
+        "logging": {"access": {"enabled": False}},
+        "tracing": {"excluded_urls": [".*"]},
+    },
+)

@@ -1,4 +1,4 @@
-"""What a Bento carries beside the bundle: the model's version and the `serve` section of params.yaml."""
+"""What a Bento carries beside its bundles: their versions, and what of params.yaml serving reads."""
 
 import os
 from dataclasses import dataclass
@@ -8,20 +8,25 @@ from pydantic import ValidationError
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.bundle import Bundle, load_bundle
-from ticket_sentiment.params import Section, Serve, load_params
+from ticket_sentiment.params import Cache, Events, Section, Serve, load_params
 
-# The build context is laid out with the package at its root and these two beside it.
+# The build context is laid out with the package at its root and these beside it.
 CONTEXT = Path(__file__).resolve().parents[2]
 BUNDLE = "bundle"
+CHALLENGER = "challenger"
 SETTINGS = "serving.json"
 DEVELOPMENT_BUNDLE = "TICKET_SENTIMENT_BUNDLE"
+DEVELOPMENT_CHALLENGER = "TICKET_SENTIMENT_CHALLENGER"
 
 
 class Settings(Section):
     """serving.json."""
 
     model_version: str
+    challenger_version: str | None = None
     serve: Serve
+    events: Events
+    cache: Cache
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Deployed:
     """What this process serves."""
 
     bundle: Bundle
+    challenger: Bundle | None
     settings: Settings
 
 
@@ -51,15 +57,38 @@ def read_settings(path: Path) -> Settings:
         raise TicketSentimentError(f"{path}: {where}: {first['msg']}; build the Bento again") from None
 
 
-def load_deployed(context: Path = CONTEXT) -> Deployed:
-    """The verified bundle and the settings in a Bento; TICKET_SENTIMENT_BUNDLE names another bundle.
-
-    With that variable, for development, the settings are those of params.yaml in the current folder.
+def load_settings(context: Path = CONTEXT) -> Settings:
+    """The settings of a Bento; in development, those of params.yaml in the current folder.
 
     Raises:
-        TicketSentimentError: the bundle does not verify, or the settings are not as they should be.
+        TicketSentimentError: they are not as they should be.
     """
+    if not os.environ.get(DEVELOPMENT_BUNDLE):
+        return read_settings(context / SETTINGS)
+    params = load_params()
+    challenger = "development-challenger" if os.environ.get(DEVELOPMENT_CHALLENGER) else None
+    return Settings(
+        model_version="development", challenger_version=challenger,
+        serve=params.serve, events=params.events, cache=params.cache,
+    )  # fmt: skip
+
+
+def load_deployed(context: Path = CONTEXT) -> Deployed:
+    """The verified bundles and the settings in a Bento.
+
+    For development, TICKET_SENTIMENT_BUNDLE and TICKET_SENTIMENT_CHALLENGER name other bundles; the settings
+    are then those of params.yaml in the current folder.
+
+    Raises:
+        TicketSentimentError: a bundle does not verify, or the settings are not as they should be.
+    """
+    settings = load_settings(context)
     if path := os.environ.get(DEVELOPMENT_BUNDLE):
-        settings = Settings(model_version="development", serve=load_params().serve)
-        return Deployed(load_bundle(Path(path)), settings)
-    return Deployed(load_bundle(context / BUNDLE), read_settings(context / SETTINGS))
+        bundle, challenger = Path(path), os.environ.get(DEVELOPMENT_CHALLENGER)
+    else:
+        bundle, challenger = context / BUNDLE, context / CHALLENGER
+    return Deployed(
+        load_bundle(bundle),
+        load_bundle(Path(challenger)) if settings.challenger_version is not None and challenger else None,
+        settings,
+    )

@@ -1,0 +1,152 @@
+"""Connections to the event database: SQLite or PostgreSQL, bounded waits, and errors that tell no secret."""
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuchModuleError, SQLAlchemyError
+
+from ticket_sentiment.errors import TicketSentimentError
+
+CONNECT_S = 3
+WAIT_S = 5  # for a lock, a statement, a free connection
+_POOL = 4
+READING: dict[str, Any] = {"reading": True}  # execution options of a connection that writes nothing
+
+
+def open_engine(url: str, *, durable: bool) -> sa.Engine:
+    """An engine for the event database; it does not connect yet.
+
+    Args:
+        url: of SQLAlchemy: `sqlite:///folder/file.db` or `postgresql+psycopg://user:password@host/database`.
+        durable: whether a commit also survives a power cut. Without, the last moments before one may be
+            missing; neither loses a commit when only the process is killed.
+
+    Raises:
+        TicketSentimentError: the URL is none, names another database, or its driver is not installed.
+            The message does not repeat the URL.
+    """
+    try:
+        parsed = sa.make_url(url)
+        backend = parsed.get_backend_name()
+        if backend == "sqlite":
+            return _sqlite(parsed, durable)
+        if backend == "postgresql":
+            return _postgresql(parsed, durable)
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        raise TicketSentimentError(
+            "events.url: expected sqlite:///folder/file.db or postgresql+psycopg://user:password@host/database"
+        ) from None
+    except ImportError as error:
+        raise TicketSentimentError(
+            f"events.url: the driver {error.name} is not installed; postgresql+psycopg:// is the one that is"
+        ) from None
+    raise TicketSentimentError("events.url: expected SQLite or PostgreSQL")
+
+
+def _sqlite(url: sa.URL, durable: bool) -> sa.Engine:
+    if (
+        url.get_driver_name() != "pysqlite"
+        or not url.database
+        or url.database.startswith((":memory:", "file:"))
+    ):
+        raise TicketSentimentError("events.url: SQLite needs a file, sqlite:///folder/file.db")
+    path = Path(url.database).absolute()  # a later change of folder must not lead to another file
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TicketSentimentError(
+            f"events.url: the folder of the database cannot be made ({error.strerror}): "
+            "choose one that is writable"
+        ) from None
+    engine = sa.create_engine(
+        url.set(database=str(path)),
+        connect_args={"timeout": WAIT_S},
+        pool_size=_POOL,
+        pool_timeout=WAIT_S,
+        hide_parameters=True,
+    )
+
+    def connected(connection: sqlite3.Connection, record: Any) -> None:
+        connection.isolation_level = None  # `begun` opens transactions, not the driver
+        _use_wal(connection)
+        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        record.info["file"] = _identity(path)
+
+    def checked_out(_: Any, record: Any, __: Any) -> None:
+        # A connection to a file that was deleted or replaced works, and what it writes is lost.
+        if record.info.get("file") != _identity(path):
+            raise DisconnectionError("the file was replaced")
+
+    def begun(connection: sa.Connection) -> None:
+        # Taking the write lock first makes a second writer wait; upgrading a read would fail at once.
+        reading = connection.get_execution_options().get("reading")
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    sa.event.listen(engine, "connect", connected)
+    sa.event.listen(engine, "checkout", checked_out)
+    sa.event.listen(engine, "begin", begun)
+    return engine
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch the file to write-ahead logging. Several that try at once do not wait for each other: retry."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+            continue
+        if mode != "wal":
+            raise TicketSentimentError(
+                "events.url: the file system does not support SQLite's write-ahead log: "
+                "use a local disk, or PostgreSQL"
+            )
+        return
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _postgresql(url: sa.URL, durable: bool) -> sa.Engine:
+    arguments = {"connect_timeout": CONNECT_S}
+    if url.get_driver_name() == "psycopg":
+        # Milliseconds until a server that went without a word counts as gone.
+        arguments["tcp_user_timeout"] = WAIT_S * 1000
+    engine = sa.create_engine(
+        url,
+        connect_args=arguments,
+        pool_size=_POOL,
+        pool_timeout=WAIT_S,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        hide_parameters=True,
+    )
+
+    def connected(connection: Any, _: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET statement_timeout = {WAIT_S * 1000}")
+            cursor.execute(f"SET synchronous_commit = {'on' if durable else 'off'}")
+        connection.commit()
+
+    sa.event.listen(engine, "connect", connected)
+    return engine
+
+
+def reason(error: SQLAlchemyError) -> str:
+    """What failed, in words that hold no URL, statement or value: the class and the database's code."""
+    if not isinstance(error, DBAPIError) or error.orig is None:
+        return type(error).__name__
+    code = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None)
+    return f"{type(error.orig).__name__}{f' {code}' if code else ''}"

@@ -1,0 +1,147 @@
+"""What the event database keeps: predictions, exposures, feedback. No customer id and no unmasked text.
+
+The objects are made while a request waits, so they are plain: a prediction or an exposure that cannot be
+stored is dropped and counted by the writer, feedback is refused with a message by `check`.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.labels import LABELS
+from ticket_sentiment.rollout.assignment import Arm
+
+MAX_IDENTIFIER = 200
+MAX_CLOCK_SKEW = timedelta(minutes=5)
+
+
+class EventStoreUnavailable(TicketSentimentError):
+    """The event database does not answer: try again later. Nothing is wrong with what was asked."""
+
+
+class FeedbackConflict(TicketSentimentError):
+    """The same ticket, source and event id came before with another label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One model's answer to one ticket.
+
+    Attributes:
+        at: when the request came, with a time zone.
+        request_id: the same for the champion's answer and the challenger's shadow answer to one request.
+        ticket_id: as the caller sent it; joins with feedback. None when there was none.
+        customer: `tickets.privacy.pseudonym` of the customer; None when there was none. Never the id itself.
+        arm: whose answer it is.
+        epoch: of the rollout state in force; 0 where there was none.
+        bundle_digest: 64 hex digits.
+        model_version: of the registry.
+        label: the answer.
+        probabilities: calibrated, in the order of LABELS.
+        confidence: the highest of them.
+        abstain: whether the confidence was below the threshold.
+        cached: whether the answer came from the cache.
+        backend: what computed it.
+        latency_ms: milliseconds from the request's arrival to its answer; of a shadow answer, of scoring.
+        shadow: whether nobody saw it.
+        text: the masked text. It is stored only with `events.store_text`, and masked again before.
+    """
+
+    at: datetime
+    request_id: str
+    ticket_id: str | None
+    customer: str | None
+    arm: Arm
+    epoch: int
+    bundle_digest: str
+    model_version: str
+    label: str
+    probabilities: tuple[float, float, float]
+    confidence: float
+    abstain: bool
+    cached: bool
+    backend: str
+    latency_ms: float
+    shadow: bool
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """The first time in an epoch that a unit met its arm.
+
+    Attributes:
+        at: with a time zone.
+        unit: `tickets.privacy.pseudonym` of `rollout.assignment.unit`.
+        arm: which it met.
+        epoch: of the rollout state in force.
+    """
+
+    at: datetime
+    unit: str
+    arm: Arm
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """A person's label for a ticket.
+
+    Attributes:
+        at: when the person gave it, with a time zone: the latest of a ticket's labels counts, in
+            whichever order they arrive.
+        ticket_id: of the ticket.
+        source: who says so, for example `agent` or `csat`.
+        event_id: of the source's event: the same three (ticket, source, event id) are one event, however
+            often they are sent. A caller who has none must send a new one for each correction.
+        label: one of LABELS.
+    """
+
+    at: datetime
+    ticket_id: str
+    source: str
+    event_id: str
+    label: str
+
+    def check(self, now: datetime | None = None) -> None:
+        """Refuse what could not be stored or would count for ever.
+
+        Raises:
+            TicketSentimentError: a field is empty, too long, holds a character that a database cannot
+                store, or lies in the future. The message names the field, never its content.
+        """
+        for key in ("ticket_id", "source", "event_id"):
+            value = getattr(self, key)
+            if not isinstance(value, str) or not 0 < len(value) <= MAX_IDENTIFIER:
+                raise TicketSentimentError(f"feedback: {key}: expected 1 to {MAX_IDENTIFIER} characters")
+            if not storable(value):
+                raise TicketSentimentError(
+                    f"feedback: {key}: holds a NUL or half a surrogate pair; remove it"
+                )
+        if self.label not in LABELS:
+            raise TicketSentimentError(f"feedback: label: expected one of {', '.join(LABELS)}")
+        if self.at.utcoffset() is None:
+            raise TicketSentimentError("feedback: at: expected a time with a time zone")
+        if self.at > (now or datetime.now(UTC)) + MAX_CLOCK_SKEW:
+            raise TicketSentimentError("feedback: at: lies in the future, so that no later label could win")
+
+
+def storable(text: str) -> bool:
+    """Whether every database can keep a text: no NUL, which PostgreSQL refuses, no lone surrogate."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackResult:
+    """What became of a feedback event.
+
+    Attributes:
+        created: False when the same event had been stored before.
+        label: the ticket's label now: of the latest feedback, which need not be this one.
+    """
+
+    created: bool
+    label: str

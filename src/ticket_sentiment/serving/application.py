@@ -1,0 +1,168 @@
+"""One worker's service, put together and taken apart again."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ticket_sentiment.cache.cache import PredictionCache
+from ticket_sentiment.events.store import EventStore
+from ticket_sentiment.model.providers import Device
+from ticket_sentiment.serving.arms import Arms
+from ticket_sentiment.serving.classifier import Classifier
+from ticket_sentiment.serving.engine import Engine
+from ticket_sentiment.serving.front import Front
+from ticket_sentiment.serving.keys import ApiKeys
+from ticket_sentiment.serving.limiter import RateLimiter
+from ticket_sentiment.serving.metrics import Metrics, MetricsServer
+from ticket_sentiment.serving.routes import Routes
+from ticket_sentiment.serving.scoring import Scorer
+from ticket_sentiment.serving.settings import Deployed
+
+logger = logging.getLogger(__name__)
+
+SAMPLE_SECONDS = 0.5
+FLUSH_SECONDS = 5.0
+
+
+class Application:
+    """Everything of a worker. Make it in its event loop; it is warm when made."""
+
+    def __init__(self, deployed: Deployed, device: Device, shared: Path, alone: bool = False) -> None:
+        """Load, verify and warm.
+
+        Args:
+            deployed: bundles and settings.
+            device: cpu or gpu.
+            shared: a folder that all workers of this service know.
+            alone: no other worker shares the metrics, as in a test.
+
+        Raises:
+            TicketSentimentError: a setting, a key or the event database is not as it should be.
+        """
+        settings = deployed.settings
+        serve = settings.serve
+        versions = [(deployed.bundle, settings.model_version)]
+        if deployed.challenger is not None and settings.challenger_version is not None:
+            versions.append((deployed.challenger, settings.challenger_version))
+        classifiers = [Classifier(bundle, version, serve.gpu, device) for bundle, version in versions]
+        folder = shared / "metrics"
+        folder.mkdir(exist_ok=True)
+        self._serve = serve
+        self._keys = ApiKeys(serve.keys, Path.cwd())
+        self.metrics = Metrics(None if alone else folder, serve.objective_ms)
+        self.store = EventStore.open(settings.events)
+        self.cache = PredictionCache.open(settings.cache)
+        self.arms = Arms(classifiers)
+        threaded = any(classifier.max_batch > 1 for classifier in classifiers)
+        self.engine = Engine(serve.max_queue, serve.max_shadow_queue, serve.objective_ms / 1000, threaded)
+        scorer = Scorer(self.arms, self.engine, self.store, self.cache, self.metrics, serve.abstain_below)
+        self._routes = Routes(serve, scorer, self.store, self.metrics)
+        limiter = None
+        if self._keys:
+            limiter = RateLimiter(shared / "rates", len(self._keys.names), serve.keys.rate, serve.keys.burst)
+        self.front = Front(serve, self._routes.by_path, self._keys, limiter, self.metrics)
+        self._published: set[tuple[str, str, str, str]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._metrics_server: MetricsServer | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether new requests are welcome."""
+        return not self.front.draining
+
+    async def start(self) -> None:
+        """Begin what runs beside the requests, the rollout state having been asked for once."""
+        with contextlib.suppress(Exception):  # the poll says what is wrong, and tries again
+            self.arms.apply(await asyncio.to_thread(self.store.rollout_state))
+        self._tasks = [
+            asyncio.create_task(self.arms.follow(self.store.rollout_state, self._serve.rollout_poll_seconds)),
+            asyncio.create_task(self._sample_for_ever()),
+        ]
+        self._sample()
+        address = self._serve.metrics
+        self._metrics_server = MetricsServer(self.metrics.registry, address.host, address.port)
+        if self._keys:
+            logger.info("API keys: %s", ", ".join(self._keys.names))
+        else:
+            logger.warning(
+                "no API keys are configured (serve.keys): whoever reaches the port is answered; "
+                "meant for localhost only"
+            )
+        logger.info("metrics on http://%s:%d/metrics", address.host, address.port)
+
+    def drain_on(self, signal_number: int) -> None:
+        """On this signal: not ready at once, and `serve.drain_seconds` later what the server does on it."""
+        server_handler = signal.getsignal(signal_number)
+        loop = asyncio.get_running_loop()
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(self._drain, number, server_handler)
+
+        signal.signal(signal_number, handle)
+
+    def _drain(self, number: int, server_handler: Any) -> None:
+        if self.front.draining:
+            return
+        self.front.draining = True
+        logger.info("stopping: not ready from now, not listening in %s s", self._serve.drain_seconds)
+        asyncio.get_running_loop().call_later(self._serve.drain_seconds, server_handler, number, None)
+
+    async def stop(self) -> None:
+        """End, once every request has its answer: what was recorded is written."""
+        self.front.draining = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.engine.close()
+        await asyncio.to_thread(self._routes.close)
+        written = await asyncio.to_thread(self.store.close, FLUSH_SECONDS)
+        if not written:
+            logger.warning("%d predictions and exposures were not written", self.store.dropped)
+        await self.cache.close()
+        self._sample()
+        if self._metrics_server:
+            self._metrics_server.close()
+
+    def _sample(self) -> None:
+        engine, counts, split = self.engine, self.cache.counts, self.arms.split
+        gauges = {
+            "workers": 1,
+            "in_flight": self.front.in_flight,
+            "queue_length": engine.pending,
+            "shadow_queue_length": engine.shadow_pending,
+            "events_queue_length": self.store.queued,
+        }
+        totals = {
+            "model_runs": engine.runs,
+            "expired": engine.expired,
+            "callers_gone": self.front.callers_gone,
+            "shadow_scored": engine.shadow_scored,
+            "shadow_dropped": engine.shadow_dropped,
+            "shadow_failed": engine.shadow_failed,
+            "events_written": self.store.written,
+            "events_dropped": self.store.dropped,
+            "cache_hits": counts.hits,
+            "cache_misses": counts.misses,
+            "cache_shared": counts.shared,
+            "cache_errors": self.cache.errors,
+        }
+        self.metrics.sample(gauges, totals, split.epoch)
+        loaded = {
+            (arm, model.digest, model.version, model.backend)
+            for arm, model in (("champion", split.champion), ("challenger", split.challenger))
+            if model is not None
+        }
+        for gone in self._published - loaded:
+            self.metrics.unloaded(*gone)
+        for new in loaded - self._published:
+            self.metrics.loaded(*new)
+        self._published = loaded
+
+    async def _sample_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(SAMPLE_SECONDS)
+            self._sample()

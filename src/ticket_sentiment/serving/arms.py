@@ -1,0 +1,98 @@
+"""Champion and challenger: which loaded bundle is which now, and who is answered by whom."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ticket_sentiment.rollout.assignment import Arm, assign
+from ticket_sentiment.rollout.state import RolloutState
+from ticket_sentiment.serving.classifier import Classifier
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One moment of the rollout. A request keeps the one that it met first."""
+
+    champion: Classifier
+    challenger: Classifier | None
+    state: RolloutState | None
+
+    @property
+    def epoch(self) -> int:
+        return self.state.epoch if self.state else 0
+
+    @property
+    def shadow(self) -> bool:
+        return self.state is not None and self.state.shadow and self.challenger is not None
+
+    def choose(self, customer_id: str | None, ticket_id: str | None) -> tuple[Arm, Classifier]:
+        """Who answers. The champion does where no challenger is loaded, and where no state is known."""
+        if (
+            self.challenger is not None
+            and self.state is not None
+            and assign(customer_id, ticket_id, self.state) == "challenger"
+        ):
+            return "challenger", self.challenger
+        return "champion", self.champion
+
+    def other(self, arm: Arm) -> tuple[Arm, Classifier | None]:
+        """Who scores in shadow what `arm` answers."""
+        return ("challenger", self.challenger) if arm == "champion" else ("champion", self.champion)
+
+
+class Arms:
+    """The loaded bundles in the roles that the rollout state gives them."""
+
+    def __init__(self, classifiers: Sequence[Classifier]) -> None:
+        """Roles until a state is known.
+
+        Args:
+            classifiers: the champion of this build, then its challenger where it has one.
+        """
+        self.loaded = {classifier.digest: classifier for classifier in classifiers}
+        self._built = classifiers[0]
+        self._built_challenger = classifiers[1] if len(classifiers) > 1 else None
+        self.split = Split(self._built, self._built_challenger, None)
+
+    def apply(self, state: RolloutState | None) -> None:
+        """Take over a state; None, as from a database that is away, keeps the last one.
+
+        A bundle that the state names and this build does not hold cannot answer: for a champion the
+        build's own stands in, a challenger has no share.
+        """
+        if state is None or state == self.split.state:
+            return
+        champion = self.loaded.get(state.champion)
+        challenger = self.loaded.get(state.challenger) if state.challenger else None
+        for role, digest, found in (
+            ("champion", state.champion, champion),
+            ("challenger", state.challenger, challenger),
+        ):
+            if digest and found is None:
+                logger.warning("the %s of epoch %d, %s, is not loaded", role, state.epoch, digest[:12])
+        self.split = Split(champion or self._built, challenger, state)
+        logger.info(
+            "rollout epoch %d: challenger %s, share %s, shadow %s",
+            state.epoch,
+            state.challenger and state.challenger[:12],
+            state.challenger_share,
+            state.shadow,
+        )
+
+    async def follow(self, read: Callable[[], RolloutState | None], seconds: float) -> None:
+        """Poll for the state for ever."""
+        away = False
+        while True:
+            try:
+                self.apply(await asyncio.to_thread(read))
+                away = False
+            except Exception as error:  # of any database driver
+                if not away:
+                    logger.warning(
+                        "the rollout state cannot be read (%s): the last one stays", type(error).__name__
+                    )
+                away = True
+            await asyncio.sleep(seconds)

@@ -1,0 +1,91 @@
+"""API keys: only their SHA-256 is held, and every one is compared, so that time says nothing."""
+
+import hashlib
+import hmac
+import os
+import re
+from pathlib import Path
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.params import Keys
+from ticket_sentiment.serving.errors import ApiError
+
+_LINE = re.compile(r"([A-Za-z0-9_.-]{1,64})\s+([0-9a-f]{64})")
+_CHALLENGE = ((b"www-authenticate", b"Bearer"),)
+MIN_LENGTH = 16  # of a key: a shorter one can be guessed
+
+
+def _of_environment(names: list[str]) -> list[tuple[str, bytes]]:
+    found = []
+    for name in names:
+        key = os.environ.get(name, "")
+        if len(key) < MIN_LENGTH:
+            raise TicketSentimentError(
+                f"serve.keys.environment: {name} holds no API key of at least {MIN_LENGTH} characters: "
+                "set it, or take its name out of params.yaml"
+            )
+        found.append((name, hashlib.sha256(key.encode()).digest()))
+    return found
+
+
+def _of_file(path: Path) -> list[tuple[str, bytes]]:
+    found = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TicketSentimentError(f"serve.keys.file: {path} cannot be read ({error})") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line.strip())
+        if match is None:
+            raise TicketSentimentError(
+                f"{path}, line {number}: expected a name and the key's SHA-256 in 64 hex digits "
+                "(printf %s KEY | sha256sum)"
+            )
+        found.append((match[1], bytes.fromhex(match[2])))
+    return found
+
+
+class ApiKeys:
+    """Who may call."""
+
+    def __init__(self, settings: Keys, home: Path) -> None:
+        """Read the keys.
+
+        Raises:
+            TicketSentimentError: a variable is not set, or the file is not as it should be. A service that
+                was meant to be closed is never open instead.
+        """
+        entries = _of_environment(settings.environment)
+        if settings.file is not None:
+            entries += _of_file(home / settings.file)
+            if not entries:
+                raise TicketSentimentError(
+                    f"serve.keys.file: {settings.file} holds no key, so nobody could call"
+                )
+        self.names = [name for name, _ in entries]
+        self._hashes = [digest for _, digest in entries]
+
+    def __bool__(self) -> bool:
+        return bool(self._hashes)
+
+    def index(self, authorization: bytes | None, api_key: bytes | None) -> int:
+        """Whose key a request carries: the position in `names`.
+
+        Raises:
+            ApiError: 401 when there is none, 403 when it is not one of ours.
+        """
+        key = api_key
+        if authorization is not None and authorization[:7].lower() == b"bearer ":
+            key = authorization[7:].strip()
+        if not key:
+            raise ApiError("missing_key", headers=_CHALLENGE)
+        digest = hashlib.sha256(key).digest()
+        found = -1
+        for position, held in enumerate(self._hashes):
+            if hmac.compare_digest(digest, held):
+                found = position
+        if found < 0:
+            raise ApiError("unknown_key")
+        return found

@@ -1,0 +1,181 @@
+"""What Prometheus reads: one page for all workers of the service, on a port of its own.
+
+Workers write to memory-mapped files in a folder that they share (prometheus_client's multiprocess mode), and
+each listens on the metrics port, so that the kernel picks one of them for a scrape and its answer is whole.
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_asgi_app
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.labels import LABELS
+
+PREFIX = "ticket_sentiment"
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+_LATENCY_MS = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
+_CONFIDENCE = (0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+
+
+class Metrics:
+    """The metrics of one worker. Labels never hold an identifier of a ticket, a customer or a key."""
+
+    def __init__(self, folder: Path | None, objective_ms: float) -> None:
+        """Make the metrics.
+
+        Args:
+            folder: that the workers share; None for a process that is alone, as in a test.
+            objective_ms: becomes an edge of the latency histogram.
+        """
+        self.registry = CollectorRegistry()
+        if folder is not None:
+            os.environ[MULTIPROCESS] = str(folder)  # read when a metric is made
+            for path in folder.glob("gauge_live*_*.db"):  # of workers that were killed
+                pid = path.stem.rpartition("_")[2]
+                if not Path("/proc", pid).exists():
+                    mark_process_dead(int(pid), str(folder))
+            MultiProcessCollector(self.registry, str(folder))
+            made = CollectorRegistry()
+        else:
+            made = self.registry
+        edges = sorted({*_LATENCY_MS, objective_ms})
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, namespace=PREFIX, registry=made)
+
+        def gauge(name: str, text: str, *labels: str, mode: str = "livesum") -> Gauge:
+            return Gauge(name, text, labels, namespace=PREFIX, registry=made, multiprocess_mode=mode)  # type: ignore[arg-type]
+
+        def histogram(name: str, text: str, buckets: list[float], *labels: str) -> Histogram:
+            return Histogram(name, text, labels, namespace=PREFIX, registry=made, buckets=buckets)
+
+        self._requests = counter("requests", "HTTP requests", "route", "arm", "backend", "code")
+        self._refusals = counter("refusals", "Requests and batch tickets refused", "error")
+        self._latency = histogram(
+            "request_seconds", "From a request's head to its answer", [edge / 1000 for edge in edges],
+            "route", "arm", "backend",
+        )  # fmt: skip
+        self._predicted = counter("predicted", "Tickets by answer", "arm", "label")
+        self._abstained = counter("abstained", "Tickets answered with `abstain`", "arm")
+        self._confidence = histogram("confidence", "Confidence of answers", list(_CONFIDENCE), "arm")
+        self._build = gauge(
+            "build_info", "What is loaded", "arm", "digest", "model_version", "backend", mode="livemax"
+        )
+        self._gauges = {
+            name: gauge(name, text)
+            for name, text in (
+                ("workers", "Processes that answer"),
+                ("in_flight", "Requests begun and not ended"),
+                ("queue_length", "Texts that wait for a model, the running one too"),
+                ("shadow_queue_length", "Texts that wait for the other arm"),
+                ("events_queue_length", "Predictions and exposures not written yet"),
+            )
+        }
+        self._epoch = gauge("rollout_epoch", "Epoch of the rollout state in force", mode="livemin")
+        self._totals = {
+            name: counter(name, text)
+            for name, text in (
+                ("model_runs", "Texts that a model scored for an answer"),
+                ("expired", "Texts not scored, as their time was over or their caller had gone"),
+                ("callers_gone", "Requests whose caller left before the answer"),
+                ("shadow_scored", "Texts scored by the other arm"),
+                ("shadow_dropped", "Texts for the other arm that found its queue full"),
+                ("shadow_failed", "Texts on which the other arm failed"),
+                ("events_written", "Predictions and exposures in the database"),
+                ("events_dropped", "Predictions and exposures lost, as the database was away or too slow"),
+                ("cache_hits", "Answers from the cache"),
+                ("cache_misses", "Answers that were not in the cache"),
+                ("cache_shared", "Answers that waited for an equal text that was being scored"),
+                ("cache_errors", "Look-ups that a shared cache failed"),
+            )
+        }
+        self._seen = dict.fromkeys(self._totals, 0)
+        # A child is looked up by its labels under a lock: once is enough.
+        self._request_child = cache(self._requests.labels)
+        self._latency_child = cache(self._latency.labels)
+        self._predicted_child = cache(self._predicted.labels)
+        self._abstained_child = cache(self._abstained.labels)
+        self._confidence_child = cache(self._confidence.labels)
+        self._refusal_child = cache(self._refusals.labels)
+
+    def loaded(self, arm: str, digest: str, version: str, backend: str) -> None:
+        """A bundle is in an arm; its series exist from now on, at zero."""
+        self._build.labels(arm, digest, version, backend).set(1)
+        for label in LABELS:
+            self._predicted_child(arm, label)
+        self._abstained_child(arm)
+
+    def unloaded(self, arm: str, digest: str, version: str, backend: str) -> None:
+        """A bundle has left an arm."""
+        self._build.labels(arm, digest, version, backend).set(0)
+
+    def request(self, route: str, arm: str, backend: str, code: int, seconds: float) -> None:
+        """A request was answered; `arm` and `backend` are empty where no model answered alone."""
+        self._request_child(route, arm, backend, str(code)).inc()
+        self._latency_child(route, arm, backend).observe(seconds)
+
+    def refused(self, error: str) -> None:
+        """A request, or a ticket of a batch, was refused with this code."""
+        self._refusal_child(error).inc()
+
+    def answered(self, arm: str, label: str, confidence: float, abstain: bool) -> None:
+        """A ticket has its answer."""
+        self._predicted_child(arm, label).inc()
+        self._confidence_child(arm).observe(confidence)
+        if abstain:
+            self._abstained_child(arm).inc()
+
+    def sample(self, gauges: Mapping[str, float], totals: Mapping[str, int], epoch: int) -> None:
+        """Take over what others count: called now and then, not for every request."""
+        for name, value in gauges.items():
+            self._gauges[name].set(value)
+        for name, total in totals.items():
+            self._totals[name].inc(total - self._seen[name])
+            self._seen[name] = total
+        self._epoch.set(epoch)
+
+
+class MetricsServer:
+    """GET /metrics on a port of its own, in a thread of its own."""
+
+    def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
+        config = uvicorn.Config(
+            make_asgi_app(registry), lifespan="off", log_config=None, access_log=False, server_header=False,
+            loop="asyncio",
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+        self._socket = socket.create_server((host, port), family=family(host), reuse_port=True)
+        arguments: dict[str, Any] = {"sockets": [self._socket]}
+        threading.Thread(target=self._server.run, kwargs=arguments, name="metrics", daemon=True).start()
+
+    def close(self) -> None:
+        """Answer no more."""
+        self._server.should_exit = True
+
+
+def family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def require_free(host: str, port: int) -> None:
+    """Refuse to share the metrics port with another service.
+
+    Raises:
+        TicketSentimentError: something listens there; its figures would be mixed with ours.
+    """
+    try:
+        with socket.create_server((host, port), family=family(host)):
+            pass
+    except OSError as error:
+        raise TicketSentimentError(
+            f"serve.metrics: {host}:{port} cannot be listened on ({error.strerror}): "
+            "give serve.metrics.port of params.yaml another value"
+        ) from None

@@ -1,0 +1,140 @@
+"""One HTTP request: what its head says, its body within bounds, and whether its caller still waits."""
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeVar
+
+from ticket_sentiment.params import Serve
+from ticket_sentiment.serving.errors import ApiError, CallerGone
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = tuple[tuple[bytes, bytes], ...]
+T = TypeVar("T")
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+# https://www.w3.org/TR/trace-context/#traceparent-header
+_TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_MILLISECONDS = re.compile(rb"[0-9]{1,9}")
+
+
+class Request:
+    """Made for every request, so: slots, one pass over the headers, and nothing decoded that is not used."""
+
+    __slots__ = (
+        "api_key", "authorization", "expires", "length", "media_type", "patient", "receive", "request_id",
+        "started", "trace_id", "traceparent", "wanted_ms",
+    )  # fmt: skip
+
+    def __init__(self, headers: list[tuple[bytes, bytes]], receive: Receive, serve: Serve) -> None:
+        self.started = time.monotonic()
+        self.receive = receive
+        self.media_type = self.length = b""
+        self.authorization: bytes | None = None
+        self.api_key: bytes | None = None
+        self.wanted_ms: bytes | None = None
+        self.request_id = self.trace_id = ""
+        self.traceparent: bytes | None = None
+        for name, value in headers:
+            if name == b"content-type":
+                self.media_type = value
+            elif name == b"content-length":
+                self.length = value
+            elif name == b"authorization":
+                self.authorization = value
+            elif name == b"x-api-key":
+                self.api_key = value
+            elif name == b"x-request-timeout-ms":
+                self.wanted_ms = value
+            elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+                self.request_id = value.decode()
+            elif name == b"traceparent" and (match := _TRACEPARENT.fullmatch(value)):
+                self.traceparent, self.trace_id = value, match[1].decode()
+        self.request_id = self.request_id or os.urandom(16).hex()
+        self.patient = self.wanted_ms is not None
+        self.expires = self.started + serve.timeout_ms / 1000
+
+    def set_deadline(self, serve: Serve) -> None:
+        """Take over what the caller said about its patience.
+
+        Raises:
+            ApiError: that is no number of milliseconds.
+        """
+        if self.wanted_ms is None:
+            return
+        if not _MILLISECONDS.fullmatch(self.wanted_ms) or not (wanted := int(self.wanted_ms)):
+            raise ApiError("invalid_timeout")
+        self.expires = self.started + min(wanted, serve.max_timeout_ms) / 1000
+
+    async def body(self, limit: int) -> bytes:
+        """The body, never holding more than one network chunk above `limit` bytes in memory.
+
+        Raises:
+            ApiError: it is not declared as JSON, longer than `limit`, or slower than the deadline.
+            CallerGone: the connection ended before it did.
+        """
+        media_type = self.media_type
+        if media_type != b"application/json":  # take apart what is not the common case
+            media_type = media_type.partition(b";")[0].strip().lower()
+        if media_type != b"application/json":
+            raise ApiError("unsupported_media_type")
+        if self.length.isdigit() and (len(self.length) > 19 or int(self.length) > limit):
+            raise ApiError("body_too_large", f"the body is larger than {limit} bytes")
+        try:
+            async with asyncio.timeout(self.expires - time.monotonic()):
+                message = await self.receive()
+                if not message.get("more_body") and message["type"] == "http.request":
+                    body = message.get("body", b"")
+                else:
+                    body = await self._rest(message, limit)
+        except TimeoutError:
+            raise ApiError("slow_body") from None
+        if len(body) > limit:
+            raise ApiError("body_too_large", f"the body is larger than {limit} bytes")
+        return body
+
+    async def _rest(self, message: Message, limit: int) -> bytes:
+        body = bytearray()
+        while True:
+            if message["type"] == "http.disconnect":
+                raise CallerGone
+            body += message.get("body", b"")
+            if len(body) > limit or not message.get("more_body"):
+                return bytes(body)
+            message = await self.receive()
+
+    async def while_waiting(self, work: Awaitable[T], grace: float = 0.0) -> T:
+        """The result of `work`, unless the caller goes or the deadline (and `grace` seconds) passes before.
+
+        Raises:
+            ApiError: the deadline passed.
+            CallerGone: the caller closed its connection; `work` was cancelled.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        gone = False
+
+        async def watch() -> None:
+            nonlocal gone
+            while (await self.receive())["type"] != "http.disconnect":
+                pass
+            gone = True
+            task.cancel()
+
+        watcher = asyncio.ensure_future(watch())
+        try:
+            async with asyncio.timeout(self.expires + grace - time.monotonic()):
+                return await work
+        except TimeoutError:
+            raise ApiError("deadline_exceeded") from None
+        except asyncio.CancelledError:
+            if gone:
+                task.uncancel()
+                raise CallerGone from None
+            raise
+        finally:
+            watcher.cancel()

@@ -1,0 +1,154 @@
+"""What each path does with a request that the front has let in."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
+
+from pydantic_core import to_json
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.types import EventStoreUnavailable, Feedback, FeedbackConflict, FeedbackResult
+from ticket_sentiment.params import Serve
+from ticket_sentiment.rollout.assignment import ARMS
+from ticket_sentiment.serving.errors import ApiError
+from ticket_sentiment.serving.metrics import Metrics
+from ticket_sentiment.serving.openapi import openapi
+from ticket_sentiment.serving.request import Request
+from ticket_sentiment.serving.schemas import parse_batch, parse_batch_ticket, parse_feedback, parse_ticket
+from ticket_sentiment.serving.scoring import Scorer
+
+FEEDBACK_SECONDS = 10.0  # the store's own waits are shorter; the answer must not come before its commit
+BATCH_GRACE_SECONDS = 1.0  # for the tickets that a batch has in hand at its deadline
+
+
+class Reply(NamedTuple):
+    """A good answer, and whose it is where one model gave it."""
+
+    body: bytes
+    arm: str = ""
+    backend: str = ""
+
+
+class FeedbackStore(Protocol):
+    """The part of events.store.EventStore that feedback needs."""
+
+    def feedback(self, event: Feedback) -> FeedbackResult: ...
+
+
+class Route(NamedTuple):
+    """A path's handler, its one method, and whether it asks for a key."""
+
+    name: str
+    method: str
+    handle: Callable[[Request, Callable[[int], None]], Awaitable[Reply]]
+    closed: bool = True
+
+
+class Routes:
+    """The handlers. Each gets the request and `pay`, which takes tickets off the key's rate."""
+
+    def __init__(self, serve: Serve, scorer: Scorer, store: FeedbackStore, metrics: Metrics) -> None:
+        self._serve, self._scorer, self._store, self._metrics = serve, scorer, store, metrics
+        self._feedback_pool = ThreadPoolExecutor(1, thread_name_prefix="feedback")
+        self._openapi = to_json(openapi(serve))
+        self.by_path = {
+            "/v1/classify": Route("classify", "POST", self.classify),
+            "/v1/classify/batch": Route("batch", "POST", self.batch),
+            "/v1/feedback": Route("feedback", "POST", self.feedback),
+            "/v1/models": Route("models", "GET", self.models),
+            "/v1/openapi.json": Route("openapi", "GET", self.openapi, closed=False),
+        }
+
+    def close(self) -> None:
+        """Wait for the feedback that is being stored."""
+        self._feedback_pool.shutdown()
+
+    async def classify(self, request: Request, pay: Callable[[int], None]) -> Reply:
+        """POST /v1/classify."""
+        pay(1)
+        ticket = parse_ticket(await request.body(self._serve.max_body_bytes), self._serve.max_text_chars)
+        work = self._scorer.classify(ticket, request)
+        # With nothing in front of it the answer is there at the next turn: nobody can leave before.
+        answer = await (request.while_waiting(work) if self._scorer.engine.busy else work)
+        return Reply(to_json(answer), answer["arm"], answer["backend"])
+
+    async def batch(self, request: Request, pay: Callable[[int], None]) -> Reply:
+        """POST /v1/classify/batch: each ticket has its own answer or its own error, in their order."""
+        pay(1)
+        body = await request.body(self._serve.max_batch_body_bytes)
+        items = parse_batch(body, self._serve.max_batch_tickets)
+        if len(items) > 1:
+            pay(len(items) - 1)
+        request.patient = True  # a batch asks for throughput: its own deadline counts, not the objective
+        results: list[dict[str, Any]] = [{}] * len(items)
+        todo = enumerate(items)
+
+        async def some() -> None:
+            for position, item in todo:
+                results[position] = await self._of_batch(item, request)
+
+        async def everything() -> None:
+            # A few at a time, so that a batch does not fill the queue that single tickets wait in.
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self._scorer.engine.width, len(items))):
+                    group.create_task(some())
+
+        await request.while_waiting(everything(), BATCH_GRACE_SECONDS)
+        return Reply(to_json({"results": results}))
+
+    async def _of_batch(self, item: Any, request: Request) -> dict[str, Any]:
+        try:
+            ticket = parse_batch_ticket(item, self._serve.max_text_chars)
+            return await self._scorer.classify(ticket, request)
+        except ApiError as error:
+            self._metrics.refused(error.code)
+            return {"ticket_id": _identifier(item), "error": error.body()}
+
+    async def feedback(self, request: Request, pay: Callable[[int], None]) -> Reply:
+        """POST /v1/feedback: answered when it is on the disk."""
+        pay(1)
+        sent = parse_feedback(await request.body(self._serve.max_body_bytes))
+        at = sent.at or datetime.now(UTC)
+        event = Feedback(at, sent.ticket_id, sent.source, sent.event_id, sent.label)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(FEEDBACK_SECONDS):
+                result = await loop.run_in_executor(self._feedback_pool, self._store.feedback, event)
+        except (EventStoreUnavailable, TimeoutError):
+            raise ApiError("events_unavailable", retry_after=5) from None
+        except FeedbackConflict:
+            raise ApiError("feedback_conflict") from None
+        except TicketSentimentError as error:
+            raise ApiError("invalid_field", str(error)) from None
+        return Reply(to_json({"ticket_id": sent.ticket_id, "created": result.created, "label": result.label}))
+
+    async def models(self, request: Request, pay: Callable[[int], None]) -> Reply:
+        """GET /v1/models: what is loaded, and in which arm it is now."""
+        split = self._scorer.arms.split
+        loaded = [
+            {"arm": arm, **model.describe()}
+            for arm, model in zip(ARMS, (split.champion, split.challenger), strict=True)
+            if model is not None
+        ]
+        state = split.state
+        rollout = state and {
+            "epoch": state.epoch,
+            "challenger_share": state.challenger_share,
+            "shadow": state.shadow,
+            "since": state.since,
+        }
+        return Reply(to_json({"models": loaded, "rollout": rollout}))
+
+    async def openapi(self, request: Request, pay: Callable[[int], None]) -> Reply:
+        """GET /v1/openapi.json."""
+        return Reply(self._openapi)
+
+
+def _identifier(item: Any) -> str | None:
+    """What a bad ticket calls itself, if that is a proper identifier."""
+    found = item.get("ticket_id") if isinstance(item, dict) else None
+    if isinstance(found, str) and len(found) <= 200 and found.isprintable():
+        return found
+    return None

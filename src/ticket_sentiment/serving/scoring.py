@@ -1,0 +1,119 @@
+"""From a ticket to its answer: masking, assignment, cache, model, records."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from ticket_sentiment.cache.answer import Answer
+from ticket_sentiment.cache.cache import PredictionCache
+from ticket_sentiment.cache.key import cache_key, canonical
+from ticket_sentiment.events.types import Exposure, Prediction
+from ticket_sentiment.labels import LABELS
+from ticket_sentiment.rollout.assignment import Arm, unit
+from ticket_sentiment.serving.arms import Arms, Split
+from ticket_sentiment.serving.classifier import Classifier
+from ticket_sentiment.serving.engine import Engine
+from ticket_sentiment.serving.errors import ApiError
+from ticket_sentiment.serving.metrics import Metrics
+from ticket_sentiment.serving.request import Request
+from ticket_sentiment.serving.schemas import Ticket
+from ticket_sentiment.tickets.privacy import clean, pseudonym
+
+
+class Records(Protocol):
+    """The part of events.store.EventStore that a prediction needs."""
+
+    def predicted(self, event: Prediction) -> bool: ...
+    def exposed(self, event: Exposure) -> bool: ...
+
+
+class Scorer:
+    """Answers tickets. One for a worker, in its event loop."""
+
+    def __init__(
+        self,
+        arms: Arms,
+        engine: Engine,
+        records: Records,
+        cache: PredictionCache,
+        metrics: Metrics,
+        abstain_below: float,
+    ) -> None:
+        self.arms, self.engine, self._records, self._cache = arms, engine, records, cache
+        self._metrics, self._abstain_below = metrics, abstain_below
+
+    async def classify(self, ticket: Ticket, request: Request) -> dict[str, Any]:
+        """The answer to one ticket, as schemas.Classified.
+
+        The text is masked first, as the texts were that the model learnt from, and loses its greeting and
+        signature, so that what shares an answer in the cache has it without the cache too.
+
+        Raises:
+            ApiError: nothing is left of the text, the worker is overloaded, or the time is over.
+        """
+        text = canonical(clean(ticket.text))
+        if not text:
+            raise ApiError("empty_text")
+        split = self.arms.split
+        arm, model = split.choose(ticket.customer_id, ticket.ticket_id)
+        answer, cached = await self._answer(model, text, ticket, request)
+        confidence = answer.confidence
+        abstain = confidence < self._abstain_below
+        self._metrics.answered(arm, answer.label, confidence, abstain)
+        self._record(ticket, request, split, arm, model, text, answer, cached)
+        return {
+            "ticket_id": ticket.ticket_id,
+            "label": answer.label,
+            "probabilities": dict(zip(LABELS, answer.probabilities, strict=True)),
+            "confidence": confidence,
+            "abstain": abstain,
+            "model_version": model.version,
+            "bundle_digest": model.digest,
+            "arm": arm,
+            "backend": answer.backend,
+            "cached": cached,
+        }
+
+    async def _answer(
+        self, model: Classifier, text: str, ticket: Ticket, request: Request
+    ) -> tuple[Answer, bool]:
+        async def compute() -> Answer:
+            answer = await self.engine.submit(
+                model, text, request.expires, ticket.priority == "urgent", request.patient
+            )
+            if answer is None:
+                raise ApiError("empty_text")  # an error, so that it is not cached
+            return answer
+
+        return await self._cache.get_or_compute(cache_key(text, model.folds_case), model.digest, compute)
+
+    def _record(
+        self, ticket: Ticket, request: Request, split: Split, arm: Arm, model: Classifier, text: str,
+        answer: Answer, cached: bool,
+    ) -> None:  # fmt: skip
+        at = datetime.now(UTC)
+        customer = pseudonym(ticket.customer_id) if ticket.customer_id else None
+
+        def prediction(
+            arm: Arm, model: Classifier, answer: Answer, cached: bool, seconds: float, shadow: bool
+        ) -> Prediction:
+            return Prediction(
+                at, request.request_id, ticket.ticket_id, customer, arm, split.epoch, model.digest,
+                model.version, answer.label, answer.probabilities, answer.confidence,
+                answer.confidence < self._abstain_below, cached, answer.backend, 1000 * seconds, shadow, text,
+            )  # fmt: skip
+
+        self._records.predicted(
+            prediction(arm, model, answer, cached, time.monotonic() - request.started, False)
+        )
+        on_trial = split.state is not None and split.state.challenger is not None
+        if on_trial and (name := unit(ticket.customer_id, ticket.ticket_id)) is not None:
+            self._records.exposed(Exposure(at, pseudonym(name), arm, split.epoch))
+        if split.shadow:
+            other, shadow = split.other(arm)
+            assert shadow is not None
+
+            def scored(answer: Answer, seconds: float) -> None:
+                self._records.predicted(prediction(other, shadow, answer, False, seconds, True))
+
+            self.engine.shadow(shadow, text, scored)

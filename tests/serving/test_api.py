@@ -1,0 +1,275 @@
+"""Every path but POST /v1/classify's happy way (test_service.py): batch, feedback, OpenAPI, headers."""
+
+import json
+import socket
+import time
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.serving import Server
+from ticket_sentiment.params import load_params
+from ticket_sentiment.serving.errors import CODES
+from ticket_sentiment.serving.openapi import openapi
+
+SERVE = load_params().serve
+CANARY = "zanzibar"
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.fixture(scope="module")
+def document(client: httpx.Client) -> dict[str, Any]:
+    return client.get("/v1/openapi.json").json()
+
+
+def check(document: dict[str, Any], response: httpx.Response) -> Any:
+    """A response is as the document says; returns its body."""
+    operation = document["paths"][response.request.url.path][response.request.method.lower()]
+    described = operation["responses"][str(response.status_code)]
+    schema = described["content"]["application/json"]["schema"]
+    body = response.json()
+    validator = jsonschema.Draft202012Validator({**schema, "components": document["components"]})
+    validator.validate(body)
+    for name, header in described["headers"].items():
+        assert name in response.headers or not header.get("required"), name
+    if "error" in body:
+        assert f"`{body['error']['code']}`" in described["description"]
+    return body
+
+
+def batch(client: httpx.Client, *tickets: Any, **headers: str) -> httpx.Response:
+    return client.post("/v1/classify/batch", json={"tickets": list(tickets)}, headers=headers)
+
+
+def test_a_batch_answers_in_order_and_a_bad_ticket_harms_no_other(
+    client: httpx.Client, document: dict[str, Any]
+) -> None:
+    results = check(
+        document,
+        batch(
+            client,
+            {"text": "great", "ticket_id": "a"},
+            {"text": "", "ticket_id": "b"},
+            {"text": "terrible"},
+            {"text": "x" * (SERVE.max_text_chars + 1)},
+            7,
+            {"text": "great", "surprise": CANARY},
+            {"text": "my invoice", "ticket_id": "c", "priority": "urgent"},
+        ),
+    )["results"]
+    assert [item.get("label") or item["error"]["code"] for item in results] == [
+        "positive",
+        "empty_text",
+        "negative",
+        "text_too_long",
+        "invalid_field",
+        "invalid_field",
+        "neutral",
+    ]
+    assert [item["ticket_id"] for item in results] == ["a", "b", None, None, None, None, "c"]
+    assert CANARY not in json.dumps(results)
+
+
+def test_half_a_surrogate_pair_in_a_batch_harms_its_own_ticket(client: httpx.Client) -> None:
+    body = b'{"tickets": [{"text": "\\ud800"}, {"text": "great"}, {"text": "a", "ticket_id": "\\udfff"}]}'
+    response = client.post("/v1/classify/batch", content=body, headers={"Content-Type": "application/json"})
+    results = response.json()["results"]
+    assert [item.get("label") or item["error"]["code"] for item in results] == [
+        "empty_text",
+        "positive",
+        "invalid_field",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"", 400, "invalid_json"),
+        (b'{"tickets": [', 400, "invalid_json"),
+        (b'{"tickets": ' + b"[" * 100_000, 400, "invalid_json"),
+        (b'{"tickets": [' + b"9" * 10_000 + b"]}", 400, "invalid_json"),
+        (b"[]", 422, "invalid_field"),
+        (b"{}", 422, "invalid_field"),
+        (b'{"tickets": []}', 422, "invalid_field"),
+        (b'{"tickets": {"text": "a"}}', 422, "invalid_field"),
+        (b'{"tickets": [{}], "more": 1}', 422, "invalid_field"),
+        (b'{"tickets": [' + b"{}," * SERVE.max_batch_tickets + b"{}]}", 413, "batch_too_large"),
+        (b'{"tickets": ["' + b"a" * SERVE.max_batch_body_bytes + b'"]}', 413, "body_too_large"),
+    ],
+)
+def test_bad_batches(
+    client: httpx.Client, document: dict[str, Any], body: bytes, status: int, code: str
+) -> None:
+    response = client.post("/v1/classify/batch", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == status
+    assert check(document, response)["error"]["code"] == code
+
+
+def test_a_full_batch_is_answered(client: httpx.Client) -> None:
+    results = batch(client, *({"text": f"great {n}"} for n in range(SERVE.max_batch_tickets))).json()[
+        "results"
+    ]
+    assert {item["label"] for item in results} == {"positive"}
+
+
+def feedback(client: httpx.Client, **fields: Any) -> httpx.Response:
+    return client.post("/v1/feedback", json=fields)
+
+
+def test_feedback_is_stored_once_and_the_latest_wins(client: httpx.Client, document: dict[str, Any]) -> None:
+    first = {"ticket_id": "t-9", "label": "negative", "event_id": "1", "at": "2026-01-01T10:00:00Z"}
+    assert check(document, feedback(client, **first)) == {
+        "ticket_id": "t-9",
+        "created": True,
+        "label": "negative",
+    }
+    assert feedback(client, **first).json()["created"] is False
+    later = {**first, "label": "positive", "event_id": "2", "at": "2026-01-01T11:00:00+00:00"}
+    assert feedback(client, **later).json()["label"] == "positive"
+    earlier = {**first, "label": "neutral", "event_id": "0", "at": "2026-01-01T09:00:00Z"}
+    assert feedback(client, **earlier).json() == {"ticket_id": "t-9", "created": True, "label": "positive"}
+    conflict = feedback(client, **{**first, "label": "neutral"})
+    assert conflict.status_code == 409
+    assert check(document, conflict)["error"]["code"] == "feedback_conflict"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"ticket_id": "a", "label": "bad", "event_id": "1"},
+        {"ticket_id": "", "label": "positive", "event_id": "1"},
+        {"ticket_id": "a" * 201, "label": "positive", "event_id": "1"},
+        {"ticket_id": "a\0", "label": "positive", "event_id": "1"},
+        {"ticket_id": "a", "label": "positive", "event_id": 1},
+        {"ticket_id": "a", "label": "positive", "event_id": "1", "at": "2026-01-01T10:00:00"},
+        {"ticket_id": "a", "label": "positive", "event_id": "1", "at": "2099-01-01T10:00:00Z"},
+        {"ticket_id": "a", "label": "positive", "event_id": "1", "at": 1e300},
+    ],
+)
+def test_bad_feedback(client: httpx.Client, document: dict[str, Any], fields: dict[str, Any]) -> None:
+    response = feedback(client, **fields)
+    assert response.status_code == 422
+    assert check(document, response)["error"]["code"] == "invalid_field"
+
+
+def test_answers_models_and_refusals_are_as_the_document_says(
+    client: httpx.Client, document: dict[str, Any]
+) -> None:
+    check(document, client.post("/v1/classify", json={"text": "great", "ticket_id": "1"}))
+    assert check(document, client.get("/v1/models"))["rollout"] is None
+    for body in ({}, {"text": ""}, {"text": "a" * (SERVE.max_text_chars + 1)}):
+        check(document, client.post("/v1/classify", json=body))
+    check(document, client.get("/v1/openapi.json"))
+
+
+def test_the_document_is_complete(document: dict[str, Any]) -> None:
+    assert document == json.loads(json.dumps(openapi(SERVE)))
+    operations = [item for path in document["paths"].values() for item in path.values()]
+    assert len({item["operationId"] for item in operations}) == len(operations) == 5
+    described = json.dumps(operations)
+    assert [code for code in CODES if f"`{code}`" not in described] == ["not_found"]
+    for schema in document["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    references = {part.split('"')[0] for part in json.dumps(document).split("#/components/schemas/")[1:]}
+    assert references <= set(document["components"]["schemas"])
+    ticket = document["components"]["schemas"]["Ticket"]
+    assert ticket["properties"]["text"]["maxLength"] == SERVE.max_text_chars
+    assert ticket["required"] == ["text"]
+
+
+def test_request_id_and_trace_are_passed_through(client: httpx.Client) -> None:
+    def headers(**sent: str) -> httpx.Headers:
+        return client.post("/v1/classify", json={"text": "great"}, headers=sent).headers
+
+    kept = headers(**{"X-Request-Id": "abc-1.2_3", "traceparent": TRACE})
+    assert (kept["x-request-id"], kept["traceparent"]) == ("abc-1.2_3", TRACE)
+    for bad in ("", "a" * 65, "a b", "<script>", "a\tb"):
+        assert len(headers(**{"X-Request-Id": bad})["x-request-id"]) == 32
+    for bad in ("junk", TRACE.replace("4bf92f3577b34da6a3ce929d0e0e4736", "0" * 32), TRACE + "-x"):
+        assert "traceparent" not in headers(traceparent=bad)
+    refusal = client.post("/v1/classify", json={}, headers={"X-Request-Id": "r-1"})
+    assert refusal.json()["request_id"] == refusal.headers["x-request-id"] == "r-1"
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "soon", "", "9" * 30, "1e3", "١"])
+def test_a_deadline_that_is_none(client: httpx.Client, value: str) -> None:
+    response = client.post(
+        "/v1/classify", json={"text": "great"}, headers=[("X-Request-Timeout-Ms", value.encode())]
+    )
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_timeout")
+
+
+def test_a_deadline_in_time(client: httpx.Client) -> None:
+    for value in ("1000", "999999999"):
+        response = client.post(
+            "/v1/classify", json={"text": "great"}, headers={"X-Request-Timeout-Ms": value}
+        )
+        assert response.status_code == 200
+
+
+def test_an_equal_ticket_is_answered_from_the_cache(client: httpx.Client) -> None:
+    first = client.post("/v1/classify", json={"text": "Great, it works for 12345"}).json()
+    second = client.post("/v1/classify", json={"text": "great,  IT works for 12345 "}).json()
+    assert (first["cached"], second["cached"]) == (False, True)
+    assert first["probabilities"] == second["probabilities"]
+
+
+def test_a_slow_body_is_cut_off(server: Server) -> None:
+    head = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(head + b'X-Request-Timeout-Ms: 200\r\nContent-Length: 99\r\n\r\n{"text": "gre')
+        started = time.monotonic()
+        assert connection.recv(1000).startswith(b"HTTP/1.1 408")
+        assert time.monotonic() - started < 2
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    path=st.sampled_from(["/v1/classify/batch", "/v1/feedback"]),
+    body=st.binary(max_size=200)
+    | json_values.map(json.dumps).map(str.encode)
+    | st.lists(json_values, max_size=5).map(lambda items: json.dumps({"tickets": items}).encode()),
+)
+def test_no_body_is_a_server_error(client: httpx.Client, path: str, body: bytes) -> None:
+    response = client.post(path, content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code in (200, 400, 413, 422)
+
+
+header_values = st.binary(max_size=40).map(lambda raw: bytes(byte for byte in raw if 32 <= byte != 127))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    name=st.sampled_from(
+        ["X-Request-Id", "traceparent", "X-Request-Timeout-Ms", "Authorization", "X-API-Key", "Content-Type"]
+    ),
+    value=header_values,
+)
+def test_no_header_is_a_server_error(client: httpx.Client, name: str, value: bytes) -> None:
+    sent = {"Content-Type": b"application/json", name: value.strip()}
+    response = client.post("/v1/classify", content=b'{"text": "great"}', headers=sent)
+    assert response.status_code in (200, 400, 415, 504)  # 504: a deadline of a millisecond
+
+
+def test_a_websocket_is_refused(server: Server) -> None:
+    head = (
+        b"GET /v1/classify HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(head)
+        status = int(connection.recv(1000).split()[1])
+    assert 400 <= status < 500
+    assert "Traceback" not in server.log.read_text()

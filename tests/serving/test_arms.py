@@ -1,0 +1,92 @@
+"""Who is champion and who challenger, by the rollout state."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.support.serving import FakeClassifier
+from ticket_sentiment.rollout.state import RolloutState
+from ticket_sentiment.serving.arms import Arms
+
+OLD, NEW = FakeClassifier("a" * 64), FakeClassifier("b" * 64)
+CUSTOMERS = [f"customer-{n}" for n in range(2000)]
+
+
+def state(**changes: Any) -> RolloutState:
+    fields = {
+        "epoch": 1, "salt": "s", "champion": OLD.digest, "challenger": NEW.digest, "challenger_share": 0.25,
+        "shadow": False, "since": datetime(2026, 1, 1, tzinfo=UTC),
+    }  # fmt: skip
+    return RolloutState(**{**fields, **changes})
+
+
+def challenged(arms: Arms) -> set[str]:
+    return {customer for customer in CUSTOMERS if arms.split.choose(customer, None)[0] == "challenger"}
+
+
+def test_without_a_state_the_champion_answers_everybody() -> None:
+    arms = Arms([OLD, NEW])
+    assert not challenged(arms)
+    assert arms.split.choose("c", "t") == ("champion", OLD)
+    assert (arms.split.epoch, arms.split.shadow) == (0, False)
+    arms.apply(None)
+    assert arms.split.champion is OLD
+
+
+def test_the_share_is_the_challengers_and_grows_without_moving_anybody_back() -> None:
+    arms = Arms([OLD, NEW])
+    seen = []
+    for epoch, share in enumerate((0.05, 0.25, 0.5, 1.0), 1):
+        arms.apply(state(epoch=epoch, challenger_share=share))
+        seen.append(challenged(arms))
+        assert len(seen[-1]) / len(CUSTOMERS) == pytest.approx(share, abs=0.04)
+    assert seen[0] < seen[1] < seen[2] < seen[3] == set(CUSTOMERS)
+    arm, model = arms.split.choose(CUSTOMERS[0], None)
+    assert (arm, model) == ("challenger", NEW)
+
+
+def test_a_state_that_cannot_be_read_leaves_the_last_one() -> None:
+    arms = Arms([OLD, NEW])
+    arms.apply(state())
+    before = arms.split
+    arms.apply(None)
+    assert arms.split is before
+
+
+def test_roles_follow_the_state_not_the_build() -> None:
+    arms = Arms([OLD, NEW])
+    arms.apply(state(champion=NEW.digest, challenger=OLD.digest, challenger_share=0.0, shadow=True))
+    assert arms.split.champion is NEW
+    assert arms.split.other("champion") == ("challenger", OLD)
+    assert arms.split.shadow
+
+
+def test_a_bundle_that_is_not_loaded_has_no_share(caplog: pytest.LogCaptureFixture) -> None:
+    arms = Arms([OLD])
+    arms.apply(state(challenger_share=1.0, shadow=True))
+    assert not challenged(arms)
+    assert not arms.split.shadow
+    arms.apply(state(epoch=2, champion="c" * 64))
+    assert arms.split.champion is OLD
+    assert "not loaded" in caplog.text
+
+
+def test_polling_survives_a_database_that_is_away() -> None:
+    answers = iter([RuntimeError("away"), state(epoch=3), RuntimeError("away again"), None])
+
+    def read() -> RolloutState | None:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def test() -> None:
+        arms = Arms([OLD, NEW])
+        task = asyncio.create_task(arms.follow(read, 0.001))
+        await asyncio.sleep(0.3)
+        assert arms.split.epoch == 3
+        task.cancel()
+
+    asyncio.run(test())

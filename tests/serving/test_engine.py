@@ -1,0 +1,164 @@
+"""The queue in front of the models: bounded, in order of urgency, and nothing is run for nobody."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.support.serving import FakeClassifier
+from ticket_sentiment.serving.engine import Engine
+from ticket_sentiment.serving.errors import ApiError
+
+LATER = 60.0
+
+
+def run(test: Callable[[Engine], Awaitable[None]], max_queue: int = 8, threaded: bool = False) -> None:
+    async def main() -> None:
+        engine = Engine(max_queue, 2, 0.1, threaded)
+        try:
+            await asyncio.wait_for(test(engine), 10)
+        finally:
+            engine.close()
+
+    asyncio.run(main())
+
+
+def in_time() -> float:
+    return time.monotonic() + LATER
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+def test_answers_come_back(threaded: bool) -> None:
+    model = FakeClassifier()
+
+    async def test(engine: Engine) -> None:
+        answers = await asyncio.gather(*(engine.submit(model, f"text {n}", in_time()) for n in range(8)))
+        assert len(answers) == 8
+        assert (engine.runs, engine.pending) == (8, 0)
+        assert await engine.submit(model, "nothing left", in_time()) is None
+
+    run(test, threaded=threaded)
+
+
+def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
+    async def test(engine: Engine) -> None:
+        waiting = [engine.submit(FakeClassifier(), "a", in_time(), patient=True) for _ in range(8)]
+        with pytest.raises(ApiError) as refused:
+            engine.submit(FakeClassifier(), "b", in_time(), patient=True)
+        assert (refused.value.status, refused.value.code) == (503, "overloaded")
+        assert (b"retry-after", b"1") in refused.value.headers
+        await asyncio.gather(*waiting)
+        await engine.submit(FakeClassifier(), "c", in_time())
+
+    run(test)
+
+
+def test_what_would_miss_the_objective_is_refused_unless_the_caller_says_how_long_it_waits() -> None:
+    async def test(engine: Engine) -> None:
+        model = FakeClassifier()
+        engine.text_seconds = 0.06
+        waiting = [engine.submit(model, "a", in_time()), engine.submit(model, "b", in_time())]
+        with pytest.raises(ApiError, match="overloaded"):
+            engine.submit(model, "c", in_time())
+        waiting.append(engine.submit(model, "c", in_time(), patient=True))
+        with pytest.raises(ApiError, match="overloaded"):
+            engine.submit(model, "d", time.monotonic() + 0.15, patient=True)
+        await asyncio.gather(*waiting)
+
+    run(test)
+
+
+def test_work_that_is_too_late_or_whose_caller_has_gone_is_not_run() -> None:
+    model = FakeClassifier(seconds=0.05)
+
+    async def test(engine: Engine) -> None:
+        first = engine.submit(model, "first", in_time(), patient=True)
+        late = engine.submit(model, "late", time.monotonic() + 0.02, patient=True)
+        gone = engine.submit(model, "gone", in_time(), patient=True)
+        last = engine.submit(model, "last", in_time(), patient=True)
+        gone.cancel()
+        await first
+        with pytest.raises(ApiError, match="deadline_exceeded"):
+            await late
+        await last
+        assert model.seen == ["first", "last"]
+        assert (engine.expired, engine.pending) == (2, 0)
+        with pytest.raises(ApiError, match="deadline_exceeded"):
+            engine.submit(model, "past", time.monotonic() - 1)
+
+    run(test)
+
+
+def test_urgent_before_normal_before_shadow() -> None:
+    model = FakeClassifier()
+    shadow: list[str] = []
+
+    async def test(engine: Engine) -> None:
+        engine.shadow(model, "shadow", lambda answer, seconds: shadow.append(answer.label))
+        jobs = [
+            engine.submit(model, "normal", in_time()),
+            engine.submit(model, "urgent", in_time(), urgent=True),
+        ]
+        await asyncio.gather(*jobs)
+        while engine.shadow_pending:
+            await asyncio.sleep(0)
+        assert model.seen == ["urgent", "normal", "shadow"]
+        assert shadow == ["positive"]
+        assert engine.shadow_scored == 1
+
+    run(test)
+
+
+def test_a_full_shadow_queue_drops_and_counts_and_a_failing_shadow_harms_nobody() -> None:
+    model = FakeClassifier()
+
+    async def test(engine: Engine) -> None:
+        for text in ("one", "poison", "three", "four"):
+            engine.shadow(model, text, lambda answer, seconds: None)
+        assert engine.shadow_dropped == 2
+        await engine.submit(model, "asked", in_time())
+        while engine.shadow_pending:
+            await asyncio.sleep(0.001)
+        assert (engine.shadow_scored, engine.shadow_failed) == (1, 1)
+
+    run(test)
+
+
+def test_on_a_gpu_what_waits_is_one_batch_and_a_poisonous_text_harms_only_itself() -> None:
+    model = FakeClassifier(max_batch=4, seconds=0.02)
+
+    async def test(engine: Engine) -> None:
+        texts = ["first", "a", "poison", "b", "c"]
+        jobs = [engine.submit(model, text, in_time(), patient=True) for text in texts]
+        answers = await asyncio.gather(*jobs, return_exceptions=True)
+        assert isinstance(answers[2], ApiError)
+        assert answers[2].code == "internal"
+        assert all(answers[n].label == "positive" for n in (0, 1, 3, 4))
+        assert max(model.batches) > 1
+        assert max(model.batches) <= 4
+
+    run(test, threaded=True)
+
+
+def test_two_models_are_never_in_one_batch() -> None:
+    models = FakeClassifier(max_batch=4), FakeClassifier(max_batch=4)
+
+    async def test(engine: Engine) -> None:
+        await asyncio.gather(
+            *(engine.submit(models[n % 2], str(n), in_time(), patient=True) for n in range(8))
+        )
+        assert sorted(models[0].seen) == ["0", "2", "4", "6"]
+
+    run(test, threaded=True)
+
+
+def test_the_failure_of_a_model_is_logged_without_the_text(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(engine: Engine) -> None:
+        with pytest.raises(ApiError, match="internal"):
+            await engine.submit(FakeClassifier(), "poison", in_time())
+
+    run(test)
+    assert "ValueError" in caplog.text
+    assert "support/serving.py" in caplog.text
+    assert "poison" not in caplog.text

@@ -1,0 +1,145 @@
+"""Start, stop and death of real server processes, and the metrics of several workers."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.support.serving import SERVICE, Server, write_params
+
+HEAD = (
+    b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n"
+)
+
+
+def until(true: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.1)
+
+
+def metric(port: int, name: str) -> float:
+    """A metric's value over all its labels."""
+    page = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    lines = re.findall(rf"^ticket_sentiment_{name}(?:\{{.*\}})? (\S+)$", page, re.MULTILINE)
+    return sum(map(float, lines))
+
+
+def workers(server: Server) -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process(server.process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            if "_bentoml_impl.worker.service" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
+@pytest.fixture
+def started(folder: Path, tmp_path: Path) -> Iterator[Callable[..., tuple[Server, int]]]:
+    servers = []
+
+    def start(count: int = 1, environment: dict[str, str] | None = None, **serve: object):
+        port = write_params(tmp_path, serve)
+        server = Server(
+            SERVICE,
+            tmp_path / "serve.log",
+            tmp_path,
+            workers=count,
+            TICKET_SENTIMENT_BUNDLE=str(folder / "bundle"),
+            **(environment or {}),
+        )
+        servers.append(server)
+        server.wait_until_ready()
+        return server, port
+
+    yield start
+    for server in servers:
+        server.__exit__()
+
+
+def ask(server: Server, text: str = "great") -> httpx.Response:
+    """By a connection of its own, so that the kernel chooses a worker."""
+    return httpx.post(f"{server.url}/v1/classify", json={"text": text}, timeout=10)
+
+
+def test_two_workers_have_one_page_of_metrics_and_a_killed_one_is_replaced(started) -> None:
+    server, port = started(2, environment={"BENTOML_CONTAINERIZED": "true"})
+    until(lambda: metric(port, "workers") == 2)
+    before = {worker.pid for worker in workers(server)}
+    assert len(before) == 2
+    for n in range(40):
+        assert ask(server, f"great {n}").status_code == 200
+    time.sleep(0.6)  # the gauges and totals are sampled
+    for _ in range(6):  # whichever worker answers
+        assert metric(port, "requests_total") == 40
+        assert metric(port, "predicted_total") == metric(port, "cache_misses_total") == 40
+        assert metric(port, "model_runs_total") == 40
+        assert metric(port, "request_seconds_count") == 40
+    page = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    assert 'le="0.1"' in page  # the objective is an edge
+    assert re.search(r'ticket_sentiment_build_info\{.*digest="[0-9a-f]{64}".*\} 1\.0', page)
+
+    os.kill(before.pop(), signal.SIGKILL)
+    until(lambda: len({worker.pid for worker in workers(server)} - before) == 1)
+    until(lambda: metric(port, "workers") == 2)
+    for n in range(20):
+        assert ask(server, f"fine {n}").status_code == 200
+    assert metric(port, "requests_total") == 60  # what the dead one counted is kept
+
+
+def test_sigterm_ends_readiness_then_listening_and_no_request_is_lost(started, tmp_path: Path) -> None:
+    server, _ = started(drain_seconds=1.5)
+    for n in range(5):
+        ask(server, f"great {n}")
+    begun = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    begun.sendall(HEAD.replace(b"\r\n\r\n", b"\r\nX-Request-Timeout-Ms: 9000\r\n\r\n"))
+    kept = httpx.Client(base_url=server.url)
+    assert kept.post("/v1/classify", json={"text": "great"}).headers.get("connection") != "close"
+
+    server.process.send_signal(signal.SIGTERM)
+    until(lambda: httpx.get(f"{server.url}/readyz").status_code == 503, 1)
+    response = kept.post("/v1/classify", json={"text": "great"})  # still answered, and told to go elsewhere
+    assert (response.status_code, response.headers["connection"]) == (200, "close")
+    time.sleep(2)
+    begun.sendall(b'{"text": "great"}')
+    assert begun.recv(10_000).startswith(b"HTTP/1.1 200")
+    assert server.process.wait(20) == 0
+    with pytest.raises(httpx.TransportError):
+        ask(server)
+    stored = sqlite3.connect(tmp_path / "var/events.db").execute("select count(*) from predictions")
+    assert stored.fetchone()[0] == 8
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_two_services_never_share_a_metrics_port(started, folder: Path, tmp_path: Path) -> None:
+    _, port = started()
+    other = tmp_path / "other"
+    other.mkdir()
+    write_params(other, {"metrics": {"port": port}})
+    environment = {"TICKET_SENTIMENT_BUNDLE": str(folder / "bundle")}
+    with (
+        Server(SERVICE, other / "serve.log", other, **environment) as server,
+        pytest.raises(AssertionError, match=r"error: serve\.metrics: 127\.0\.0\.1:\d+ cannot be listened on"),
+    ):
+        server.wait_until_ready(30)
+
+
+def test_without_keys_the_log_says_who_is_answered(server: Server) -> None:
+    assert "whoever reaches the port is answered" in server.log.read_text()
+
+
+def test_nothing_of_a_ticket_is_in_the_metrics(client: httpx.Client, folder: Path) -> None:
+    port = int((folder / "metrics-port").read_text())
+    client.post("/v1/classify", json={"text": "zanzibar", "customer_id": "zanzibar", "ticket_id": "zanzibar"})
+    client.post("/v1/zanzibar", json={})
+    assert "zanzibar" not in httpx.get(f"http://127.0.0.1:{port}/metrics").text
