@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ticket_sentiment.tickets.privacy import clean, count_masks, dedup_key, mask, normalise, pseudonym
+from ticket_sentiment.tickets.privacy import _RULES, clean, count_masks, dedup_key, mask, normalise, pseudonym
 
 MASKED = [
     # e-mail
@@ -281,3 +281,13 @@ def test_serving_gets_the_standard_library_alone():
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['ticket_sentiment']"
+
+
+@given(st.text(alphabet="abAT @[](){}.:/?wW0123456789+-\u0661IBANDEacountphe ", max_size=60))
+@settings(max_examples=2000)
+@example("jane(AT)example.com")
+@example("WWW.x.de")
+@example("call \u0661\u0662\u0663 456 7890")
+def test_what_is_asked_before_a_rule_never_hides_a_match(text):
+    for may_match, rules in _RULES:
+        assert may_match(text) or not any(pattern.search(text) for pattern, _ in rules)

@@ -33,6 +33,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _tidy(text: str) -> str:
+    if text.isascii() and "&" not in text:  # of all below only this can change it
+        return " ".join(_INVISIBLE.sub("", text).split())
     text = html.unescape(unicodedata.normalize("NFC", text))
     text = _SURROGATE.sub("\ufffd", text)
     text = _STRAY_JOINER.sub("", _INVISIBLE.sub("", text))
@@ -183,16 +185,44 @@ def _url(match: re.Match[str]) -> str:
     return "[URL]" + text[len(text.rstrip(_URL_TAIL)) :]
 
 
-_RULES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
-    (_URL, _url),
-    (_EMAIL, "[EMAIL]"),
-    (_HANDLE, "[HANDLE]"),
-    (_IBAN, _iban),
-    (_DIGIT_GROUPS, _cards),
-    (_SOCIAL_SECURITY, "[ACCOUNT]"),
-    (_NAMED_ACCOUNT, r"\1[ACCOUNT]"),
-    (_PHONE, _phone),
-    (_NAMED_PHONE, r"\1[PHONE]"),
+_DIGIT = re.compile(r"\d")
+
+
+def _may_hold_url(text: str) -> bool:
+    return "/" in text or ("?" in text and "." in text) or "www." in text.lower()
+
+
+def _may_hold_address(text: str) -> bool:
+    return "@" in text or "at]" in (lower := text.lower()) or "at)" in lower
+
+
+def _may_hold_handle(text: str) -> bool:
+    return "@" in text
+
+
+def _may_hold_number(text: str) -> bool:
+    return _DIGIT.search(text) is not None
+
+
+Replacement = str | Callable[[re.Match[str]], str]
+
+# What every match must hold, which is asked first: most tickets hold none of it, and cleaning a text is a good
+# part of what the service costs.
+_RULES: tuple[tuple[Callable[[str], bool], tuple[tuple[re.Pattern[str], Replacement], ...]], ...] = (
+    (_may_hold_url, ((_URL, _url),)),
+    (_may_hold_address, ((_EMAIL, "[EMAIL]"),)),
+    (_may_hold_handle, ((_HANDLE, "[HANDLE]"),)),
+    (
+        _may_hold_number,
+        (
+            (_IBAN, _iban),
+            (_DIGIT_GROUPS, _cards),
+            (_SOCIAL_SECURITY, "[ACCOUNT]"),
+            (_NAMED_ACCOUNT, r"\1[ACCOUNT]"),
+            (_PHONE, _phone),
+            (_NAMED_PHONE, r"\1[PHONE]"),
+        ),
+    ),
 )
 
 
@@ -213,8 +243,10 @@ def mask(text: str) -> tuple[str, Counter[str]]:
     before = count_masks(text)
     for _ in range(_PASSES):  # a mask can set free the edge of a number beside it
         masked = text
-        for pattern, replacement in _RULES:
-            masked = pattern.sub(replacement, masked)
+        for may_match, rules in _RULES:
+            if may_match(masked):
+                for pattern, replacement in rules:
+                    masked = pattern.sub(replacement, masked)
         if masked == text:
             break
         text = masked
