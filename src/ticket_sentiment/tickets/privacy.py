@@ -206,8 +206,8 @@ def _may_hold_number(text: str) -> bool:
 
 Replacement = str | Callable[[re.Match[str]], str]
 
-# What every match must hold, which is asked first: most tickets hold none of it, and cleaning a text is a good
-# part of what the service costs.
+# What every match must hold is asked first: most tickets hold none of it, and cleaning a text is a good part
+# of what the service costs.
 _RULES: tuple[tuple[Callable[[str], bool], tuple[tuple[re.Pattern[str], Replacement], ...]], ...] = (
     (_may_hold_url, ((_URL, _url),)),
     (_may_hold_address, ((_EMAIL, "[EMAIL]"),)),
