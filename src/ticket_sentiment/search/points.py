@@ -169,19 +169,22 @@ def _learn(
         label_loss(train.labels, params.train, device()),
         tuning_score(encode(tokenizer, tuning.texts, length), tuning.labels),
         replace(fit_settings(params.train), **changes),
-        "alternative",
+        "train",
     )
     return model.cpu()
+
+
+def _base(params: Params) -> tuple[CompactClassifier, Tokenizer]:
+    """The base model before any training, and its tokenizer."""
+    base_model = params.train.base_model
+    return from_dense(load_base(base_model)), load_tokenizer(base_model_path(base_model))
 
 
 def make_dropped(job: Job, tables: Tables, params: Params, folder: Path) -> Result:
     """The plain alternative: only the lower layers of the base model, fine-tuned on the labels, in int8."""
     own = seeded(params, job.seed)
     deterministic(job.seed)
-    base, tokenizer = (
-        from_dense(load_base(own.train.base_model)),
-        load_tokenizer(base_model_path(own.train.base_model)),
-    )
+    base, tokenizer = _base(own)
     config = base.config
     every = Importance(
         torch.ones(config.layers, max(config.heads)), torch.ones(config.layers, max(config.ffn))
@@ -197,10 +200,7 @@ def make_scratch(job: Job, tables: Tables, params: Params, folder: Path) -> Resu
     """The plain alternative: a small encoder from random weights, trained on the labels, in int8."""
     own = seeded(params, job.seed)
     deterministic(job.seed)
-    base, tokenizer = (
-        from_dense(load_base(own.train.base_model)),
-        load_tokenizer(base_model_path(own.train.base_model)),
-    )
+    base, tokenizer = _base(own)
     config = replace(
         base.config,
         hidden=SCRATCH_HIDDEN,
