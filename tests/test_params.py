@@ -79,3 +79,14 @@ def test_every_key_is_read_somewhere():
         tree = ast.parse(path.read_text())
         read |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert sections(Params) - read - {"source", "kind"} == set()
+
+
+def test_every_section_can_be_taken_apart():
+    """Prefect calls dict() on what a task gets: a field named `keys` would stand in the way of that."""
+
+    def apart(section):
+        for value in dict(section).values():
+            if isinstance(value, Section):
+                apart(value)
+
+    apart(load_params(ROOT / "params.yaml"))

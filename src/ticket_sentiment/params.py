@@ -243,6 +243,7 @@ class Serve(Section):
     max_body_bytes: int = Field(ge=1024)
     max_batch_tickets: int = Field(ge=1)
     max_batch_body_bytes: int = Field(ge=1024)
+    max_batches: int = Field(ge=1)
     abstain_below: Share
     objective_ms: float = Field(gt=0)
     timeout_ms: float = Field(gt=0)
@@ -253,7 +254,7 @@ class Serve(Section):
     drain_seconds: float = Field(ge=0)
     rollout_poll_seconds: float = Field(gt=0)
     access_log: Literal["all", "errors", "none"]
-    keys: Keys
+    api_keys: Keys
     metrics: Metrics
     gpu: Gpu
 

@@ -107,7 +107,7 @@ def test_an_error_is_not_cached():
         model.failures = [ArithmeticError()]
         with pytest.raises(ArithmeticError):
             await cache.get_or_compute("k", A, model)
-        assert len(cache) == 0 and not cache._flights
+        assert len(cache._local) == 0 and not cache._flights
         assert (await cache.get_or_compute("k", A, model))[1] is False
 
     run(test)
@@ -164,7 +164,7 @@ def test_when_all_are_cancelled_nothing_runs_on():
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert (model.running, cache._flights, len(cache)) == (0, {}, 0)
+        assert (model.running, cache._flights, len(cache._local)) == (0, {}, 0)
 
     run(test)
 
@@ -174,7 +174,7 @@ def test_it_holds_no_more_than_its_entries_and_forgets_the_least_used():
         cache, model = PredictionCache(3, 60), Model(0)
         for key in "abcad":  # b is now the one that was not used for longest
             await cache.get_or_compute(key, A, model)
-        assert len(cache) == 3
+        assert len(cache._local) == 3
         assert [(await cache.get_or_compute(key, A, model))[1] for key in "acdb"] == [True, True, True, False]
 
     run(test)

@@ -24,7 +24,7 @@ from tests.events.events import (
 )
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.store import EventStore
-from ticket_sentiment.events.types import FeedbackConflict, FeedbackResult
+from ticket_sentiment.events.types import EventStoreUnavailable, Feedback, FeedbackConflict, FeedbackResult
 from ticket_sentiment.params import Events
 
 ROOT = Path(__file__).parents[2]
@@ -170,6 +170,29 @@ def test_bad_feedback_is_refused_with_the_field(tmp_path, open_store, rows, chan
     url = f"sqlite:///{tmp_path}/e.db"
     with pytest.raises(TicketSentimentError, match=named) as caught:
         open_store(url).feedback(replace(feedback("1"), **changes))
+    assert "canary" not in str(caught.value)
+    assert rows(url, "SELECT * FROM feedback") == []
+
+
+@pytest.mark.parametrize(
+    "at", [datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=23))), datetime(1999, 12, 31, tzinfo=UTC)]
+)
+def test_feedback_of_no_time_that_could_be_is_refused(url, open_store, rows, at):
+    store = open_store(url)
+    with pytest.raises(TicketSentimentError, match="at: lies before the year 2000"):
+        store.feedback(feedback("1", at=at))
+    assert store.feedback(feedback("2", at=datetime(2000, 1, 1, tzinfo=UTC))).created
+    assert len(rows(url, "SELECT * FROM feedback")) == 1
+
+
+def test_feedback_that_the_database_itself_refuses_is_an_error_for_people(url, open_store, rows, monkeypatch):
+    monkeypatch.setattr(Feedback, "check", lambda self: None)
+    store = open_store(url)
+    with pytest.raises(TicketSentimentError, match="the database refuses a field") as caught:
+        store.feedback(feedback("1", at=datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=23)))))
+    assert not isinstance(caught.value, EventStoreUnavailable)
+    with pytest.raises(TicketSentimentError, match="the database refuses a field") as caught:
+        store.feedback(feedback("1", None, source="canary"))
     assert "canary" not in str(caught.value)
     assert rows(url, "SELECT * FROM feedback") == []
 

@@ -3,7 +3,10 @@
 import json
 import socket
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import jsonschema
@@ -11,12 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import ticket_sentiment.serving
 from tests.support.serving import Server
 from ticket_sentiment.params import load_params
-from ticket_sentiment.serving.errors import CODES
+from ticket_sentiment.serving.errors import CODES, ApiError
 from ticket_sentiment.serving.openapi import openapi
+from ticket_sentiment.serving.schemas import parse_batch, parse_batch_ticket, parse_feedback, parse_ticket
 
 SERVE = load_params().serve
+CLOSED = SERVE.model_copy(update={"api_keys": SERVE.api_keys.model_copy(update={"environment": ["A_KEY"]})})
 CANARY = "zanzibar"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -149,6 +155,8 @@ def test_feedback_is_stored_once_and_the_latest_wins(client: httpx.Client, docum
         {"ticket_id": "a", "label": "positive", "event_id": "1", "at": "2026-01-01T10:00:00"},
         {"ticket_id": "a", "label": "positive", "event_id": "1", "at": "2099-01-01T10:00:00Z"},
         {"ticket_id": "a", "label": "positive", "event_id": "1", "at": 1e300},
+        {"ticket_id": "a", "label": "positive", "event_id": "1", "at": "0001-01-01T00:00:00+23:00"},
+        {"ticket_id": "a", "label": "positive", "event_id": "1", "at": "1999-12-31T23:59:59Z"},
     ],
 )
 def test_bad_feedback(client: httpx.Client, document: dict[str, Any], fields: dict[str, Any]) -> None:
@@ -171,7 +179,7 @@ def test_the_document_is_complete(document: dict[str, Any]) -> None:
     assert document == json.loads(json.dumps(openapi(SERVE)))
     operations = [item for path in document["paths"].values() for item in path.values()]
     assert len({item["operationId"] for item in operations}) == len(operations) == 5
-    described = json.dumps(operations)
+    described = json.dumps([operations, openapi(CLOSED)])
     assert [code for code in CODES if f"`{code}`" not in described] == ["not_found"]
     for schema in document["components"]["schemas"].values():
         jsonschema.Draft202012Validator.check_schema(schema)
@@ -180,6 +188,68 @@ def test_the_document_is_complete(document: dict[str, Any]) -> None:
     ticket = document["components"]["schemas"]["Ticket"]
     assert ticket["properties"]["text"]["maxLength"] == SERVE.max_text_chars
     assert ticket["required"] == ["text"]
+
+
+def test_a_key_is_asked_for_in_the_document_where_the_service_asks_for_one(document: dict[str, Any]) -> None:
+    closed = openapi(CLOSED)["paths"]
+    for name, path in document["paths"].items():
+        for method, operation in path.items():
+            assert operation["security"] == []
+            assert not {"401", "403", "429"} & set(operation["responses"])
+            asked = closed[name][method]
+            expected = [] if name == "/v1/openapi.json" else [{"bearer": []}, {"apiKey": []}]
+            assert asked["security"] == expected
+            assert ("401" in asked["responses"]) == bool(expected)
+            assert ("429" in asked["responses"]) == (method == "post")
+    for used, loaded in ((document, SERVE), (openapi(CLOSED), CLOSED)):
+        assert bool(used["components"]["securitySchemes"]) == bool(loaded.api_keys.environment)
+
+
+def test_every_code_is_one_that_the_service_raises() -> None:
+    package = Path(ticket_sentiment.serving.__path__[0])
+    raised = "".join(path.read_text() for path in package.glob("*.py"))
+    assert [code for code in CODES if f'ApiError("{code}"' not in raised] == []
+
+
+@pytest.mark.parametrize(
+    ("parse", "first"),
+    [
+        (lambda body: parse_ticket(body, 100), "text"),
+        (parse_feedback, "ticket_id"),
+        (lambda body: parse_batch(body, 64), "tickets"),
+        (lambda body: parse_batch_ticket(json.loads(body), 100), "text"),
+    ],
+)
+def test_thousands_of_unknown_keys_are_refused_in_one_sentence(
+    parse: Callable[[bytes], object], first: str
+) -> None:
+    body = json.dumps({f"k{n}": 0 for n in range(1000)}).encode()
+    with pytest.raises(ApiError, match="invalid_field") as refused:
+        parse(body)
+    assert refused.value.message.startswith(f"body: unknown keys (known: {first}")
+
+
+@pytest.mark.parametrize("body", [b'{"tickets": [', b'{"tickets": [nul]}', b"[" * 1000])
+def test_only_half_a_surrogate_pair_is_worth_a_second_reading(body: bytes) -> None:
+    with (
+        patch("ticket_sentiment.serving.schemas.json.loads", side_effect=AssertionError),
+        pytest.raises(ApiError, match="invalid_json"),
+    ):
+        parse_batch(body, 64)
+
+
+@pytest.mark.parametrize("key", ["ticket_id", "customer_id"])
+def test_an_identifier_that_no_database_can_keep_is_refused(
+    client: httpx.Client, document: dict[str, Any], key: str
+) -> None:
+    response = client.post("/v1/classify", json={"text": "great", key: "a\0b"})
+    assert response.status_code == 422
+    assert check(document, response)["error"]["code"] == "invalid_field"
+    schema = {"$ref": "#/components/schemas/Ticket", "components": document["components"]}
+    validator = jsonschema.Draft202012Validator(schema)
+    assert not validator.is_valid({"text": "great", key: "a\0b"})
+    assert validator.is_valid({"text": "great", key: "a\nb"})
+    assert client.post("/v1/classify", json={"text": "great", key: "a\nb"}).status_code == 200
 
 
 def test_request_id_and_trace_are_passed_through(client: httpx.Client) -> None:

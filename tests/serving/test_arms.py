@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.serving import FakeClassifier
+from ticket_sentiment.events.types import EventStoreUnavailable
 from ticket_sentiment.rollout.state import RolloutState
 from ticket_sentiment.serving.arms import Arms
 
@@ -71,6 +72,45 @@ def test_a_bundle_that_is_not_loaded_has_no_share(caplog: pytest.LogCaptureFixtu
     arms.apply(state(epoch=2, champion="c" * 64))
     assert arms.split.champion is OLD
     assert "not loaded" in caplog.text
+
+
+def test_only_who_met_what_the_state_names_is_exposed() -> None:
+    arms = Arms([OLD, NEW])
+    arms.apply(state())
+    assert (arms.split.on_trial, arms.split.not_loaded) == (True, 0)
+    # The state's champion is another build's: its stand-in would be compared with the challenger.
+    arms.apply(state(epoch=2, champion="c" * 64, challenger_share=1.0, shadow=True))
+    assert not challenged(arms)
+    assert (arms.split.on_trial, arms.split.shadow, arms.split.not_loaded) == (False, False, 1)
+    arms.apply(state(epoch=3, challenger="d" * 64))
+    assert (arms.split.on_trial, arms.split.not_loaded) == (False, 1)
+    arms.apply(state(epoch=4, champion="c" * 64, challenger="d" * 64))
+    assert (arms.split.on_trial, arms.split.not_loaded) == (False, 2)
+    arms.apply(state(epoch=5, challenger=None, challenger_share=0.0))
+    assert (arms.split.on_trial, arms.split.not_loaded) == (False, 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (EventStoreUnavailable("the database of Monday"), "the database of Monday"),
+        (RuntimeError("postgresql://user:secret@host"), "RuntimeError"),
+    ],
+)
+def test_why_the_state_cannot_be_read_is_said_where_the_text_is_for_people(
+    caplog: pytest.LogCaptureFixture, error: Exception, said: str
+) -> None:
+    def read() -> RolloutState | None:
+        raise error
+
+    async def test() -> None:
+        task = asyncio.create_task(Arms([OLD]).follow(read, 0.01))
+        await asyncio.sleep(0.1)
+        task.cancel()
+
+    asyncio.run(test())
+    assert said in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_polling_survives_a_database_that_is_away() -> None:

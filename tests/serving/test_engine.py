@@ -90,6 +90,28 @@ def test_work_that_is_too_late_or_whose_caller_has_gone_is_not_run() -> None:
     run(test)
 
 
+def test_an_idle_time_after_a_caller_who_left_is_not_taken_for_work() -> None:
+    model = FakeClassifier()
+
+    async def test(engine: Engine) -> None:
+        first, gone = engine.submit(model, "first", in_time()), engine.submit(model, "gone", in_time())
+        gone.cancel()
+        await first
+        await asyncio.sleep(0.2)
+        await engine.submit(model, "later", in_time())
+        assert engine.text_seconds < 0.002
+
+    run(test)
+
+
+def test_one_slow_text_does_not_refuse_everybody_after_it() -> None:
+    async def test(engine: Engine) -> None:
+        await engine.submit(FakeClassifier(seconds=0.5), "slow", in_time(), patient=True)
+        assert engine.text_seconds <= 0.001 + 0.1 * 0.1
+
+    run(test)
+
+
 def test_urgent_before_normal_before_shadow() -> None:
     model = FakeClassifier()
     shadow: list[str] = []
@@ -137,6 +159,40 @@ def test_on_a_gpu_what_waits_is_one_batch_and_a_poisonous_text_harms_only_itself
         assert all(answers[n].label == "positive" for n in (0, 1, 3, 4))
         assert max(model.batches) > 1
         assert max(model.batches) <= 4
+
+    run(test, threaded=True)
+
+
+def test_a_sustained_load_leaves_the_thread_nothing_to_wake_up_for() -> None:
+    model = FakeClassifier()
+
+    async def test(engine: Engine) -> None:
+        for _ in range(50):
+            await asyncio.gather(*(engine.submit(model, "a", in_time(), patient=True) for _ in range(8)))
+        steps = 0
+        step = engine._step
+
+        def count() -> bool:
+            nonlocal steps
+            steps += 1
+            return step()
+
+        engine._step = count  # type: ignore[method-assign]
+        await engine.submit(model, "last", in_time())
+        await asyncio.sleep(0.05)
+        assert steps < 10
+        assert not engine._wake.is_set()
+
+    run(test, threaded=True)
+
+
+def test_a_thread_that_sleeps_ends_at_once() -> None:
+    async def test(engine: Engine) -> None:
+        await engine.submit(FakeClassifier(), "a", in_time())
+        await asyncio.sleep(0.05)
+        engine.close()
+        assert engine._thread is not None
+        assert not engine._thread.is_alive()
 
     run(test, threaded=True)
 

@@ -3,20 +3,26 @@
 import asyncio
 import json
 import logging
+import threading
+import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.serving import FakeClassifier
+from ticket_sentiment.cache.answer import Answer
 from ticket_sentiment.cache.cache import PredictionCache
 from ticket_sentiment.events.types import EventStoreUnavailable, Feedback, FeedbackResult
-from ticket_sentiment.params import load_params
+from ticket_sentiment.params import Keys, load_params
+from ticket_sentiment.rollout.state import RolloutState
 from ticket_sentiment.serving.arms import Arms
 from ticket_sentiment.serving.engine import Engine
 from ticket_sentiment.serving.front import Front
 from ticket_sentiment.serving.keys import ApiKeys
+from ticket_sentiment.serving.limiter import RateLimiter
 from ticket_sentiment.serving.metrics import Metrics
 from ticket_sentiment.serving.routes import Routes
 from ticket_sentiment.serving.scoring import Scorer
@@ -63,15 +69,26 @@ class Reply:
 class Service:
     """A front and what is behind it."""
 
-    def __init__(self, model: FakeClassifier, **changes: Any) -> None:
+    def __init__(
+        self,
+        *models: FakeClassifier,
+        cache: PredictionCache | None = None,
+        home: Path = Path(),
+        **changes: Any,
+    ) -> None:
         serve = SERVE.model_copy(update=changes)
         self.store, self.metrics = Store(), Metrics(None, serve.objective_ms)
         self.engine = Engine(serve.max_queue, serve.max_shadow_queue, serve.objective_ms / 1000)
-        scorer = Scorer(
-            Arms([model]), self.engine, self.store, PredictionCache(0, 1.0), self.metrics, serve.abstain_below
-        )
-        routes = Routes(serve, scorer, self.store, self.metrics)
-        self.front = Front(serve, routes.by_path, ApiKeys(serve.keys, Path()), None, self.metrics)
+        self.arms, self.cache = Arms(models), PredictionCache(0, 1.0) if cache is None else cache
+        scorer = Scorer(self.arms, self.engine, self.store, self.cache, self.metrics, serve.abstain_below)
+        self.routes = Routes(serve, scorer, self.store, self.metrics)
+        keys = ApiKeys(serve.api_keys, home)
+        limiter = RateLimiter(home / "rates", 1, serve.api_keys.rate, serve.api_keys.burst) if keys else None
+        self.front = Front(serve, self.routes.by_path, keys, limiter, self.metrics)
+
+    def value(self, name: str, **labels: str) -> float:
+        """Of a metric; 0 where it has no such series."""
+        return self.metrics.registry.get_sample_value(f"ticket_sentiment_{name}", labels) or 0.0
 
     async def ask(
         self,
@@ -101,10 +118,13 @@ class Service:
 
 
 def run(
-    test: Callable[[Service], Awaitable[None]], model: FakeClassifier | None = None, **changes: Any
+    test: Callable[[Service], Awaitable[None]],
+    model: FakeClassifier | None = None,
+    *others: FakeClassifier,
+    **changes: Any,
 ) -> None:
     async def main() -> None:
-        service = Service(model or FakeClassifier(), **changes)
+        service = Service(model or FakeClassifier(), *others, **changes)
         await asyncio.wait_for(test(service), 20)
         assert service.front.in_flight == 0
         assert service.engine.pending == 0
@@ -203,15 +223,24 @@ def test_a_failing_model_is_a_500_without_the_text_and_harms_no_other_ticket(
     assert CANARY not in caplog.text
 
 
-def test_a_failure_of_our_own_is_a_500_without_the_text(caplog: pytest.LogCaptureFixture) -> None:
-    async def test(service: Service) -> None:
-        def fail(event: Any) -> bool:
-            raise RuntimeError(f"cannot store {event.text}")
+def test_a_failure_of_our_own_is_a_500_without_the_text_and_in_a_batch_of_its_ticket_alone(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(text: str) -> str:
+        if CANARY in text:
+            raise RuntimeError(f"cannot clean {text}")
+        return text
 
-        service.store.predicted = fail
+    async def test(service: Service) -> None:
         reply = await service.ask({"text": CANARY}, **{"x-request-id": "r-7"})
         assert (reply.status, reply.code) == (500, "internal")
+        tickets = [{"text": "a"}, {"text": CANARY, "ticket_id": "t"}, {"text": "b"}]
+        reply = await service.ask({"tickets": tickets}, "/v1/classify/batch")
+        first, bad, last = json.loads(reply.body)["results"]
+        assert first["label"] == last["label"] == "positive"
+        assert (bad["ticket_id"], bad["error"]["code"]) == ("t", "internal")
 
+    monkeypatch.setattr("ticket_sentiment.serving.scoring.clean", fail)
     run(test)
     assert "RuntimeError" in caplog.text
     assert "test_front.py" in caplog.text
@@ -272,3 +301,205 @@ def test_the_access_log_names_the_request_and_nothing_of_the_ticket(
     )
     assert len(lines) <= 201  # a hundred a second
     assert CANARY not in repr(lines)
+
+
+def test_recording_never_fails_an_answer(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(service: Service) -> None:
+        def fail(event: Any) -> bool:
+            raise RuntimeError(f"cannot store {event.text}")
+
+        service.store.predicted = fail
+        assert (await service.ask({"text": CANARY})).status == 200
+
+    run(test)
+    assert "RuntimeError" in caplog.text
+    assert CANARY not in caplog.text
+
+
+def on_trial(share: float = 1.0) -> RolloutState:
+    return RolloutState(1, "s", "a" * 64, "b" * 64, share, False, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def test_a_challenger_that_fails_is_counted_as_the_challenger_and_was_met(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def test(service: Service) -> None:
+        service.arms.apply(on_trial())
+        reply = await service.ask({"text": "poison", "customer_id": "c"})
+        assert reply.status == 500
+        labels = {"route": "classify", "arm": "challenger", "backend": "fake"}
+        assert service.value("requests_total", code="500", **labels) == 1
+        assert service.value("request_seconds_count", **labels) == 1
+        (exposure,) = service.store.exposures
+        assert (exposure.arm, exposure.epoch) == ("challenger", 1)
+        assert not service.store.predictions
+        batch = {"tickets": [{"text": "poison", "customer_id": "d"}]}
+        assert (await service.ask(batch, "/v1/classify/batch")).status == 200
+        assert service.value("requests_total", route="batch", arm="", backend="", code="200") == 1
+        assert len(service.store.exposures) == 2
+
+    with caplog.at_level(logging.INFO):
+        run(test, FakeClassifier("a" * 64), FakeClassifier("b" * 64), access_log="errors")
+    (line,) = [record.fields for record in caplog.records if record.name == "ticket_sentiment.access"]
+    assert (line["status"], line["arm"]) == (500, "challenger")
+
+
+FEEDBACK = {"ticket_id": "1", "label": "neutral", "event_id": "1"}
+
+
+def test_feedback_that_waits_for_a_slow_database_leaves_the_places_of_tickets_free() -> None:
+    go_on = threading.Event()
+
+    async def test(service: Service) -> None:
+        def slow(event: Feedback) -> FeedbackResult:
+            go_on.wait(10)
+            return FeedbackResult(True, event.label)
+
+        service.store.feedback = slow
+        patient = {"x-request-timeout-ms": "9000"}
+        many = [asyncio.create_task(service.ask(FEEDBACK, "/v1/feedback", **patient)) for _ in range(24)]
+        await asyncio.sleep(0.05)
+        assert (await service.ask({"text": "a"})).status == 200
+        refused = [await task for task in many if task.done()]
+        assert [reply.code for reply in refused] == ["events_unavailable"] * 8
+        assert all(b"retry-after" in reply.headers for reply in refused)
+        go_on.set()
+        replies = await asyncio.gather(*many)
+        assert sum(reply.status == 200 for reply in replies) == 16
+        assert (await service.ask(FEEDBACK, "/v1/feedback")).status == 200
+
+    try:
+        run(test, max_in_flight=24)
+    finally:
+        go_on.set()
+
+
+def test_feedback_keeps_to_the_deadline_and_a_place_is_free_when_the_thread_is_done() -> None:
+    go_on = threading.Event()
+
+    async def test(service: Service) -> None:
+        def slow(event: Feedback) -> FeedbackResult:
+            go_on.wait(10)
+            return FeedbackResult(True, event.label)
+
+        service.store.feedback = slow
+        started = time.monotonic()
+        impatient = {"x-request-timeout-ms": "100"}
+        replies = await asyncio.gather(
+            *(service.ask(FEEDBACK, "/v1/feedback", **impatient) for _ in range(16))
+        )
+        assert time.monotonic() - started < 2
+        assert {(reply.status, reply.code) for reply in replies} == {(503, "events_unavailable")}
+        assert "did not answer in time" in json.loads(replies[0].body)["error"]["message"]
+        go_on.set()
+        assert (await service.ask(FEEDBACK, "/v1/feedback")).status == 200
+
+    try:
+        run(test)
+    finally:
+        go_on.set()
+
+
+def slow_clean(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    def clean(text: str) -> str:
+        time.sleep(seconds)
+        return text
+
+    monkeypatch.setattr("ticket_sentiment.serving.scoring.clean", clean)
+
+
+async def longest_pause(task: asyncio.Task[Any]) -> float:
+    """How long the loop was at most without a turn, until a task is done."""
+    longest, last = 0.0, time.monotonic()
+    while not task.done():
+        await asyncio.sleep(0)
+        now = time.monotonic()
+        longest, last = max(longest, now - last), now
+    return longest
+
+
+def test_a_batch_of_equal_tickets_lets_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(service: Service) -> None:
+        body = {"tickets": [{"text": "a"}] * 40}
+        asked = service.ask(body, "/v1/classify/batch", **{"x-request-timeout-ms": "9000"})
+        batch = asyncio.create_task(asked)
+        assert await longest_pause(batch) < 0.2
+        results = json.loads(batch.result().body)["results"]
+        assert [item["label"] for item in results] == ["positive"] * 40
+
+    slow_clean(monkeypatch, 0.01)
+    run(test, cache=PredictionCache(10, 60.0))
+
+
+def test_what_a_batch_has_not_begun_at_its_deadline_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(service: Service) -> None:
+        body = {"tickets": [{"text": "a"}] * 40}
+        started = time.monotonic()
+        reply = await service.ask(body, "/v1/classify/batch", **{"x-request-timeout-ms": "100"})
+        assert time.monotonic() - started < 0.6
+        results = json.loads(reply.body)["results"]
+        assert results[0]["label"] == "positive"
+        assert results[-1]["error"]["code"] == "deadline_exceeded"
+
+    slow_clean(monkeypatch, 0.02)
+    run(test, cache=PredictionCache(10, 60.0))
+
+
+def test_more_batches_than_may_be_in_progress_are_refused() -> None:
+    async def test(service: Service) -> None:
+        body = {"tickets": [{"text": "a"}, {"text": "b"}]}
+        replies = await asyncio.gather(*(service.ask(body, "/v1/classify/batch") for _ in range(5)))
+        assert sorted(reply.status for reply in replies) == [200, 200, 503, 503, 503]
+        refused = [reply for reply in replies if reply.status == 503]
+        assert all(b"retry-after" in reply.headers for reply in refused)
+        assert (await service.ask(body, "/v1/classify/batch")).status == 200
+
+    run(test, FakeClassifier(seconds=0.01), max_batches=2)
+
+
+def test_a_batch_larger_than_the_burst_costs_a_full_bucket_and_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HELPDESK_KEY", "0123456789abcdef")
+    headers = {"x-api-key": "0123456789abcdef"}
+
+    async def test(service: Service) -> None:
+        body = {"tickets": [{"text": "a"}] * 8}
+        assert (await service.ask(body, "/v1/classify/batch", **headers)).status == 200
+        refused = await service.ask(body, "/v1/classify/batch", **headers)
+        assert (refused.status, refused.code) == (429, "rate_limited")
+        await asyncio.sleep(0.2)
+        assert (await service.ask({"text": "a"}, **headers)).status == 200
+        again = await service.ask(body, "/v1/classify/batch", **headers)
+        assert again.status == 429  # after the first token the rest is refused: the whole is asked for
+        await asyncio.sleep(float(again.headers[b"retry-after"]))
+        assert (await service.ask(body, "/v1/classify/batch", **headers)).status == 200
+
+    keys = Keys(environment=["HELPDESK_KEY"], file=None, rate=20.0, burst=4)
+    run(test, home=tmp_path, api_keys=keys)
+
+
+class SlowRedis:
+    """Stands for a shared cache that takes its time."""
+
+    async def get(self, digest: str, key: str) -> Answer | None:
+        await asyncio.sleep(0.5)
+        return None
+
+    def store(self, digest: str, key: str, answer: Answer) -> None:
+        """Keeps nothing."""
+
+
+def test_who_waits_for_another_computation_keeps_its_own_deadline() -> None:
+    async def test(service: Service) -> None:
+        started = time.monotonic()
+        impatient = {"x-request-timeout-ms": "100"}
+        leader = asyncio.create_task(service.ask({"text": "a"}))
+        follower = await service.ask({"text": "a"}, **impatient)
+        assert (follower.status, follower.code) == (504, "deadline_exceeded")
+        alone = await service.ask({"text": "b"}, **impatient)
+        assert (alone.status, alone.code) == (504, "deadline_exceeded")
+        assert time.monotonic() - started < 0.45
+        assert (await leader).status == 200
+
+    run(test, cache=PredictionCache(10, 60.0, SlowRedis()))

@@ -167,7 +167,8 @@ def test_workers_share_one_bucket(tmp_path: Path) -> None:
 
 def test_a_service_with_keys(folder: Path, tmp_path: Path) -> None:
     port = write_params(
-        tmp_path, {"keys": {"environment": ["HELPDESK_KEY"], "rate": 0.01, "burst": 4}, "access_log": "all"}
+        tmp_path,
+        {"api_keys": {"environment": ["HELPDESK_KEY"], "rate": 0.01, "burst": 4}, "access_log": "all"},
     )
     environment = {"TICKET_SENTIMENT_BUNDLE": str(folder / "bundle"), "HELPDESK_KEY": KEY}
     with Server(SERVICE, tmp_path / "serve.log", tmp_path, workers=2, **environment) as server:

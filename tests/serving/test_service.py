@@ -20,9 +20,11 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import write_json
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.bundle import load_bundle
+from ticket_sentiment.model.providers import CUDA, TENSORRT
+from ticket_sentiment.model.runtime import CPU, Runtime
 from ticket_sentiment.params import load_params
 from ticket_sentiment.serving.classifier import Classifier
-from ticket_sentiment.serving.settings import load_deployed, read_settings
+from ticket_sentiment.serving.settings import load_deployed, load_settings, read_settings
 
 PARAMS = load_params(REPOSITORY / "params.yaml")
 SERVE = PARAMS.serve
@@ -198,9 +200,10 @@ def test_no_body_is_a_server_error(client: httpx.Client, body: bytes) -> None:
 @settings(max_examples=100, deadline=None)
 @given(text=st.text(st.characters(codec="utf-8"), max_size=300))
 def test_no_text_is_a_server_error(client: httpx.Client, text: str) -> None:
-    answer = client.post("/v1/classify", json={"text": f"great {text}", "ticket_id": text[:200]})
+    ticket_id = text[:200].replace("\0", "")  # which no database can keep
+    answer = client.post("/v1/classify", json={"text": f"great {text}", "ticket_id": ticket_id})
     assert answer.status_code == 200
-    assert answer.json()["ticket_id"] == text[:200]
+    assert answer.json()["ticket_id"] == ticket_id
 
 
 def test_concurrent_answers_are_those_of_one_alone(client: httpx.Client) -> None:
@@ -239,6 +242,63 @@ def test_gpu_build_falls_back_to_the_processor_with_its_fp16_bundle(tmp_path: Pa
     assert classifier.max_batch == 1
     (answer,) = classifier.answers(["great"])
     assert (answer.label, answer.backend) == ("positive", "CPUExecutionProvider")
+
+
+class FakeRuntime(Runtime):
+    """A runtime that took a provider of a GPU, until its card fails."""
+
+    taken = CUDA
+
+    @property
+    def provider(self) -> str:
+        return self.taken
+
+
+def test_cuda_in_tensorrts_place_batches_until_the_card_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ticket_sentiment.serving.classifier.Runtime", FakeRuntime)
+    gpu = SERVE.gpu.model_copy(update={"provider": "tensorrt", "engine_cache": str(tmp_path / "engines")})
+    classifier = Classifier(make_tiny_bundle(tmp_path / "gpu", precision="fp16"), "1", gpu, "gpu")
+    assert classifier.describe()["requested_backend"] == TENSORRT
+    assert (classifier.backend, classifier.max_batch) == (CUDA, gpu.max_batch)
+    classifier.runtime.taken = CPU
+    (answer,) = classifier.answers(["great"])
+    assert (answer.backend, classifier.max_batch) == (CPU, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("TICKET_SENTIMENT_EVENTS_URL", "mysql://host/database", "events.url: expected SQLite or PostgreSQL"),
+        ("TICKET_SENTIMENT_EVENTS_URL", "sqlite:////proc/nowhere/events.db", "the folder of the database"),
+        ("TICKET_SENTIMENT_REDIS_URL", "http://host", "holds no Redis URL"),
+        ("TICKET_SENTIMENT_METRICS_HOST", "no such host", "serve.metrics: no such host"),
+    ],
+)
+def test_what_a_worker_would_stumble_over_ends_the_service_in_one_line(
+    folder: Path, tmp_path: Path, name: str, value: str, said: str
+) -> None:
+    write_params(tmp_path)
+    environment = {"TICKET_SENTIMENT_BUNDLE": str(folder / "bundle"), name: value}
+    with Server(SERVICE, tmp_path / "serve.log", tmp_path, **environment) as server:
+        assert server.process.wait(30) == 1
+    log = (tmp_path / "serve.log").read_text()
+    assert [line.startswith("error: ") and said in line for line in log.splitlines() if "error" in line] == [
+        True
+    ]
+    assert "Traceback" not in log
+
+
+def test_the_environment_moves_the_metrics_to_another_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TICKET_SENTIMENT_BUNDLE", raising=False)
+    write_json(tmp_path / "serving.json", SETTINGS)
+    assert load_settings(tmp_path).serve.metrics == SERVE.metrics
+    monkeypatch.setenv("TICKET_SENTIMENT_METRICS_HOST", "0.0.0.0")
+    metrics = load_settings(tmp_path).serve.metrics
+    assert (metrics.host, metrics.port) == ("0.0.0.0", SERVE.metrics.port)
 
 
 def test_a_damaged_bundle_is_never_served(folder: Path, tmp_path: Path) -> None:

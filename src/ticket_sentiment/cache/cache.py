@@ -25,13 +25,11 @@ class CacheCounts:
         hits: answers from this process's memory or from Redis.
         misses: answers that were computed.
         shared: answers of another call that was computing the same.
-        remote_hits: of the hits, those from Redis.
     """
 
     hits: int = 0
     misses: int = 0
     shared: int = 0
-    remote_hits: int = 0
 
 
 class _Flight:
@@ -86,9 +84,10 @@ class PredictionCache:
         """Whether Redis is being asked; None where none is configured."""
         return self._shared.available if self._shared else None
 
-    def __len__(self) -> int:
-        """Answers in this process's memory."""
-        return len(self._local)
+    @property
+    def may_wait(self) -> bool:
+        """Whether a look-up may wait: for Redis, or for another call that computes."""
+        return self._shared is not None or bool(self._flights)
 
     async def get_or_compute(
         self, key: str, digest: str, compute: Callable[[], Awaitable[Answer]]
@@ -134,7 +133,6 @@ class PredictionCache:
             remote = await self._shared.get(*name) if self._shared else None
             if remote is not None:
                 self.counts.hits += 1
-                self.counts.remote_hits += 1
             answer = remote or await compute()
             if remote is None:
                 self.counts.misses += 1

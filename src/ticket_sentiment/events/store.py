@@ -168,7 +168,7 @@ class EventStore:
             .order_by(table.c.at.desc(), table.c.source.desc(), table.c.event_id.desc())
             .limit(1)
         )
-        with self._answering("the feedback is not stored"), self._durable.begin() as connection:
+        with self._storing_feedback() as connection:
             insert = self._insert(table).on_conflict_do_nothing().returning(table.c.event_id)
             created = connection.execute(insert, row).first() is not None
             if not created and connection.scalar(sa.select(table.c.label).where(*same)) != event.label:
@@ -177,6 +177,17 @@ class EventStore:
                     "a correction needs an event id of its own"
                 )
             return FeedbackResult(created, connection.scalar(latest))
+
+    @contextlib.contextmanager
+    def _storing_feedback(self) -> Iterator[sa.Connection]:
+        """A transaction; a row that the database refuses is the caller's to correct, like any other."""
+        try:
+            with self._answering("the feedback is not stored"), self._durable.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise TicketSentimentError(
+                f"feedback: the database refuses a field ({reason(error)}): send plain text and times"
+            ) from None
 
     def rollout_state(self) -> RolloutState | None:
         """The current state; None when none was ever set.

@@ -12,6 +12,7 @@ from ticket_sentiment.labels import LABELS
 from ticket_sentiment.rollout.assignment import Arm
 
 MAX_IDENTIFIER = 200
+EARLIEST = 2000  # year; times near the first one have no UTC
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 
 
@@ -108,7 +109,8 @@ class Feedback:
 
         Raises:
             TicketSentimentError: a field is empty, too long, holds a character that a database cannot
-                store, or lies in the future. The message names the field, never its content.
+                store, or lies in the future or before the year 2000. The message names the field, never its
+                content.
         """
         for key in ("ticket_id", "source", "event_id"):
             value = getattr(self, key)
@@ -122,6 +124,8 @@ class Feedback:
             raise TicketSentimentError(f"feedback: label: expected one of {', '.join(LABELS)}")
         if self.at.utcoffset() is None:
             raise TicketSentimentError("feedback: at: expected a time with a time zone")
+        if self.at.year < EARLIEST:
+            raise TicketSentimentError(f"feedback: at: lies before the year {EARLIEST}")
         if self.at > (now or datetime.now(UTC)) + MAX_CLOCK_SKEW:
             raise TicketSentimentError("feedback: at: lies in the future, so that no later label could win")
 

@@ -214,7 +214,8 @@ def build_services(
 def serve_command(params: Params, root: Path = Path()) -> list[str]:
     """The command that serves the registered champion on the CPU, beside it the challenger if there is one.
 
-    Its Bento is built when BentoML's store lost it, or when params.yaml's `serve` has changed since.
+    Its Bento is built when BentoML's store lost it, or when the service's code or `serve`, `events` or
+    `cache` of params.yaml have changed since.
 
     Raises:
         TicketSentimentError: there is no champion.

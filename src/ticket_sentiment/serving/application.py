@@ -17,15 +17,30 @@ from ticket_sentiment.serving.engine import Engine
 from ticket_sentiment.serving.front import Front
 from ticket_sentiment.serving.keys import ApiKeys
 from ticket_sentiment.serving.limiter import RateLimiter
-from ticket_sentiment.serving.metrics import Metrics, MetricsServer
+from ticket_sentiment.serving.logs import log_failure
+from ticket_sentiment.serving.metrics import Metrics, MetricsServer, require_free
 from ticket_sentiment.serving.routes import Routes
 from ticket_sentiment.serving.scoring import Scorer
-from ticket_sentiment.serving.settings import Deployed
+from ticket_sentiment.serving.settings import Deployed, Settings
 
 logger = logging.getLogger(__name__)
 
 SAMPLE_SECONDS = 0.5
 FLUSH_SECONDS = 5.0
+
+
+def require_startable(settings: Settings) -> None:
+    """Check all that a worker would stumble over at its start, without serving.
+
+    Raises:
+        TicketSentimentError: a key, the metrics port, the event database or the URL of Redis is not as it
+            should be.
+    """
+    serve = settings.serve
+    ApiKeys(serve.api_keys, Path.cwd())
+    require_free(serve.metrics.host, serve.metrics.port)
+    PredictionCache.open(settings.cache)  # does not connect: Redis may be away
+    EventStore.open(settings.events).close(0)
 
 
 class Application:
@@ -52,7 +67,7 @@ class Application:
         folder = shared / "metrics"
         folder.mkdir(exist_ok=True)
         self._serve = serve
-        self._keys = ApiKeys(serve.keys, Path.cwd())
+        self._keys = ApiKeys(serve.api_keys, Path.cwd())
         self.metrics = Metrics(None if alone else folder, serve.objective_ms)
         self.store = EventStore.open(settings.events)
         self.cache = PredictionCache.open(settings.cache)
@@ -63,11 +78,14 @@ class Application:
         self._routes = Routes(serve, scorer, self.store, self.metrics)
         limiter = None
         if self._keys:
-            limiter = RateLimiter(shared / "rates", len(self._keys.names), serve.keys.rate, serve.keys.burst)
+            limiter = RateLimiter(
+                shared / "rates", len(self._keys.names), serve.api_keys.rate, serve.api_keys.burst
+            )
         self.front = Front(serve, self._routes.by_path, self._keys, limiter, self.metrics)
         self._published: set[tuple[str, str, str, str]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._metrics_server: MetricsServer | None = None
+        self._sample_failed = False
 
     @property
     def ready(self) -> bool:
@@ -82,14 +100,14 @@ class Application:
             asyncio.create_task(self.arms.follow(self.store.rollout_state, self._serve.rollout_poll_seconds)),
             asyncio.create_task(self._sample_for_ever()),
         ]
-        self._sample()
+        self._try_sample()
         address = self._serve.metrics
         self._metrics_server = MetricsServer(self.metrics.registry, address.host, address.port)
         if self._keys:
             logger.info("API keys: %s", ", ".join(self._keys.names))
         else:
             logger.warning(
-                "no API keys are configured (serve.keys): whoever reaches the port is answered; "
+                "no API keys are configured (serve.api_keys): whoever reaches the port is answered; "
                 "meant for localhost only"
             )
         logger.info("metrics on http://%s:%d/metrics", address.host, address.port)
@@ -123,7 +141,7 @@ class Application:
         if not written:
             logger.warning("%d predictions and exposures were not written", self.store.dropped)
         await self.cache.close()
-        self._sample()
+        self._try_sample()
         if self._metrics_server:
             self._metrics_server.close()
 
@@ -135,6 +153,9 @@ class Application:
             "queue_length": engine.pending,
             "shadow_queue_length": engine.shadow_pending,
             "events_queue_length": self.store.queued,
+            "events_available": self.store.available,
+            "cache_shared_available": bool(self.cache.shared_available),
+            "rollout_not_loaded": split.not_loaded,
         }
         totals = {
             "model_runs": engine.runs,
@@ -165,4 +186,15 @@ class Application:
     async def _sample_for_ever(self) -> None:
         while True:
             await asyncio.sleep(SAMPLE_SECONDS)
+            self._try_sample()
+
+    def _try_sample(self) -> None:
+        """A sample that fails, as on a full disk, is one sample lost and not the last one."""
+        try:
             self._sample()
+        except Exception as error:
+            if not self._sample_failed:
+                log_failure(logger, "the metrics could not be sampled", error)
+            self._sample_failed = True
+        else:
+            self._sample_failed = False

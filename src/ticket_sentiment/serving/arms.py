@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.rollout.assignment import Arm, assign
 from ticket_sentiment.rollout.state import RolloutState
 from ticket_sentiment.serving.classifier import Classifier
@@ -19,10 +20,29 @@ class Split:
     champion: Classifier
     challenger: Classifier | None
     state: RolloutState | None
+    challenger_held: bool = True  # true, too, where it has no share as the state's champion is away
 
     @property
     def epoch(self) -> int:
         return self.state.epoch if self.state else 0
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether both arms that the state names answer, so that meeting one of them is an exposure."""
+        return (
+            self.state is not None
+            and self.challenger is not None
+            and self.champion.digest == self.state.champion
+            and self.challenger.digest == self.state.challenger
+        )
+
+    @property
+    def not_loaded(self) -> int:
+        """How many of the bundles that the state names this process does not hold."""
+        if self.state is None:
+            return 0
+        missing_champion = self.champion.digest != self.state.champion
+        return missing_champion + (self.state.challenger is not None and not self.challenger_held)
 
     @property
     def shadow(self) -> bool:
@@ -61,7 +81,8 @@ class Arms:
         """Take over a state; None, as from a database that is away, keeps the last one.
 
         A bundle that the state names and this build does not hold cannot answer: for a champion the
-        build's own stands in, a challenger has no share.
+        build's own stands in, and nobody meets the challenger, as it would be compared with another; a
+        challenger has no share.
         """
         if state is None or state == self.split.state:
             return
@@ -73,7 +94,8 @@ class Arms:
         ):
             if digest and found is None:
                 logger.warning("the %s of epoch %d, %s, is not loaded", role, state.epoch, digest[:12])
-        self.split = Split(champion or self._built, challenger, state)
+        on_trial = challenger if champion else None
+        self.split = Split(champion or self._built, on_trial, state, challenger is not None)
         logger.info(
             "rollout epoch %d: challenger %s, share %s, shadow %s",
             state.epoch,
@@ -89,10 +111,9 @@ class Arms:
             try:
                 self.apply(await asyncio.to_thread(read))
                 away = False
-            except Exception as error:  # of any database driver
+            except Exception as error:  # of any database driver, whose text may hold a URL
                 if not away:
-                    logger.warning(
-                        "the rollout state cannot be read (%s): the last one stays", type(error).__name__
-                    )
+                    reason = error if isinstance(error, TicketSentimentError) else type(error).__name__
+                    logger.warning("the rollout state cannot be read (%s): the last one stays", reason)
                 away = True
             await asyncio.sleep(seconds)

@@ -13,7 +13,7 @@ from ticket_sentiment.cache.key import folds_case
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.bundle import Bundle
 from ticket_sentiment.model.providers import CUDA, Device, prepare, requested
-from ticket_sentiment.model.runtime import Runtime, usable
+from ticket_sentiment.model.runtime import CPU, Runtime, usable
 from ticket_sentiment.params import Gpu
 from ticket_sentiment.tickets.privacy import clean
 
@@ -36,18 +36,14 @@ class Classifier:
         providers = usable(wanted, available)
         prepare(providers)
         self.runtime = Runtime(bundle, threads=1, providers=providers)
-        self.backend = self.runtime.provider
         self.folds_case = folds_case(lambda text: self.runtime.tokenizer.encode(text).ids)
-        # On two cores batching gained nothing at short texts, padding and the activation scale that a batch
-        # shares in dynamic int8 aside; a GPU needs it.
-        self.max_batch = gpu.max_batch if device == "gpu" else 1
+        self._gpu_batch = gpu.max_batch
         if self.backend != self.requested_backend:
             logger.warning(
                 "this build asks for %s and answers on %s: see which of its libraries are in the image",
                 self.requested_backend,
                 self.backend,
             )
-            self.max_batch = 1
         for text in WARM_UP_TEXTS:
             self.answers([clean(text)])
         if self.max_batch > 1:
@@ -56,6 +52,20 @@ class Classifier:
     @property
     def digest(self) -> str:
         return self.bundle.digest
+
+    @property
+    def backend(self) -> str:
+        """What runs the model now: ONNX Runtime goes on with the CPU when a card fails."""
+        return self.runtime.provider
+
+    @property
+    def max_batch(self) -> int:
+        """Texts at once.
+
+        On two cores batching gained nothing at short texts, padding and the activation scale that a batch
+        shares in dynamic int8 aside. A GPU needs it, and CUDA in TensorRT's place is one.
+        """
+        return 1 if self.backend == CPU else self._gpu_batch
 
     def describe(self) -> dict[str, Any]:
         """What is being served, without its weights."""

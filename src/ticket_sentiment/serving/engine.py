@@ -12,16 +12,15 @@ of them is ever in front of a request.
 
 import asyncio
 import logging
-import queue
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable
 
 from ticket_sentiment.cache.answer import Answer
 from ticket_sentiment.serving.classifier import Classifier
 from ticket_sentiment.serving.errors import ApiError
+from ticket_sentiment.serving.logs import log_failure
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ class Engine:
         self._shadow: deque[ShadowJob] = deque()
         self._closed = self._awake = False
         self.width = THREADED_WIDTH if threaded else 2  # texts that a batch request may have in the queue
-        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._wake = threading.Event()
         self.pending = 0  # jobs submitted and not yet finished, the running one too
         self.text_seconds = 0.001  # from one answer to the next while texts wait, smoothed
         self._last_finish = 0.0  # 0 where nothing waited after it
@@ -126,12 +125,12 @@ class Engine:
         """Run nothing more."""
         self._closed = True
         if self._thread:
-            self._wake.put(None)
+            self._wake.set()
             self._thread.join(5)
 
     def _rouse(self) -> None:
         if self._thread:
-            self._wake.put(None)
+            self._wake.set()
         elif not self._awake:
             self._awake = True
             self._loop.call_soon(self._turn)
@@ -150,7 +149,8 @@ class Engine:
         """In the thread: steps as long as there are any, then sleep."""
         while not self._closed:
             if not self._step():
-                self._wake.get()
+                self._wake.wait()
+                self._wake.clear()  # after the waiting: what came in between is seen by the next step
 
     def _step(self) -> bool:
         """One answer, batch of answers or shadow score; False when there was nothing to do."""
@@ -174,14 +174,15 @@ class Engine:
     def _answer(self, jobs: list[Job]) -> None:
         started = time.monotonic()
         live = [job for job in jobs if job.expires > started and not job.future.cancelled()]
-        results: list[Result] = []
+        results: list[Result] = self._score(live) if live else []
+        now = time.monotonic()
         if live:
-            results = self._score(live)
-            # With what the loop did in between: under overload that is more than the model's time.
-            now = time.monotonic()
-            took = (now - (self._last_finish or started)) / len(live)
+            # With what the loop did in between: under overload that is more than the model's time. One odd
+            # sample, as of a machine that was asleep, must not refuse everybody.
+            took = min((now - (self._last_finish or started)) / len(live), self._objective)
             self.text_seconds += 0.1 * (took - self.text_seconds)
-            self._last_finish = now if self._urgent or self._normal else 0.0
+        # Also where nobody was left to answer: what comes after an idle time must not count it.
+        self._last_finish = now if self._urgent or self._normal else 0.0
         if self._thread:
             self._loop.call_soon_threadsafe(self._finish, jobs, live, results)
         else:
@@ -195,9 +196,7 @@ class Engine:
             if len(jobs) > 1:
                 middle = len(jobs) // 2
                 return self._score(jobs[:middle]) + self._score(jobs[middle:])
-            # What went wrong and where; the message of an exception could quote the text.
-            place = "".join(traceback.format_tb(error.__traceback__))
-            logger.error("the model failed: %s\n%s", type(error).__name__, place)
+            log_failure(logger, "the model failed", error)
             return [ApiError("internal")]
 
     def _score_shadow(self, job: ShadowJob) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 # Code: status and sentence. The codes are part of the interface; sentences may be worded anew.
 CODES: dict[str, tuple[int, str]] = {
     "invalid_json": (400, "the body is not JSON"),
-    "incomplete_body": (400, "the connection ended before the body did"),
     "invalid_timeout": (400, "X-Request-Timeout-Ms: expected a whole number of milliseconds from 1"),
     "missing_key": (401, "send an API key: `Authorization: Bearer KEY` or `X-API-Key: KEY`"),
     "unknown_key": (403, "this API key is not known here"),

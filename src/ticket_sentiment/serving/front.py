@@ -7,7 +7,6 @@ else that it would serve is not on this port.
 
 import logging
 import time
-import traceback
 from typing import Any
 
 from pydantic_core import to_json
@@ -16,10 +15,10 @@ from ticket_sentiment.params import Serve
 from ticket_sentiment.serving.errors import ApiError, CallerGone
 from ticket_sentiment.serving.keys import ApiKeys
 from ticket_sentiment.serving.limiter import RateLimiter
-from ticket_sentiment.serving.logs import AccessLog
+from ticket_sentiment.serving.logs import AccessLog, log_failure
 from ticket_sentiment.serving.metrics import Metrics
 from ticket_sentiment.serving.request import Headers, Receive, Request, Send
-from ticket_sentiment.serving.routes import Reply, Route
+from ticket_sentiment.serving.routes import Route
 
 logger = logging.getLogger(__name__)
 
@@ -56,32 +55,28 @@ class Front:
         self.in_flight += 1
         headers: Headers = ()
         try:
-            reply = await self._answer(route, scope["method"], request)
+            body = await self._answer(route, scope["method"], request)
             status = 200
         except ApiError as error:
             self._metrics.refused(error.code)
-            status, headers, reply = error.status, error.headers, self._refusal(error, request)
+            status, headers, body = error.status, error.headers, self._refusal(error, request)
         except CallerGone:
             self.callers_gone += 1
             return
         except Exception as error:
-            # What went wrong and where; the message of an exception could quote the text.
-            place = "".join(traceback.format_tb(error.__traceback__))
-            logger.error(
-                "%s\n%s", type(error).__name__, place, extra={"fields": {"request_id": request.request_id}}
-            )
+            log_failure(logger, "a request failed", error, request_id=request.request_id)
             failure = ApiError("internal")
             self._metrics.refused(failure.code)
-            status, reply = failure.status, self._refusal(failure, request)
+            status, body = failure.status, self._refusal(failure, request)
         finally:
             self.in_flight -= 1
         seconds = time.monotonic() - request.started
         name = route.name if route else _UNKNOWN
-        self._metrics.request(name, reply.arm, reply.backend, status, seconds)
-        self._log.write(status, request.request_id, request.trace_id, seconds, route=name, arm=reply.arm)
-        await self._send(send, status, reply.body, headers, request)
+        self._metrics.request(name, request.arm, request.backend, status, seconds)
+        self._log.write(status, request.request_id, request.trace_id, seconds, route=name, arm=request.arm)
+        await self._send(send, status, body, headers, request)
 
-    async def _answer(self, route: Route | None, method: str, request: Request) -> Reply:
+    async def _answer(self, route: Route | None, method: str, request: Request) -> bytes:
         if self.in_flight > self._serve.max_in_flight:
             raise ApiError("overloaded", retry_after=1)
         if route is None:
@@ -93,15 +88,17 @@ class Front:
             key = self._keys.index(request.authorization, request.api_key)
             limiter = self._limiter
             assert limiter is not None
+            paid = 0
 
             def pay(tickets: int) -> None:
-                limiter.take(key, tickets)
+                nonlocal paid
+                paid = limiter.take(key, tickets, paid)
 
         request.set_deadline(self._serve)
         return await route.handle(request, pay)
 
-    def _refusal(self, error: ApiError, request: Request) -> Reply:
-        return Reply(to_json({"error": error.body(), "request_id": request.request_id}))
+    def _refusal(self, error: ApiError, request: Request) -> bytes:
+        return to_json({"error": error.body(), "request_id": request.request_id})
 
     async def _send(self, send: Send, status: int, body: bytes, extra: Headers, request: Request) -> None:
         headers = [

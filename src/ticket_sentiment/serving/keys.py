@@ -21,7 +21,7 @@ def _of_environment(names: list[str]) -> list[tuple[str, bytes]]:
         key = os.environ.get(name, "")
         if len(key) < MIN_LENGTH:
             raise TicketSentimentError(
-                f"serve.keys.environment: {name} holds no API key of at least {MIN_LENGTH} characters: "
+                f"serve.api_keys.environment: {name} holds no API key of at least {MIN_LENGTH} characters: "
                 "set it, or take its name out of params.yaml"
             )
         found.append((name, hashlib.sha256(key.encode()).digest()))
@@ -33,7 +33,7 @@ def _of_file(path: Path) -> list[tuple[str, bytes]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise TicketSentimentError(f"serve.keys.file: {path} cannot be read ({error})") from None
+        raise TicketSentimentError(f"serve.api_keys.file: {path} cannot be read ({error})") from None
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
             continue
@@ -62,7 +62,7 @@ class ApiKeys:
             entries += _of_file(home / settings.file)
             if not entries:
                 raise TicketSentimentError(
-                    f"serve.keys.file: {settings.file} holds no key, so nobody could call"
+                    f"serve.api_keys.file: {settings.file} holds no key, so nobody could call"
                 )
         self.names = [name for name, _ in entries]
         self._hashes = [digest for _, digest in entries]

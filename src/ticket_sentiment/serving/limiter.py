@@ -35,21 +35,32 @@ class RateLimiter:
         fcntl.flock(self._file, fcntl.LOCK_UN)
         self._slots = mmap.mmap(self._file.fileno(), keys * _SLOT.size)
 
-    def take(self, key: int, tokens: int = 1) -> None:
-        """Take tokens out of a key's bucket. More than a bucket holds count as a full one.
+    def take(self, key: int, tokens: int = 1, paid: int = 0) -> int:
+        """Take tokens out of a key's bucket. A request that wants more than a bucket holds pays a full one.
+
+        Args:
+            key: whose bucket.
+            tokens: to take now.
+            paid: what the same request has taken before.
+
+        Returns:
+            What the request has taken in all.
 
         Raises:
-            ApiError: 429, with the time after which there are enough. Nothing was taken then.
+            ApiError: 429, with the time after which there are enough for the whole request, which will pay
+                anew. Nothing was taken then.
         """
+        tokens = min(tokens, self._burst - paid)
         now = time.monotonic()
         fcntl.flock(self._file, fcntl.LOCK_EX)  # held for about a microsecond; the kernel frees it on a death
         try:
             (full_at,) = _SLOT.unpack_from(self._slots, key * _SLOT.size)
-            full_at = max(full_at, now) + min(tokens, self._burst) * self._interval
+            full_at = max(full_at, now) + tokens * self._interval
             wait = full_at - now - self._burst * self._interval
             if wait <= 1e-9:
                 _SLOT.pack_into(self._slots, key * _SLOT.size, full_at)
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
         if wait > 1e-9:
-            raise ApiError("rate_limited", retry_after=wait)
+            raise ApiError("rate_limited", retry_after=wait + paid * self._interval)
+        return paid + tokens

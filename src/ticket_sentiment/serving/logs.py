@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+import traceback
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -39,6 +40,12 @@ def configure() -> None:
     for name in ("", "bentoml", "uvicorn.error", "circus"):
         for other in logging.getLogger(name).handlers:
             other.setFormatter(handler.formatter)
+
+
+def log_failure(logger: logging.Logger, what: str, error: Exception, **fields: object) -> None:
+    """Log the type of an exception and where it was raised: its message could quote a ticket."""
+    place = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("%s: %s\n%s", what, type(error).__name__, place, extra={"fields": fields})
 
 
 class AccessLog:

@@ -77,6 +77,9 @@ class Metrics:
                 ("queue_length", "Texts that wait for a model, the running one too"),
                 ("shadow_queue_length", "Texts that wait for the other arm"),
                 ("events_queue_length", "Predictions and exposures not written yet"),
+                ("events_available", "Processes whose last call to the event database was answered"),
+                ("cache_shared_available", "Processes that ask Redis; 0 where none is configured"),
+                ("rollout_not_loaded", "Bundles that the rollout state names and a process does not hold"),
             )
         }
         self._epoch = gauge("rollout_epoch", "Epoch of the rollout state in force", mode="livemin")

@@ -20,9 +20,10 @@ from ticket_sentiment.serving.schemas import (
 
 REF = "#/components/schemas/{model}"
 _ALWAYS = ("overloaded", "internal", "method_not_allowed")
-_KEYS = ("missing_key", "unknown_key", "rate_limited")
+_KEYS = ("missing_key", "unknown_key")
+_PAID = ("rate_limited",)  # what costs tickets, which is every path with a body
 _BODY = (
-    "invalid_json", "incomplete_body", "invalid_timeout", "slow_body", "body_too_large",
+    "invalid_json", "invalid_timeout", "slow_body", "body_too_large",
     "unsupported_media_type", "invalid_field",
 )  # fmt: skip
 _SCORED = ("text_too_long", "empty_text", "deadline_exceeded")
@@ -33,6 +34,10 @@ _HEADERS = {
         "required": True,
     },
     "traceparent": {"description": "as sent, where it was valid", "schema": {"type": "string"}},
+}
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 _RETRY = {"Retry-After": {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 1}}}
 
@@ -81,10 +86,11 @@ def _operation(
     answer: type[BaseModel] | None,
     body: type[BaseModel] | None = None,
     codes: tuple[str, ...] = (),
-    closed: bool = True,
+    closed: bool = False,
 ) -> dict[str, Any]:
     content = _content(answer) if answer else {"application/json": {"schema": {"type": "object"}}}
-    codes = (*_ALWAYS, *(_KEYS if closed else ()), *(_BODY if body else ()), *codes)
+    keys = (*_KEYS, *(_PAID if body else ())) if closed else ()
+    codes = (*_ALWAYS, *keys, *(_BODY if body else ()), *codes)
     operation: dict[str, Any] = {
         "operationId": name,
         "summary": summary,
@@ -93,7 +99,7 @@ def _operation(
             "200": {"description": "the answer", "headers": _HEADERS, "content": content},
             **_refusals(codes),
         },
-        "security": [{}, {"bearer": []}, {"apiKey": []}] if closed else [{}],
+        "security": [{"bearer": []}, {"apiKey": []}] if closed else [],
     }
     if body:
         operation["requestBody"] = {"required": True, "content": _content(body)}
@@ -101,7 +107,8 @@ def _operation(
 
 
 def openapi(serve: Serve) -> dict[str, Any]:
-    """The document, with the bounds of these settings in it."""
+    """The document, with the bounds of these settings in it, and whether they ask for a key."""
+    closed = bool(serve.api_keys.environment or serve.api_keys.file)
     outputs = [
         (model, "serialization") for model in (Classified, BatchResult, FeedbackStored, Models, Failure)
     ]
@@ -121,28 +128,27 @@ def openapi(serve: Serve) -> dict[str, Any]:
         },
         "paths": {
             "/v1/classify": {
-                "post": _operation("classify", "Classify one ticket", Classified, Ticket, _SCORED)
+                "post": _operation("classify", "Classify one ticket", Classified, Ticket, _SCORED, closed)
             },
             "/v1/classify/batch": {
                 "post": _operation(
                     "classifyBatch", "Classify several tickets; a bad one has its own error",
-                    BatchResult, Batch, ("batch_too_large", "deadline_exceeded"),
+                    BatchResult, Batch, ("batch_too_large", "deadline_exceeded"), closed,
                 )
             },
             "/v1/feedback": {
                 "post": _operation(
                     "feedback", "Store a person's label for a ticket; it is stored when this answers",
-                    FeedbackStored, FeedbackBody, ("feedback_conflict", "events_unavailable"),
+                    FeedbackStored, FeedbackBody, ("feedback_conflict", "events_unavailable"), closed,
                 )
             },
-            "/v1/models": {"get": _operation("models", "What is loaded, and in which arm", Models)},
-            "/v1/openapi.json": {"get": _operation("openapi", "This document", None, closed=False)},
+            "/v1/models": {
+                "get": _operation("models", "What is loaded, and in which arm", Models, closed=closed)
+            },
+            "/v1/openapi.json": {"get": _operation("openapi", "This document", None)},
         },
         "components": {
             "schemas": schemas,
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            },
+            "securitySchemes": _SCHEMES if closed else {},
         },
     }  # fmt: skip

@@ -26,14 +26,15 @@ class Request:
     """Made for every request, so: slots, one pass over the headers, and nothing decoded that is not used."""
 
     __slots__ = (
-        "api_key", "authorization", "expires", "length", "media_type", "patient", "receive", "request_id",
-        "started", "trace_id", "traceparent", "wanted_ms",
+        "api_key", "arm", "authorization", "backend", "expires", "length", "media_type", "patient",
+        "receive", "request_id", "started", "trace_id", "traceparent", "wanted_ms",
     )  # fmt: skip
 
     def __init__(self, headers: list[tuple[bytes, bytes]], receive: Receive, serve: Serve) -> None:
         self.started = time.monotonic()
         self.receive = receive
         self.media_type = self.length = b""
+        self.arm = self.backend = ""  # of the model that answers it alone, once that is known
         self.authorization: bytes | None = None
         self.api_key: bytes | None = None
         self.wanted_ms: bytes | None = None

@@ -1,6 +1,9 @@
 """What each path does with a request that the front has let in."""
 
 import asyncio
+import logging
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -13,22 +16,19 @@ from ticket_sentiment.events.types import EventStoreUnavailable, Feedback, Feedb
 from ticket_sentiment.params import Serve
 from ticket_sentiment.rollout.assignment import ARMS
 from ticket_sentiment.serving.errors import ApiError
+from ticket_sentiment.serving.logs import log_failure
 from ticket_sentiment.serving.metrics import Metrics
 from ticket_sentiment.serving.openapi import openapi
 from ticket_sentiment.serving.request import Request
 from ticket_sentiment.serving.schemas import parse_batch, parse_batch_ticket, parse_feedback, parse_ticket
 from ticket_sentiment.serving.scoring import Scorer
 
+logger = logging.getLogger(__name__)
+
+MAX_FEEDBACK = 16  # that wait for the database; more of them would take the places of tickets
 FEEDBACK_SECONDS = 10.0  # the store's own waits are shorter; the answer must not come before its commit
+TOO_SLOW = "the event database did not answer in time; send it again: the same event is stored once"
 BATCH_GRACE_SECONDS = 1.0  # for the tickets that a batch has in hand at its deadline
-
-
-class Reply(NamedTuple):
-    """A good answer, and whose it is where one model gave it."""
-
-    body: bytes
-    arm: str = ""
-    backend: str = ""
 
 
 class FeedbackStore(Protocol):
@@ -42,7 +42,7 @@ class Route(NamedTuple):
 
     name: str
     method: str
-    handle: Callable[[Request, Callable[[int], None]], Awaitable[Reply]]
+    handle: Callable[[Request, Callable[[int], None]], Awaitable[bytes]]
     closed: bool = True
 
 
@@ -52,6 +52,8 @@ class Routes:
     def __init__(self, serve: Serve, scorer: Scorer, store: FeedbackStore, metrics: Metrics) -> None:
         self._serve, self._scorer, self._store, self._metrics = serve, scorer, store, metrics
         self._feedback_pool = ThreadPoolExecutor(1, thread_name_prefix="feedback")
+        self._feedback_places = threading.Semaphore(MAX_FEEDBACK)
+        self._batches = 0
         self._openapi = to_json(openapi(serve))
         self.by_path = {
             "/v1/classify": Route("classify", "POST", self.classify),
@@ -65,29 +67,41 @@ class Routes:
         """Wait for the feedback that is being stored."""
         self._feedback_pool.shutdown()
 
-    async def classify(self, request: Request, pay: Callable[[int], None]) -> Reply:
+    async def classify(self, request: Request, pay: Callable[[int], None]) -> bytes:
         """POST /v1/classify."""
         pay(1)
         ticket = parse_ticket(await request.body(self._serve.max_body_bytes), self._serve.max_text_chars)
         work = self._scorer.classify(ticket, request)
         # With nothing in front of it the answer is there at the next turn: nobody can leave before.
-        answer = await (request.while_waiting(work) if self._scorer.engine.busy else work)
-        return Reply(to_json(answer), answer["arm"], answer["backend"])
+        return to_json(await (request.while_waiting(work) if self._scorer.may_wait else work))
 
-    async def batch(self, request: Request, pay: Callable[[int], None]) -> Reply:
+    async def batch(self, request: Request, pay: Callable[[int], None]) -> bytes:
         """POST /v1/classify/batch: each ticket has its own answer or its own error, in their order."""
         pay(1)
-        body = await request.body(self._serve.max_batch_body_bytes)
-        items = parse_batch(body, self._serve.max_batch_tickets)
-        if len(items) > 1:
-            pay(len(items) - 1)
-        request.patient = True  # a batch asks for throughput: its own deadline counts, not the objective
+        if self._batches >= self._serve.max_batches:  # before its body is read, which is the largest there is
+            raise ApiError("overloaded", "too many batches are in progress", retry_after=1)
+        self._batches += 1
+        try:
+            items = parse_batch(
+                await request.body(self._serve.max_batch_body_bytes), self._serve.max_batch_tickets
+            )
+            if len(items) > 1:
+                pay(len(items) - 1)
+            request.patient = True  # a batch asks for throughput: its deadline counts, not the objective
+            return to_json({"results": await self._answers(items, request)})
+        finally:
+            self._batches -= 1
+            request.arm = request.backend = ""  # each ticket had its own
+
+    async def _answers(self, items: list[Any], request: Request) -> list[dict[str, Any]]:
+        """What becomes of each ticket of a batch."""
         results: list[dict[str, Any]] = [{}] * len(items)
         todo = enumerate(items)
 
         async def some() -> None:
             for position, item in todo:
                 results[position] = await self._of_batch(item, request)
+                await asyncio.sleep(0)  # masking and the cache never wait: others have their turn here
 
         async def everything() -> None:
             # A few at a time, so that a batch does not fill the queue that single tickets wait in.
@@ -96,35 +110,56 @@ class Routes:
                     group.create_task(some())
 
         await request.while_waiting(everything(), BATCH_GRACE_SECONDS)
-        return Reply(to_json({"results": results}))
+        return results
 
     async def _of_batch(self, item: Any, request: Request) -> dict[str, Any]:
         try:
+            if time.monotonic() >= request.expires:
+                raise ApiError("deadline_exceeded")
             ticket = parse_batch_ticket(item, self._serve.max_text_chars)
             return await self._scorer.classify(ticket, request)
         except ApiError as error:
-            self._metrics.refused(error.code)
-            return {"ticket_id": _identifier(item), "error": error.body()}
+            return self._unclassified(item, error)
+        except Exception as error:
+            log_failure(logger, "a ticket of a batch failed", error, request_id=request.request_id)
+            return self._unclassified(item, ApiError("internal"))
 
-    async def feedback(self, request: Request, pay: Callable[[int], None]) -> Reply:
+    def _unclassified(self, item: Any, error: ApiError) -> dict[str, Any]:
+        self._metrics.refused(error.code)
+        return {"ticket_id": _identifier(item), "error": error.body()}
+
+    async def feedback(self, request: Request, pay: Callable[[int], None]) -> bytes:
         """POST /v1/feedback: answered when it is on the disk."""
         pay(1)
         sent = parse_feedback(await request.body(self._serve.max_body_bytes))
         at = sent.at or datetime.now(UTC)
         event = Feedback(at, sent.ticket_id, sent.source, sent.event_id, sent.label)
-        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(FEEDBACK_SECONDS):
-                result = await loop.run_in_executor(self._feedback_pool, self._store.feedback, event)
-        except (EventStoreUnavailable, TimeoutError):
+            async with asyncio.timeout(min(FEEDBACK_SECONDS, request.expires - time.monotonic())):
+                result = await self._store_feedback(event)
+        except TimeoutError:
+            raise ApiError("events_unavailable", TOO_SLOW, retry_after=5) from None
+        except EventStoreUnavailable:
             raise ApiError("events_unavailable", retry_after=5) from None
         except FeedbackConflict:
             raise ApiError("feedback_conflict") from None
         except TicketSentimentError as error:
             raise ApiError("invalid_field", str(error)) from None
-        return Reply(to_json({"ticket_id": sent.ticket_id, "created": result.created, "label": result.label}))
+        return to_json({"ticket_id": sent.ticket_id, "created": result.created, "label": result.label})
 
-    async def models(self, request: Request, pay: Callable[[int], None]) -> Reply:
+    def _store_feedback(self, event: Feedback) -> asyncio.Future[FeedbackResult]:
+        """In the thread for it. A place is free again when the thread is done, not when its caller gives up.
+
+        Raises:
+            ApiError: too many wait already.
+        """
+        if not self._feedback_places.acquire(blocking=False):
+            raise ApiError("events_unavailable", retry_after=5)
+        storing = self._feedback_pool.submit(self._store.feedback, event)
+        storing.add_done_callback(lambda _: self._feedback_places.release())
+        return asyncio.wrap_future(storing)
+
+    async def models(self, request: Request, pay: Callable[[int], None]) -> bytes:
         """GET /v1/models: what is loaded, and in which arm it is now."""
         split = self._scorer.arms.split
         loaded = [
@@ -139,11 +174,11 @@ class Routes:
             "shadow": state.shadow,
             "since": state.since,
         }
-        return Reply(to_json({"models": loaded, "rollout": rollout}))
+        return to_json({"models": loaded, "rollout": rollout})
 
-    async def openapi(self, request: Request, pay: Callable[[int], None]) -> Reply:
+    async def openapi(self, request: Request, pay: Callable[[int], None]) -> bytes:
         """GET /v1/openapi.json."""
-        return Reply(self._openapi)
+        return self._openapi
 
 
 def _identifier(item: Any) -> str | None:

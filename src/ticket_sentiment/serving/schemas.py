@@ -10,8 +10,10 @@ from ticket_sentiment.params import Label
 from ticket_sentiment.rollout.assignment import Arm
 from ticket_sentiment.serving.errors import ApiError
 
-Identifier = Annotated[str, Field(max_length=200)]
-RequiredIdentifier = Annotated[str, Field(min_length=1, max_length=200)]
+NO_NUL = r"^[^\x00]*$"  # which PostgreSQL cannot store
+Identifier = Annotated[str, Field(max_length=200, pattern=NO_NUL)]
+RequiredIdentifier = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
+MAX_PROBLEMS = 20  # more can only be unknown keys, and to list them all would take the loop's time
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -136,6 +138,8 @@ class Models(Output):
 
 
 def _refusal(error: ValidationError, model: type[Body]) -> ApiError:
+    if error.error_count() > MAX_PROBLEMS:
+        return ApiError("invalid_field", f"body: unknown keys (known: {', '.join(model.model_fields)})")
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     if first["type"] == "json_invalid":
         return ApiError("invalid_json", first["msg"])
@@ -183,8 +187,9 @@ def parse_batch(body: bytes, max_tickets: int) -> list[Any]:
     try:
         tickets = Batch.model_validate_json(body).tickets
     except ValidationError as error:
-        if error.errors()[0]["type"] != "json_invalid":
-            raise _refusal(error, Batch) from None
+        refusal = _refusal(error, Batch)
+        if refusal.code != "invalid_json" or "hex escape" not in refusal.message:
+            raise refusal from None
         tickets = _parse_leniently(body, error)
     if len(tickets) > max_tickets:
         raise ApiError("batch_too_large", f"tickets: more than {max_tickets}")

@@ -1,5 +1,6 @@
 """From a ticket to its answer: masking, assignment, cache, model, records."""
 
+import logging
 import time
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -14,10 +15,13 @@ from ticket_sentiment.serving.arms import Arms, Split
 from ticket_sentiment.serving.classifier import Classifier
 from ticket_sentiment.serving.engine import Engine
 from ticket_sentiment.serving.errors import ApiError
+from ticket_sentiment.serving.logs import log_failure
 from ticket_sentiment.serving.metrics import Metrics
 from ticket_sentiment.serving.request import Request
 from ticket_sentiment.serving.schemas import Ticket
 from ticket_sentiment.tickets.privacy import clean, pseudonym
+
+logger = logging.getLogger(__name__)
 
 
 class Records(Protocol):
@@ -42,6 +46,11 @@ class Scorer:
         self.arms, self.engine, self._records, self._cache = arms, engine, records, cache
         self._metrics, self._abstain_below = metrics, abstain_below
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether a ticket that is asked for now may wait for something, so that its caller can leave."""
+        return self.engine.busy or self._cache.may_wait
+
     async def classify(self, ticket: Ticket, request: Request) -> dict[str, Any]:
         """The answer to one ticket, as schemas.Classified.
 
@@ -56,11 +65,17 @@ class Scorer:
             raise ApiError("empty_text")
         split = self.arms.split
         arm, model = split.choose(ticket.customer_id, ticket.ticket_id)
+        request.arm, request.backend = arm, model.backend
+        self._expose(ticket, split, arm)
         answer, cached = await self._answer(model, text, ticket, request)
+        request.backend = answer.backend
         confidence = answer.confidence
         abstain = confidence < self._abstain_below
         self._metrics.answered(arm, answer.label, confidence, abstain)
-        self._record(ticket, request, split, arm, model, text, answer, cached)
+        try:
+            self._record(ticket, request, split, arm, model, text, answer, cached)
+        except Exception as error:  # there is an answer, whatever becomes of its record
+            log_failure(logger, "a prediction could not be recorded", error, request_id=request.request_id)
         return {
             "ticket_id": ticket.ticket_id,
             "label": answer.label,
@@ -87,6 +102,16 @@ class Scorer:
 
         return await self._cache.get_or_compute(cache_key(text, model.folds_case), model.digest, compute)
 
+    def _expose(self, ticket: Ticket, split: Split, arm: Arm) -> None:
+        """Note who met which arm, before the arm answers: one that fails was met too."""
+        name = unit(ticket.customer_id, ticket.ticket_id)
+        if not split.on_trial or name is None:
+            return
+        try:
+            self._records.exposed(Exposure(datetime.now(UTC), pseudonym(name), arm, split.epoch))
+        except Exception as error:
+            log_failure(logger, "an exposure could not be recorded", error)
+
     def _record(
         self, ticket: Ticket, request: Request, split: Split, arm: Arm, model: Classifier, text: str,
         answer: Answer, cached: bool,
@@ -106,9 +131,6 @@ class Scorer:
         self._records.predicted(
             prediction(arm, model, answer, cached, time.monotonic() - request.started, False)
         )
-        on_trial = split.state is not None and split.state.challenger is not None
-        if on_trial and (name := unit(ticket.customer_id, ticket.ticket_id)) is not None:
-            self._records.exposed(Exposure(at, pseudonym(name), arm, split.epoch))
         if split.shadow:
             other, shadow = split.other(arm)
             assert shadow is not None

@@ -5,6 +5,7 @@ pass through its layers: see serving/front.py.
 """
 
 import atexit
+import contextlib
 import os
 import shutil
 import signal
@@ -20,10 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.providers import Device
 from ticket_sentiment.serving import logs
-from ticket_sentiment.serving.application import Application
+from ticket_sentiment.serving.application import Application, require_startable
 from ticket_sentiment.serving.front import HEALTH, Front
-from ticket_sentiment.serving.keys import ApiKeys
-from ticket_sentiment.serving.metrics import require_free
 from ticket_sentiment.serving.settings import load_deployed
 
 # Set by the supervising process for its workers.
@@ -105,9 +104,8 @@ class Sentiment:
         os.environ.pop("BENTOML_CONTAINERIZED", None)
         os.environ.setdefault(HOME, os.getcwd())
         try:  # here, as a worker that fails at its start is started again for ever
-            serve = load_deployed().settings.serve
-            ApiKeys(serve.keys, Path(os.environ[HOME]))
-            require_free(serve.metrics.host, serve.metrics.port)
+            with contextlib.chdir(os.environ[HOME]):
+                require_startable(load_deployed().settings)
         except TicketSentimentError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             os._exit(1)

@@ -17,6 +17,7 @@ CHALLENGER = "challenger"
 SETTINGS = "serving.json"
 DEVELOPMENT_BUNDLE = "TICKET_SENTIMENT_BUNDLE"
 DEVELOPMENT_CHALLENGER = "TICKET_SENTIMENT_CHALLENGER"
+METRICS_HOST = "TICKET_SENTIMENT_METRICS_HOST"  # in a container 127.0.0.1 is out of Prometheus's reach
 
 
 class Settings(Section):
@@ -60,9 +61,20 @@ def read_settings(path: Path) -> Settings:
 def load_settings(context: Path = CONTEXT) -> Settings:
     """The settings of a Bento; in development, those of params.yaml in the current folder.
 
+    TICKET_SENTIMENT_METRICS_HOST goes before `serve.metrics.host`.
+
     Raises:
         TicketSentimentError: they are not as they should be.
     """
+    settings = _held_settings(context)
+    host = os.environ.get(METRICS_HOST)
+    if not host:
+        return settings
+    metrics = settings.serve.metrics.model_copy(update={"host": host})
+    return settings.model_copy(update={"serve": settings.serve.model_copy(update={"metrics": metrics})})
+
+
+def _held_settings(context: Path) -> Settings:
     if not os.environ.get(DEVELOPMENT_BUNDLE):
         return read_settings(context / SETTINGS)
     params = load_params()

@@ -1,0 +1,78 @@
+"""One worker's service in this process."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.serving import REPOSITORY, free_port
+from tests.support.tiny_bundle import make_tiny_bundle
+from ticket_sentiment.params import load_params
+from ticket_sentiment.serving import application
+from ticket_sentiment.serving.application import Application
+from ticket_sentiment.serving.settings import Deployed, Settings
+
+
+def run(folder: Path, test: Callable[[Application], Awaitable[None]]) -> None:
+    params = load_params(REPOSITORY / "params.yaml")
+    metrics = params.serve.metrics.model_copy(update={"port": free_port()})
+    settings = Settings(
+        model_version="1",
+        serve=params.serve.model_copy(update={"metrics": metrics}),
+        events=params.events.model_copy(update={"url": f"sqlite:///{folder}/events.db"}),
+        cache=params.cache,
+    )
+    deployed = Deployed(make_tiny_bundle(folder / "bundle"), None, settings)
+
+    async def main() -> None:
+        made = Application(deployed, "cpu", folder, alone=True)
+        await made.start()
+        try:
+            await asyncio.wait_for(test(made), 10)
+        finally:
+            await made.stop()
+
+    asyncio.run(main())
+
+
+def value(made: Application, name: str) -> float | None:
+    return made.metrics.registry.get_sample_value(f"ticket_sentiment_{name}")
+
+
+def test_a_sample_that_fails_is_not_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(application, "SAMPLE_SECONDS", 0.01)
+
+    async def test(made: Application) -> None:
+        sample = made.metrics.sample
+
+        def fail(*_: object) -> None:
+            raise OSError("the disk is full")
+
+        monkeypatch.setattr(made.metrics, "sample", fail)
+        await asyncio.sleep(0.1)
+        monkeypatch.setattr(made.metrics, "sample", sample)
+        made.engine.runs = 7
+        await asyncio.sleep(0.1)
+        assert value(made, "model_runs_total") == 7
+
+    run(tmp_path, test)
+    assert caplog.text.count("the metrics could not be sampled: OSError") == 1
+
+
+def test_what_is_away_is_a_gauge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "SAMPLE_SECONDS", 0.01)
+
+    async def test(made: Application) -> None:
+        assert value(made, "events_available") == 1
+        assert (value(made, "cache_shared_available"), value(made, "rollout_not_loaded")) == (0, 0)
+        monkeypatch.setattr(type(made.store), "available", False)
+        monkeypatch.setattr(type(made.cache), "shared_available", True)
+        monkeypatch.setattr(type(made.arms.split), "not_loaded", 2)
+        await asyncio.sleep(0.1)
+        assert value(made, "events_available") == 0
+        assert (value(made, "cache_shared_available"), value(made, "rollout_not_loaded")) == (1, 2)
+
+    run(tmp_path, test)
