@@ -1,0 +1,177 @@
+"""What bounds batches and feedback, and who waits for how long."""
+
+import asyncio
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.front import Service, run
+from tests.support.serving import FakeClassifier
+from ticket_sentiment.cache.answer import Answer
+from ticket_sentiment.cache.cache import PredictionCache
+from ticket_sentiment.events.types import Feedback, FeedbackResult
+from ticket_sentiment.params import Keys
+
+FEEDBACK = {"ticket_id": "1", "label": "neutral", "event_id": "1"}
+
+
+def test_feedback_that_waits_for_a_slow_database_leaves_the_places_of_tickets_free() -> None:
+    go_on = threading.Event()
+
+    async def test(service: Service) -> None:
+        def slow(event: Feedback) -> FeedbackResult:
+            go_on.wait(10)
+            return FeedbackResult(True, event.label)
+
+        service.store.feedback = slow
+        patient = {"x-request-timeout-ms": "9000"}
+        many = [asyncio.create_task(service.ask(FEEDBACK, "/v1/feedback", **patient)) for _ in range(24)]
+        await asyncio.sleep(0.05)
+        assert (await service.ask({"text": "a"})).status == 200
+        refused = [await task for task in many if task.done()]
+        assert [reply.code for reply in refused] == ["events_unavailable"] * 8
+        assert all(b"retry-after" in reply.headers for reply in refused)
+        go_on.set()
+        replies = await asyncio.gather(*many)
+        assert sum(reply.status == 200 for reply in replies) == 16
+        assert (await service.ask(FEEDBACK, "/v1/feedback")).status == 200
+
+    try:
+        run(test, max_in_flight=24)
+    finally:
+        go_on.set()
+
+
+def test_feedback_keeps_to_the_deadline_and_a_place_is_free_when_the_thread_is_done() -> None:
+    go_on = threading.Event()
+
+    async def test(service: Service) -> None:
+        def slow(event: Feedback) -> FeedbackResult:
+            go_on.wait(10)
+            return FeedbackResult(True, event.label)
+
+        service.store.feedback = slow
+        started = time.monotonic()
+        impatient = {"x-request-timeout-ms": "100"}
+        replies = await asyncio.gather(
+            *(service.ask(FEEDBACK, "/v1/feedback", **impatient) for _ in range(16))
+        )
+        assert time.monotonic() - started < 2
+        assert {(reply.status, reply.code) for reply in replies} == {(503, "events_unavailable")}
+        assert "did not answer in time" in json.loads(replies[0].body)["error"]["message"]
+        go_on.set()
+        assert (await service.ask(FEEDBACK, "/v1/feedback")).status == 200
+
+    try:
+        run(test)
+    finally:
+        go_on.set()
+
+
+def slow_clean(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    def clean(text: str) -> str:
+        time.sleep(seconds)
+        return text
+
+    monkeypatch.setattr("ticket_sentiment.serving.scoring.clean", clean)
+
+
+async def longest_pause(task: asyncio.Task[Any]) -> float:
+    """How long the loop was at most without a turn, until a task is done."""
+    longest, last = 0.0, time.monotonic()
+    while not task.done():
+        await asyncio.sleep(0)
+        now = time.monotonic()
+        longest, last = max(longest, now - last), now
+    return longest
+
+
+def test_a_batch_of_equal_tickets_lets_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(service: Service) -> None:
+        body = {"tickets": [{"text": "a"}] * 40}
+        asked = service.ask(body, "/v1/classify/batch", **{"x-request-timeout-ms": "9000"})
+        batch = asyncio.create_task(asked)
+        assert await longest_pause(batch) < 0.2
+        results = json.loads(batch.result().body)["results"]
+        assert [item["label"] for item in results] == ["positive"] * 40
+
+    slow_clean(monkeypatch, 0.01)
+    run(test, cache=PredictionCache(10, 60.0))
+
+
+def test_what_a_batch_has_not_begun_at_its_deadline_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(service: Service) -> None:
+        body = {"tickets": [{"text": "a"}] * 40}
+        started = time.monotonic()
+        reply = await service.ask(body, "/v1/classify/batch", **{"x-request-timeout-ms": "100"})
+        assert time.monotonic() - started < 0.6
+        results = json.loads(reply.body)["results"]
+        assert results[0]["label"] == "positive"
+        assert results[-1]["error"]["code"] == "deadline_exceeded"
+
+    slow_clean(monkeypatch, 0.02)
+    run(test, cache=PredictionCache(10, 60.0))
+
+
+def test_more_batches_than_may_be_in_progress_are_refused() -> None:
+    async def test(service: Service) -> None:
+        body = {"tickets": [{"text": "a"}, {"text": "b"}]}
+        replies = await asyncio.gather(*(service.ask(body, "/v1/classify/batch") for _ in range(5)))
+        assert sorted(reply.status for reply in replies) == [200, 200, 503, 503, 503]
+        refused = [reply for reply in replies if reply.status == 503]
+        assert all(b"retry-after" in reply.headers for reply in refused)
+        assert (await service.ask(body, "/v1/classify/batch")).status == 200
+
+    run(test, FakeClassifier(seconds=0.01), max_batches=2)
+
+
+def test_a_batch_larger_than_the_burst_costs_a_full_bucket_and_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HELPDESK_KEY", "0123456789abcdef")
+    headers = {"x-api-key": "0123456789abcdef"}
+
+    async def test(service: Service) -> None:
+        body = {"tickets": [{"text": "a"}] * 8}
+        assert (await service.ask(body, "/v1/classify/batch", **headers)).status == 200
+        refused = await service.ask(body, "/v1/classify/batch", **headers)
+        assert (refused.status, refused.code) == (429, "rate_limited")
+        await asyncio.sleep(0.2)
+        assert (await service.ask({"text": "a"}, **headers)).status == 200
+        again = await service.ask(body, "/v1/classify/batch", **headers)
+        assert again.status == 429  # after the first token the rest is refused: the whole is asked for
+        await asyncio.sleep(float(again.headers[b"retry-after"]))
+        assert (await service.ask(body, "/v1/classify/batch", **headers)).status == 200
+
+    keys = Keys(environment=["HELPDESK_KEY"], file=None, rate=20.0, burst=4)
+    run(test, home=tmp_path, api_keys=keys)
+
+
+class SlowRedis:
+    """Stands for a shared cache that takes its time."""
+
+    async def get(self, digest: str, key: str) -> Answer | None:
+        await asyncio.sleep(0.5)
+        return None
+
+    def store(self, digest: str, key: str, answer: Answer) -> None:
+        """Keeps nothing."""
+
+
+def test_who_waits_for_another_computation_keeps_its_own_deadline() -> None:
+    async def test(service: Service) -> None:
+        started = time.monotonic()
+        impatient = {"x-request-timeout-ms": "100"}
+        leader = asyncio.create_task(service.ask({"text": "a"}))
+        follower = await service.ask({"text": "a"}, **impatient)
+        assert (follower.status, follower.code) == (504, "deadline_exceeded")
+        alone = await service.ask({"text": "b"}, **impatient)
+        assert (alone.status, alone.code) == (504, "deadline_exceeded")
+        assert time.monotonic() - started < 0.45
+        assert (await leader).status == 200
+
+    run(test, cache=PredictionCache(10, 60.0, SlowRedis()))
