@@ -101,6 +101,7 @@ class Train(Section):
 
 class Budget(Section):
     max_loss: Share
+    margin: Share
     max_mb: float | None = Field(gt=0)
     max_ms: float | None = Field(gt=0)
     tries: int = Field(ge=0)
@@ -194,6 +195,7 @@ class Gate(Section):
     min_gain_over_tfidf: float = Field(ge=-1)
     max_loss_to_champion: float = Field(ge=0)
     max_calibration_error: Share
+    min_edge_agreement: Share
     min_label_agreement: Share
     max_bundle_mb: float = Field(gt=0)
     min_speedup: float = Field(gt=0)

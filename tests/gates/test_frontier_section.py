@@ -20,7 +20,7 @@ def part(good_evidence, params):
     def of(attempts: list | None = None, **budget) -> dict | None:
         if attempts is not None:
             edit_json(root / REPORT, "attempts", attempts)
-        limits = params.budget.model_copy(update=budget)
+        limits = params.budget.model_copy(update={"margin": 0.0} | budget)
         return frontier(gather(datetime.now(UTC)), limits, "tiny")
 
     return of

@@ -53,6 +53,8 @@ def answer(point: FrontierPoint, refused: Sequence[Attempt], budget: Budget, bas
         return f"no: measured with another base model, {point.base_model}"
     if over := excess(budget, point.tune_loss, point.mb, point.ms):
         return f"no: {over}"
+    if not allowed([point], budget, base_model):
+        return f"no: within the margin of {points(budget.margin, sign=False)} below the limit"
     for one in refused:
         if one.shape == point.name:
             return f"yes when measured, but this month it {excess(budget, one.tune_loss, one.mb)}"

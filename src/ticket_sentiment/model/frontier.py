@@ -111,7 +111,7 @@ def inside(budget: Budget, loss: float, mb: float, ms: float | None = None) -> b
 
 
 def allowed(points: Iterable[FrontierPoint], budget: Budget, base_model: str) -> list[FrontierPoint]:
-    """The shapes that are expected to stay inside the budget, the cheapest (the fastest) first.
+    """The shapes that are expected to stay inside the budget with its margin, the cheapest (fastest) first.
 
     Their loss on the tuning tickets decides: the holdout is never used for a choice. What was measured
     with another base model says nothing about this one.
@@ -121,6 +121,6 @@ def allowed(points: Iterable[FrontierPoint], budget: Budget, base_model: str) ->
         for point in points
         if point.kind == "compressed"
         and point.base_model == base_model
-        and inside(budget, point.tune_loss, point.mb, point.ms)
+        and inside(budget, point.tune_loss + budget.margin, point.mb, point.ms)
     ]
     return sorted(candidates, key=lambda point: point.ms)
