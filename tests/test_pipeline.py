@@ -43,3 +43,11 @@ def test_the_error_of_a_stage_is_the_stage_s_own_line(repository):
 def test_a_stage_that_says_nothing_is_named(repository):
     with pytest.raises(TicketSentimentError, match=r"`dvc repro silent` failed: .*silent"):
         reproduce("silent", repository)
+
+
+@pytest.mark.parametrize("content", ["", '{"half":'])
+def test_a_file_of_locks_that_a_kill_left_half_written_is_removed(repository, content):
+    (repository / ".dvc/tmp").mkdir(exist_ok=True)
+    (repository / ".dvc/tmp/rwlock").write_text(content)
+    reproduce("good", repository)
+    assert (repository / "good.txt").exists()

@@ -122,8 +122,10 @@ def test_a_folder_that_cannot_be_written_is_named_with_its_key(tmp_path: Path, b
 def test_a_gpu_build_without_gpu_answers_says_so_once_and_writes_nothing(
     tmp_path: Path, bundle: Bundle, caplog: pytest.LogCaptureFixture
 ) -> None:
-    serve = load_params(REPOSITORY / "params.yaml").serve.model_copy(update={"gpu": gpu(tmp_path)})
-    deployed = Deployed(bundle, Settings(model_version="1", serve=serve))
+    params = load_params(REPOSITORY / "params.yaml")
+    serve = params.serve.model_copy(update={"gpu": gpu(tmp_path)})
+    settings = Settings(model_version="1", serve=serve, events=params.events, cache=params.cache)
+    deployed = Deployed(bundle, settings)
     classifier = Classifier(deployed, "gpu")
     about = classifier.describe()
     assert (about["backend"], about["requested_backend"]) == (CPU, TENSORRT)

@@ -107,7 +107,9 @@ def test_a_failing_point_leaves_nothing_and_keeps_the_others(workspace, small_pa
 
 def test_a_worker_that_is_killed_is_named_with_what_it_made(workspace, small_params, monkeypatch):
     monkeypatch.setattr(search, "make", _die)
-    with pytest.raises(TicketSentimentError, match=r"dense, seed 1, was killed .*lower search\.workers"):
+    with pytest.raises(
+        TicketSentimentError, match=r"a process was killed.*dense of seed 1.*lower search\.workers"
+    ):
         run(plan(small_params), prepared_tables(), small_params, workspace / "work")
 
 
