@@ -14,7 +14,6 @@ from ticket_sentiment.model.providers import CUDA, TENSORRT, prepare, profile, r
 from ticket_sentiment.model.runtime import CPU, Runtime, open_session, usable
 from ticket_sentiment.params import Gpu, load_params
 from ticket_sentiment.serving.classifier import Classifier
-from ticket_sentiment.serving.settings import Deployed, Settings
 
 REPOSITORY = Path(__file__).parents[2]
 CUDA_OPTIONS = {
@@ -122,11 +121,7 @@ def test_a_folder_that_cannot_be_written_is_named_with_its_key(tmp_path: Path, b
 def test_a_gpu_build_without_gpu_answers_says_so_once_and_writes_nothing(
     tmp_path: Path, bundle: Bundle, caplog: pytest.LogCaptureFixture
 ) -> None:
-    params = load_params(REPOSITORY / "params.yaml")
-    serve = params.serve.model_copy(update={"gpu": gpu(tmp_path)})
-    settings = Settings(model_version="1", serve=serve, events=params.events, cache=params.cache)
-    deployed = Deployed(bundle, settings)
-    classifier = Classifier(deployed, "gpu")
+    classifier = Classifier(bundle, "1", gpu(tmp_path), "gpu")
     about = classifier.describe()
     assert (about["backend"], about["requested_backend"]) == (CPU, TENSORRT)
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
@@ -135,7 +130,7 @@ def test_a_gpu_build_without_gpu_answers_says_so_once_and_writes_nothing(
     ]
     assert not (tmp_path / "engines").exists()
     caplog.clear()
-    assert Classifier(deployed, "cpu").describe()["requested_backend"] == CPU
+    assert Classifier(bundle, "1", gpu(tmp_path), "cpu").describe()["requested_backend"] == CPU
     assert caplog.records == []
 
 
