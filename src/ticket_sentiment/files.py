@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,3 +123,21 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
                 f"{what} is already running in this repository ({path} is locked): wait for its end"
             ) from None
         yield
+
+
+def mend_dvc_locks(root: Path) -> None:
+    """Remove DVC's file of locks when it is no JSON.
+
+    A kill in the middle of writing it leaves it empty, and DVC then refuses every command. What it held
+    were the locks of the process that is gone.
+    """
+    path = root / ".dvc/tmp/rwlock"
+    for _ in range(2):  # another DVC may just be writing it
+        try:
+            json.loads(path.read_text(encoding="utf-8"))
+            return
+        except FileNotFoundError:
+            return
+        except ValueError:
+            time.sleep(0.5)
+    path.unlink(missing_ok=True)

@@ -1,18 +1,17 @@
 """`dvc repro` as a function. dvc.yaml stays the only place where the graph of stages is stated."""
 
 import codecs
-import json
 import os
 import re
 import subprocess
 import sys
-import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import mend_dvc_locks
 
 ERROR = re.compile(r"^error: (?P<message>.*)")
 LAST_LINES = 20
@@ -32,21 +31,6 @@ def _passed_on(stream: IO[bytes]) -> Iterator[str]:
     yield pending
 
 
-def _mend_lock(root: Path) -> None:
-    """Remove DVC's file of locks when it is no JSON: a kill in the middle of writing it leaves it empty, and
-    DVC then refuses every command. What it held were the locks of the process that is gone."""
-    path = root / ".dvc/tmp/rwlock"
-    for _ in range(2):  # another DVC may just be writing it
-        try:
-            json.loads(path.read_text(encoding="utf-8"))
-            return
-        except FileNotFoundError:
-            return
-        except ValueError:
-            time.sleep(0.5)
-    path.unlink(missing_ok=True)
-
-
 def reproduce(target: str, root: Path = Path()) -> None:
     """Bring a stage and all it depends on up to date; what has not changed is not run again.
 
@@ -60,7 +44,7 @@ def reproduce(target: str, root: Path = Path()) -> None:
         TicketSentimentError: a stage failed; with its own one line where it gave one (DVC itself only
             says that something exited with a status).
     """
-    _mend_lock(root)
+    mend_dvc_locks(root)
     scripts = str(Path(sys.executable).parent)
     environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}"}
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", target]

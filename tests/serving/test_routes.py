@@ -19,15 +19,21 @@ from ticket_sentiment.params import Keys
 FEEDBACK = {"ticket_id": "1", "label": "neutral", "event_id": "1"}
 
 
+def wait_with_feedback(service: Service, go_on: threading.Event) -> None:
+    """Let the event database answer only when `go_on` is set."""
+
+    def slow(event: Feedback) -> FeedbackResult:
+        go_on.wait(10)
+        return FeedbackResult(True, event.label)
+
+    service.store.feedback = slow
+
+
 def test_feedback_that_waits_for_a_slow_database_leaves_the_places_of_tickets_free() -> None:
     go_on = threading.Event()
 
     async def test(service: Service) -> None:
-        def slow(event: Feedback) -> FeedbackResult:
-            go_on.wait(10)
-            return FeedbackResult(True, event.label)
-
-        service.store.feedback = slow
+        wait_with_feedback(service, go_on)
         patient = {"x-request-timeout-ms": "9000"}
         many = [asyncio.create_task(service.ask(FEEDBACK, "/v1/feedback", **patient)) for _ in range(24)]
         await asyncio.sleep(0.05)
@@ -50,11 +56,7 @@ def test_feedback_keeps_to_the_deadline_and_a_place_is_free_when_the_thread_is_d
     go_on = threading.Event()
 
     async def test(service: Service) -> None:
-        def slow(event: Feedback) -> FeedbackResult:
-            go_on.wait(10)
-            return FeedbackResult(True, event.label)
-
-        service.store.feedback = slow
+        wait_with_feedback(service, go_on)
         started = time.monotonic()
         impatient = {"x-request-timeout-ms": "100"}
         replies = await asyncio.gather(

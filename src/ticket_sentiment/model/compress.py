@@ -24,10 +24,10 @@ from ticket_sentiment.model.embedding import product_quantize
 from ticket_sentiment.model.fit import FitSettings, Point, deterministic, fit, tuning_score
 from ticket_sentiment.model.structure import (
     Importance,
+    limit_length,
     lowest_and_last,
     measure_importance,
     prune_structure,
-    shorten_positions,
 )
 from ticket_sentiment.model.vocabulary import cut_vocabulary, kept_tokens
 from ticket_sentiment.params import Params, Shape
@@ -119,8 +119,7 @@ def shrink(teacher: Teacher, shape: Shape, params: Params) -> tuple[Student, lis
     layers = lowest_and_last(teacher.model.config.layers, shape.layers)
     student = prune_structure(teacher.model.cpu(), teacher.importance, layers, shape.heads, shape.ffn)
     student.dropout = 0.0  # the teacher answered without it; with 0.1 a student lost another point
-    student.positions = shorten_positions(student.positions, params.train.max_length)
-    student.config = replace(student.config, positions=student.positions.num_embeddings)
+    limit_length(student, params.train.max_length)
     tokenizer, rows = teacher.tokenizer, teacher.rows
     kept = kept_tokens(tokenizer, rows, params.prune.min_token_count)
     if kept is not None:
@@ -177,8 +176,7 @@ def whole(teacher: Teacher, params: Params) -> Student:
     model = prune_structure(
         teacher.model.cpu(), teacher.importance, layers, max(config.heads), max(config.ffn)
     )
-    model.positions = shorten_positions(model.positions, params.train.max_length)
-    model.config = replace(model.config, positions=model.positions.num_embeddings)
+    limit_length(model, params.train.max_length)
     return Student(model, teacher.tokenizer, layers, [])
 
 

@@ -124,3 +124,9 @@ def shorten_positions(positions: nn.Embedding, length: int) -> nn.Embedding:
     shortened = nn.Embedding(min(length, positions.num_embeddings), positions.embedding_dim)
     shortened.weight.data.copy_(positions.weight.data[: shortened.num_embeddings])
     return shortened
+
+
+def limit_length(model: CompactClassifier, length: int) -> None:
+    """Let a model, in place, know no more positions than a ticket may have tokens."""
+    model.positions = shorten_positions(model.positions, length)
+    model.config = replace(model.config, positions=model.positions.num_embeddings)

@@ -27,7 +27,7 @@ from ticket_sentiment.model.compress import ask, compress, store_answers, whole
 from ticket_sentiment.model.fit import deterministic, fit, tuning_score
 from ticket_sentiment.model.frontier import Kind
 from ticket_sentiment.model.runtime import Runtime, softmax
-from ticket_sentiment.model.structure import Importance, prune_structure, shorten_positions
+from ticket_sentiment.model.structure import Importance, limit_length, prune_structure
 from ticket_sentiment.model.train import fit_settings, label_loss, train_dense
 from ticket_sentiment.params import Params, Shape
 from ticket_sentiment.search.tables import Tables
@@ -191,8 +191,7 @@ def make_dropped(job: Job, tables: Tables, params: Params, folder: Path) -> Resu
     )
     layers = range(min(job.shape.layers, config.layers))
     model = prune_structure(base, every, layers, max(config.heads), max(config.ffn))
-    model.positions = shorten_positions(model.positions, own.train.max_length)
-    model.config = replace(model.config, positions=model.positions.num_embeddings)
+    limit_length(model, own.train.max_length)
     return _bundle(job, _learn(model, tokenizer, tables, own), tokenizer, tables, own, folder)
 
 

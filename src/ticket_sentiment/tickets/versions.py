@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import mend_dvc_locks
 from ticket_sentiment.tickets.schema import MONTH_FILE, TICKETS
 
 POINTER = TICKETS.with_suffix(".dvc")
@@ -26,6 +27,7 @@ class TicketVersions:
 
     def _dvc(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {"DVC_NO_ANALYTICS": "1", **os.environ}
+        mend_dvc_locks(self.root)
         command = [sys.executable, "-m", "dvc", *arguments]
         return subprocess.run(
             command, cwd=self.root, env=environment, capture_output=True, text=True, check=False
