@@ -289,3 +289,10 @@ def test_the_demo_is_collected_whole_whatever_the_day(repository, params, demo_s
     assert stored["label_source"].unique().tolist() == ["human"]
     assert json.dumps(stored["text"].tolist()).count("[HANDLE]") > 2000
     assert not stored["text"].str.contains("http://", regex=False).any()
+
+
+def test_a_file_of_locks_that_a_kill_left_half_written_does_not_stop_a_collection(run, exported):
+    (exported / ".dvc/tmp").mkdir(exist_ok=True)
+    (exported / ".dvc/tmp/rwlock").write_text("")
+    run()
+    assert (exported / "data/tickets.dvc").is_file()
