@@ -79,6 +79,17 @@ def test_no_text_is_on_two_sides_and_the_later_side_keeps_it(tickets, sizes):
     )
 
 
+def test_the_model_learns_and_is_judged_without_greetings_and_signatures(tickets, sizes):
+    """As the service reads them: equal but for those, two tickets are one."""
+    early, late = _in(tickets, "2026-01")[0], _in(tickets, "2026-04")[0]
+    _set(tickets, early, text="Hello team, it broke again. Kind regards, Anna Smith")
+    _set(tickets, late, text="Dear support: it broke again.")
+    parts, _, dropped = prepare.split(tickets, sizes)
+    assert dropped["text_in_later_split"] == 1
+    assert "it broke again." in set(parts["holdout"]["text"])
+    assert not parts["holdout"]["text"].str.startswith("Dear").any()
+
+
 def test_no_customer_is_on_two_sides_and_the_later_side_keeps_him(tickets, sizes):
     for name in ("2026-01", "2026-03", "2026-04"):
         _set(tickets, _in(tickets, name)[:2], customer_id="regular")

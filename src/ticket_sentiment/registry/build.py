@@ -37,6 +37,7 @@ SERVING_FILES = (
     "rollout/assignment.py",
     "rollout/state.py",
     "tickets/__init__.py",
+    "tickets/canonical.py",
     "tickets/privacy.py",
     "serving/*.py",
     "serving/*.txt",

@@ -13,6 +13,7 @@ from ticket_sentiment.files import sha256_tree
 from ticket_sentiment.labels import LABEL_TO_ID, LABELS
 from ticket_sentiment.model.data import PREPARED, LabelledTexts, read_texts
 from ticket_sentiment.params import FilesSource, Tickets
+from ticket_sentiment.tickets.canonical import canonical
 from ticket_sentiment.tickets.privacy import clean, dedup_key
 from ticket_sentiment.tickets.sources.files import read_files
 
@@ -43,8 +44,8 @@ def _part(key: str) -> str:
 def table_of(path: Path, tickets: Tickets) -> Tables:
     """A CSV, JSON Lines or Parquet file with texts and labels, split 70 : 10 : 20.
 
-    Column names and label names are mapped as `tickets` says. Texts are cleaned as tickets are; rows
-    without a label go to `unlabelled` when their text belongs to the training part.
+    Column names and label names are mapped as `tickets` says. Texts are cleaned as tickets are, greeting
+    and signature off; rows without a label go to `unlabelled` when their text belongs to the training part.
 
     Raises:
         TicketSentimentError: the file or a column is missing, a label is not known, or a part lacks a class.
@@ -63,7 +64,7 @@ def table_of(path: Path, tickets: Tickets) -> Tables:
     seen: set[str] = set()
     pairs = zip(table.columns[columns["text"]], table.columns[columns["label"]], strict=True)
     for number, (text, label) in enumerate(pairs, start=1):
-        cleaned = clean(str(text or ""))
+        cleaned = canonical(clean(str(text or "")))
         key = dedup_key(cleaned)
         if not key or key in seen:
             continue

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from ticket_sentiment.cache.answer import Answer
 from ticket_sentiment.cache.cache import PredictionCache
-from ticket_sentiment.cache.key import cache_key, canonical
+from ticket_sentiment.cache.key import cache_key
 from ticket_sentiment.events.types import Exposure, Prediction
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.rollout.assignment import Arm, unit
@@ -19,6 +19,7 @@ from ticket_sentiment.serving.logs import log_failure
 from ticket_sentiment.serving.metrics import Metrics
 from ticket_sentiment.serving.request import Request
 from ticket_sentiment.serving.schemas import Ticket
+from ticket_sentiment.tickets.canonical import canonical
 from ticket_sentiment.tickets.privacy import clean, pseudonym
 
 logger = logging.getLogger(__name__)
@@ -54,8 +55,7 @@ class Scorer:
     async def classify(self, ticket: Ticket, request: Request) -> dict[str, Any]:
         """The answer to one ticket, as schemas.Classified.
 
-        The text is masked first, as the texts were that the model learnt from, and loses its greeting and
-        signature, so that what shares an answer in the cache has it without the cache too.
+        The text is masked and loses its greeting and signature first, as those did that the model learnt from.
 
         Raises:
             ApiError: nothing is left of the text, the worker is overloaded, or the time is over.

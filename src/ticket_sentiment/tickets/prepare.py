@@ -9,6 +9,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import read_json, sha256_file, sha256_tree, write_json
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import Params, Prepare
+from ticket_sentiment.tickets.canonical import canonical
 from ticket_sentiment.tickets.privacy import dedup_key
 from ticket_sentiment.tickets.schema import COLUMNS, TICKETS, ordered, read_months, write_tickets
 from ticket_sentiment.tickets.validate import RESULT
@@ -62,10 +63,10 @@ def split(
 ) -> tuple[dict[str, pd.DataFrame], dict[str, list[str]], dict[str, int]]:
     """Split tickets so that nothing of a later split is known in an earlier one.
 
-    Within a split equal texts (`privacy.dedup_key`) count once, the earliest stays; texts with two
-    labels go altogether. Between splits the earlier side gives way: its texts and customers that
-    a later split has are dropped, so that the holdout is what customers really sent. A ticket without
-    customer is a customer of its own.
+    Texts lose their greeting and signature, as they do in the service. Within a split equal texts
+    (`privacy.dedup_key`) count once, the earliest stays; texts with two labels go altogether. Between splits
+    the earlier side gives way: its texts and customers that a later split has are dropped, so that the
+    holdout is what customers really sent. A ticket without customer is a customer of its own.
 
     Args:
         tickets: schema.COLUMNS.
@@ -78,8 +79,11 @@ def split(
     Raises:
         TicketSentimentError: too few months or rows, or a class is missing in a split.
     """
+    texts = [canonical(text) for text in tickets["text"]]
     tickets = tickets.assign(
-        month=tickets["created_at"].dt.strftime("%Y-%m"), key=[dedup_key(text) for text in tickets["text"]]
+        text=texts,
+        month=tickets["created_at"].dt.strftime("%Y-%m"),
+        key=[dedup_key(text) for text in texts],
     )
     months = split_months(sorted(tickets["month"].unique()), sizes)
     dropped = dict.fromkeys(

@@ -1,0 +1,49 @@
+"""Greetings and signatures go, and nothing else."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ticket_sentiment.tickets.canonical import canonical
+from ticket_sentiment.tickets.privacy import clean
+
+
+@pytest.mark.parametrize(
+    "text", ["Hello", "Hi there,", "Regards", "Kind regards, Anna", "Hello, Regards, Anna", "", " "]
+)
+def test_a_ticket_never_becomes_empty(text):
+    assert bool(canonical(clean(text))) == bool(clean(text))
+
+
+PARTS = st.lists(
+    st.sampled_from(
+        ["Hello", "Hi there", "Dear Anna", "dear", ",", ", ", ": ", ". ", " ", "regards", "Kind regards",
+         "Anna", "Never", "[PHONE]", "Sincerely", "Sent from my iPhone", "not", "broken", "A.", "-", "?",
+         "Yours truly"]
+    ),
+    max_size=14,
+)  # fmt: skip
+
+
+@given(PARTS.map("".join))
+@settings(max_examples=500, deadline=None)
+def test_canonical_is_idempotent_and_only_takes_off_the_ends(text):
+    cleaned = clean(text)
+    once = canonical(cleaned)
+    assert canonical(once) == once
+    assert once in cleaned
+    assert ("not" in once) == ("not" in cleaned) and ("broken" in once) == ("broken" in cleaned)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Hi " * 5000, "Hello, " * 3000, "Dear " + "A" * 20_000, "x " + "Regards, Anna " * 2000,
+     "regards " * 3000, "x" + " [PHONE]" * 3000, "a. Regards" + ", " * 10_000,
+     "Kind Kind Kind regards. " * 1000],
+)  # fmt: skip
+def test_hostile_texts_take_no_time(text):
+    start = time.perf_counter()
+    canonical(text)
+    assert time.perf_counter() - start < 1
