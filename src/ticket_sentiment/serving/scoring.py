@@ -55,7 +55,7 @@ class Scorer:
     async def classify(self, ticket: Ticket, request: Request) -> dict[str, Any]:
         """The answer to one ticket, as schemas.Classified.
 
-        The text is masked and loses its greeting and signature first, as those did that the model learnt from.
+        The text is masked and loses its greeting and signature first, as those the model learnt from did.
 
         Raises:
             ApiError: nothing is left of the text, the worker is overloaded, or the time is over.

@@ -2,7 +2,7 @@
 
 Both say nothing about the matter and change an answer all the same (500 demo tickets: a greeting put in front
 turns 4 to 12 % of a bundle's labels, another name in the signature 2 %; both together take 10 points of
-macro-F1). Without them two tickets that differ in nothing else have one answer, and may share it in the cache.
+macro-F1). Without them two tickets that differ in nothing else have one answer, and may share it in a cache.
 Stage `prepare` takes them off what is learnt from and judged on, the service off what it scores: both by this
 one function.
 """
