@@ -108,18 +108,23 @@ class Budget(Section):
 
 
 class Shape(Section):
-    """What pruning leaves: layers, heads and neurons of each layer, and bytes of a token's embedding."""
+    """What pruning leaves: layers, heads and neurons of each layer, bytes of a token's embedding, and tokens.
+
+    A token seen less often than `min_token_count` in the texts of the training months and before leaves.
+    """
 
     layers: int = Field(ge=1)
     heads: int = Field(ge=1)
     ffn: int = Field(ge=1)
     embedding_bytes: int = Field(ge=0)
+    min_token_count: int = Field(0, ge=0)
 
     @property
     def name(self) -> str:
-        """For example `4x12x1024-e96`; without the last part the embeddings are whole."""
+        """For example `3x6x448-e96-v1`; without `e` embeddings are whole, without `v` all tokens stay."""
         embedding = f"-e{self.embedding_bytes}" if self.embedding_bytes else ""
-        return f"{self.layers}x{self.heads}x{self.ffn}{embedding}"
+        vocabulary = f"-v{self.min_token_count}" if self.min_token_count else ""
+        return f"{self.layers}x{self.heads}x{self.ffn}{embedding}{vocabulary}"
 
 
 class Search(Section):
@@ -137,7 +142,6 @@ class Search(Section):
 
 
 class Prune(Section):
-    min_token_count: int = Field(ge=0)
     importance_rows: int = Field(ge=1)
     varied_copies: int = Field(ge=0)
     epochs: int = Field(ge=1)

@@ -301,6 +301,13 @@ def test_another_model_in_another_bundle_fails(good_evidence, verdicts, device, 
     assert found["decision"] == "fail" and words in found["reasons"][0] and len(found["reasons"]) == 1
 
 
+def test_another_shape_than_the_chosen_one_fails(good_evidence, verdicts):
+    root = good_evidence()
+    edit_json(root / COMPRESSION, "attempts.1.shape", "3x8x448-e48")
+    found = verdicts()["integrity"]
+    assert found["decision"] == "fail" and "another shape" in found["reasons"][0]
+
+
 def test_a_champion_that_came_after_the_evaluation_fails(good_evidence, verdicts):
     root = good_evidence(champion=False)
     make_tiny_bundle(root / "models/champion/bundle", seed=3)

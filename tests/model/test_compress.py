@@ -55,6 +55,18 @@ def test_shrinking_leaves_the_teacher_as_it_was(workspace, small_params, tables)
         assert torch.equal(tensor, before[name]), name
 
 
+def test_a_shape_that_drops_unseen_tokens_reads_the_texts_as_before(workspace, small_params, tables):
+    teacher = ask(small_params, workspace / "models/dense", tables)
+    shape = Shape(layers=2, heads=2, ffn=16, embedding_bytes=8, min_token_count=1)
+    student, rows = shrink(teacher, shape, small_params)
+    assert shape.name == "2x2x16-e8-v1"
+    assert student.model.words.num_embeddings == student.tokenizer.get_vocab_size()
+    assert student.tokenizer.get_vocab_size() < teacher.tokenizer.get_vocab_size()
+    text = tables["train"].texts[0]
+    assert student.tokenizer.encode(text).tokens == teacher.tokenizer.encode(text).tokens
+    assert [len(row) for row in rows] == [len(row) for row in teacher.rows]
+
+
 def test_embeddings_that_cannot_be_cut_into_so_many_parts_are_refused(workspace, small_params, tables):
     teacher = ask(small_params, workspace / "models/dense", tables)
     with pytest.raises(TicketSentimentError, match="embedding_bytes must divide the hidden size 32"):

@@ -264,6 +264,7 @@ def write_evidence(root: Path, *, champion: bool = True, rows: int = 900, sample
     }
     write_json(root / "data/prepared/split.json", split)
     made = {"max_length": 96, "temperature": 1.2, "training_data": sha256_tree(root / "data/prepared")}
+    made["layers"] = 4  # as the shape of the compression report
     cpu = make_tiny_bundle(root / "models/release/cpu", precision="int8", **made)
     gpu = make_tiny_bundle(root / "models/release/gpu", precision="fp16", **made)
     edge = make_tiny_bundle(root / "models/release/edge", precision="int8", **made | {"temperature": 1.3})

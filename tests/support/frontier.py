@@ -16,6 +16,7 @@ def frontier_point(**changes: Any) -> FrontierPoint:
             "heads": 2,
             "ffn": 32,
             "embedding_bytes": 8,
+            "min_token_count": 0,
             "seeds": 3,
             "tune_loss": 0.004,
             "loss": 0.005,

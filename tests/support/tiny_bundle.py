@@ -112,6 +112,7 @@ def make_tiny_bundle(
     temperature: float = 1.0,
     training_data: str = "a" * 64,
     metrics: dict[str, float] | None = None,
+    layers: int = 0,
 ) -> Bundle:
     """Write a bundle that verifies and runs; equal arguments give equal digests.
 
@@ -123,6 +124,7 @@ def make_tiny_bundle(
         temperature: of the probabilities.
         training_data: SHA-256 of the tickets, as the manifest names it.
         metrics: of the manifest.
+        layers: of 8 heads and 768 neurons that the manifest claims.
     """
     tokenizer = tiny_tokenizer()
     vocabulary = tokenizer.get_vocab_size()
@@ -140,8 +142,9 @@ def make_tiny_bundle(
             architecture=Architecture(
                 hidden=len(LABELS),
                 head_size=1,
-                heads=(),
-                ffn=(),
+                heads=(8,) * layers,
+                ffn=(768,) * layers,
+                embedding_bytes=96 if layers else 0,
                 vocabulary=vocabulary,
                 positions=max_length,
                 parameters=vocabulary * len(LABELS),

@@ -4,7 +4,7 @@ Each gate is a pure function of the evidence and the thresholds. Evidence that a
 missing, null, not a number, stale or about something else is `fail`, with a sentence that says so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from ticket_sentiment.gates.compression import compression
@@ -22,6 +22,8 @@ from ticket_sentiment.gates.fail_closed import (
 from ticket_sentiment.gates.verdict import Finding
 from ticket_sentiment.gates.words import measure, months, number, points, share
 from ticket_sentiment.labels import LABELS
+from ticket_sentiment.model.bundle import Bundle
+from ticket_sentiment.model.frontier import FrontierPoint
 
 DECIDING_DRIFT = ("label", "predicted_label")  # with the embedding; the other columns are shown only
 
@@ -232,6 +234,17 @@ def benchmark(evidence: Evidence, limits: Limits) -> Looked:
     return findings(), {"megabytes": megabytes, "speedup": speed.model_dump()}
 
 
+def holds_shape(bundle: Bundle, name: str, frontier: Sequence[FrontierPoint]) -> bool:
+    """Whether a bundle has the layers, heads, neurons and embeddings of the frontier's shape of this name."""
+    found = bundle.manifest.architecture
+    return any(
+        (len(found.heads), max(found.heads, default=0), max(found.ffn, default=0), found.embedding_bytes)
+        == (point.layers, point.heads, point.ffn, point.embedding_bytes)
+        for point in frontier
+        if point.name == name
+    )
+
+
 @gate
 def integrity(evidence: Evidence, limits: Limits) -> Looked:
     """All reports are about these very bundles and this very holdout."""
@@ -263,6 +276,11 @@ def integrity(evidence: Evidence, limits: Limits) -> Looked:
         (
             models["edge"] == models["cpu"],
             "The edge bundle holds another model than the CPU bundle",
+            "-f quantize",
+        ),
+        (
+            report.chosen.dense or holds_shape(bundles["cpu"], report.chosen.shape, need(evidence.frontier)),
+            "The bundles have another shape than the one that was chosen",
             "-f quantize",
         ),
         (trained_on == {prepared}, "The bundles were made from other tickets than data/prepared", "quantize"),

@@ -121,7 +121,7 @@ def shrink(teacher: Teacher, shape: Shape, params: Params) -> tuple[Student, lis
     student.dropout = 0.0  # the teacher answered without it; with 0.1 a student lost another point
     limit_length(student, params.train.max_length)
     tokenizer, rows = teacher.tokenizer, teacher.rows
-    kept = kept_tokens(tokenizer, rows, params.prune.min_token_count)
+    kept = kept_tokens(tokenizer, rows, shape.min_token_count)
     if kept is not None:
         student, tokenizer = cut_vocabulary(student, tokenizer, kept)
         rows = encode(tokenizer, teacher.texts, params.train.max_length)

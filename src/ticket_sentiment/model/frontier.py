@@ -33,6 +33,7 @@ class FrontierPoint(BaseModel):
     heads: int = Field(ge=1)
     ffn: int = Field(ge=1)
     embedding_bytes: int = Field(ge=0)
+    min_token_count: int = Field(ge=0)
     seeds: int = Field(ge=1)
     tune_loss: FiniteFloat  # on the tuning tickets: what a choice may look at
     loss: FiniteFloat  # on the holdout, with its 95 % interval over the seeds; one seed has none: infinite
@@ -65,7 +66,7 @@ class FrontierPoint(BaseModel):
     @property
     def shape(self) -> Shape:
         """What pruning has to leave to get this point again."""
-        return Shape(layers=self.layers, heads=self.heads, ffn=self.ffn, embedding_bytes=self.embedding_bytes)
+        return Shape(**{name: getattr(self, name) for name in Shape.model_fields})
 
 
 def write_frontier(points: Sequence[FrontierPoint], path: Path = FRONTIER) -> None:

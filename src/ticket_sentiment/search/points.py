@@ -86,7 +86,7 @@ def _macro_f1(logits: NDArray, labels: NDArray) -> float:
     return float(macro_f1(confusion_matrix(labels, logits.argmax(axis=1))))
 
 
-def _shape(model: CompactClassifier) -> dict[str, int]:
+def _shape(model: CompactClassifier, asked: Shape) -> dict[str, int]:
     """What the model really has: a shape may ask for more than there is."""
     config = model.config
     return {
@@ -94,6 +94,7 @@ def _shape(model: CompactClassifier) -> dict[str, int]:
         "heads": max(config.heads),
         "ffn": max(config.ffn),
         "embedding_bytes": config.embedding_parts,
+        "min_token_count": asked.min_token_count,
     }
 
 
@@ -124,7 +125,7 @@ def make_dense(job: Job, tables: Tables, params: Params, folder: Path) -> Result
     np.savez(folder / "logits.npz", **logits)
     temperature = fit_temperature(logits["tune"], tables["tune"].labels)
     size = sum(file.stat().st_size for file in (folder / "dense").iterdir())
-    return _result(logits, tables, temperature, size, _shape(from_dense(model)))
+    return _result(logits, tables, temperature, size, _shape(from_dense(model), job.shape))
 
 
 def _bundle(
@@ -136,7 +137,7 @@ def _bundle(
     runtime = Runtime(bundle)
     logits = {name: runtime.logits(tables[name].texts) for name in ("tune", "holdout")}
     np.savez(folder / "logits.npz", **logits)
-    return _result(logits, tables, bundle.manifest.temperature, bundle.size_bytes, _shape(model))
+    return _result(logits, tables, bundle.manifest.temperature, bundle.size_bytes, _shape(model, job.shape))
 
 
 def make_compressed(job: Job, tables: Tables, params: Params, teacher: Path, folder: Path) -> Result:
