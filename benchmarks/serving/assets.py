@@ -33,7 +33,8 @@ class Assets:
 
     Attributes:
         dense: the dense model in the Hugging Face format.
-        dense_int8: the same as anyone would export and quantize it, in a folder that apps/onnx_model.py reads.
+        dense_int8: the same as anyone would export and quantize it, in the form that
+            apps/onnx_model.py reads.
         bundle: the released CPU bundle.
         constants: two bundles that answer a constant, a champion and a challenger.
         mlflow: the model that `mlflow models serve` is given.

@@ -183,10 +183,11 @@ class Generator:
                 self._errors[f"HTTP {status}" if status else "connection lost"] += 1
 
     async def _connect(self) -> Connection:
+        def make() -> Connection:
+            return Connection(self._requests, self._done)
+
         loop = asyncio.get_running_loop()
-        return (
-            await loop.create_connection(lambda: Connection(self._requests, self._done), HOST, self.plan.port)
-        )[1]
+        return (await loop.create_connection(make, HOST, self.plan.port))[1]
 
     async def run(self) -> Window:
         """Send for as long as the plan says."""
@@ -202,7 +203,10 @@ class Generator:
             await asyncio.sleep(min(0.1, self._end - now))
             for position, connection in enumerate(connections):
                 if connection.closed:  # counted when it was lost
-                    connections[position] = await self._connect()
+                    try:
+                        connections[position] = await self._connect()
+                    except OSError:
+                        self._errors["no connection"] += 1
         cpu = time.process_time() - cpu
         stuck = sum(self._end - connection.sent_at > UNANSWERED_SECONDS for connection in connections)
         if stuck:

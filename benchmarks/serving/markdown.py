@@ -29,9 +29,9 @@ def heading(settings: Settings, workers: int, peers: Sequence[type[Peer]], ceili
     pinned = [package for peer in peers for package in peer.packages if "==" in package]
     versions = ", ".join([*(f"{name} {version(name)}" for name in VERSIONS), *dict.fromkeys(pinned)])
     return (
-        f"{date.today()}, {about['cpu']}, {workers} processes a server where no other number is said; client on "
-        f"the same machine. Median of {settings.rounds} rounds of {settings.seconds:g} s in which the servers "
-        "take turns in random order (lowest to highest); those that wait are frozen.\n\n"
+        f"{date.today()}, {about['cpu']}. Servers of {workers} processes where no other number is said, the "
+        f"client on the same machine. Median of {settings.rounds} rounds of {settings.seconds:g} s (lowest to "
+        "highest), in which the servers take turns in random order; those that wait are frozen.\n\n"
         f"Versions: {versions}.\n\n"
         f"The client reaches {ceiling.rps:,.0f} requests/s on a server that only sends a constant."
     )
@@ -50,10 +50,17 @@ def table(title: str, rows: Table) -> str:
         low, high = row.spread("rps")
         cpu = sorted(row.cpu_ms)[len(row.cpu_ms) // 2]
         errors = sum(row.errors.values())
-        lines.append(
-            f"| {name} | {row.median('rps'):,.0f} ({low:,.0f}–{high:,.0f}) | {ours / row.median('rps'):.1f}× | "
-            f"{row.median('p50'):.1f} | {row.median('p99'):.1f} | {cpu:.2f} | {row.memory_mb:.0f} | {errors} |"
+        cells = (
+            name,
+            f"{row.median('rps'):,.0f} ({low:,.0f}–{high:,.0f})",
+            f"{ours / row.median('rps'):.1f}×",
+            f"{row.median('p50'):.1f}",
+            f"{row.median('p99'):.1f}",
+            f"{cpu:.2f}",
+            f"{row.memory_mb:.0f}",
+            str(errors),
         )
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
