@@ -27,11 +27,12 @@ def heading(settings: Settings, workers: int, peers: Sequence[type[Peer]], ceili
     """The machine, the versions, and what the client can do at most."""
     about = machine()
     pinned = [package for peer in peers for package in peer.packages if "==" in package]
-    versions = ", ".join([*(f"{name} {version(name)}" for name in VERSIONS), *dict.fromkeys(pinned)])
+    installed = (f"{name} {version(name)}" for name in VERSIONS)
+    versions = ", ".join([*installed, *dict.fromkeys(pinned)])
     return (
         f"{date.today()}, {about['cpu']}. Servers of {workers} processes where no other number is said, the "
-        f"client on the same machine. Median of {settings.rounds} rounds of {settings.seconds:g} s (lowest to "
-        "highest), in which the servers take turns in random order; those that wait are frozen.\n\n"
+        f"client on the same machine. Median of {settings.rounds} rounds of {settings.seconds:g} s (lowest "
+        "to highest), in which the servers take turns in random order; those that wait are frozen.\n\n"
         f"Versions: {versions}.\n\n"
         f"The client reaches {ceiling.rps:,.0f} requests/s on a server that only sends a constant."
     )

@@ -32,7 +32,9 @@ def stampede(service: Ours) -> tuple[int, int]:
         service: running, its cache on.
     """
     body = json.dumps({"text": f"The same new ticket for everybody at {time.time_ns()}."}).encode()
-    head = f"POST {service.path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
+    head = (
+        f"POST {service.path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n{service.headers}"
+    )
     request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     time.sleep(SAMPLED_SECONDS)
     before = service.total("model_runs")
