@@ -163,7 +163,7 @@ def instrument(clocks: Clocks) -> None:
 
 
 async def _serve(port: int, load: Callable[[], Window]) -> dict[str, float]:
-    """Processor time a request, in microseconds: `loop` of the thread that answers, `others` of all others."""
+    """Processor time a request, in µs: `loop` of the thread that answers, `others` of all others."""
     from ticket_sentiment.serving.application import Application
     from ticket_sentiment.serving.settings import load_deployed
 
@@ -238,11 +238,11 @@ def table(plain: dict[str, dict[str, float]], clocked: dict[str, dict[str, float
 
 
 ORDER = (
-    "uvicorn: read", "uvicorn: call the application", "front: head, in flight, log", "guard: key", "guard: rate",
-    "body, with its time limit", "parse and check", "watch for a caller that leaves", "mask personal data",
-    "greeting and signature off", "assignment", "exposure", "cache", "queue", "model: tokens",
-    "model: ONNX Runtime", "model: probabilities, answer", "metrics", "record the prediction", "scorer",
-    "answer to JSON", "respond", "uvicorn: write",
+    "uvicorn: read", "uvicorn: call the application", "front: head, in flight, log", "guard: key",
+    "guard: rate", "body, with its time limit", "parse and check", "watch for a caller that leaves",
+    "mask personal data", "greeting and signature off", "assignment", "exposure", "cache", "queue",
+    "model: tokens", "model: ONNX Runtime", "model: probabilities, answer", "metrics",
+    "record the prediction", "scorer", "answer to JSON", "respond", "uvicorn: write",
 )  # fmt: skip
 
 
