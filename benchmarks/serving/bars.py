@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.serving.assets import Assets
-from benchmarks.serving.ours import Ours, OursWithConstant
+from benchmarks.serving.ours import Ours, OursWithConstant, OursWithConstantGraph
 from benchmarks.serving.peers import HEAVY, PEERS, BareBento, Peer, Pipeline, TunedPipeline
 from benchmarks.serving.rounds import Settings, Table, measure, ratios, running
 from benchmarks.serving.stampede import CALLERS, stampede
@@ -136,9 +136,10 @@ def bar_3(bench: Bench) -> Result:
     """Our whole work without a model against BentoML's without any; one process each, its default."""
     assets = bench.assets
     ours = OursWithConstant(assets, assets.constants[0], bench.work, 1, CACHE_ENTRIES)
+    graph = OursWithConstantGraph(assets, assets.constants[0], bench.work, 1, CACHE_ENTRIES)
     bare = BareBento(assets, assets.constants[0], bench.work, 1)
-    with running([ours, bare]):
-        table = measure([ours, bare], CONNECTIONS, bench.settings)
+    with running([ours, graph, bare]):
+        table = measure([ours, graph, bare], CONNECTIONS, bench.settings)
     return Result(
         {f"Bar 3: without a model, one worker each; {CONNECTIONS} connections": table},
         [

@@ -18,7 +18,6 @@ from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.params import load_params
 from ticket_sentiment.rollout.state import RolloutState
 
-SERVICE = "ticket_sentiment.serving.service:TicketSentiment"
 KEY = "a-key-of-the-benchmark-only"
 # Says how long the caller waits. Without, a queue longer than the objective is refused, as a closed loop on a
 # busy machine makes one; the peers refuse nothing. That it does refuse is another bar's matter.
@@ -33,6 +32,7 @@ class Ours(Peer):
     path = "/v1/classify"
     template = WITH_IDS
     headers = PATIENT
+    service = "ticket_sentiment.serving.service:TicketSentiment"
 
     def __init__(self, assets: Assets, model: Path, work: Path, workers: int, cache: int = 0) -> None:
         """Prepare.
@@ -60,7 +60,16 @@ class Ours(Peer):
 
     def command(self) -> list[str]:
         where = ["--host", "127.0.0.1", "--port", str(self.port)]
-        return [sys.executable, "-m", "bentoml", "serve", SERVICE, *where, "--arg", f"workers={self.workers}"]
+        return [
+            sys.executable,
+            "-m",
+            "bentoml",
+            "serve",
+            self.service,
+            *where,
+            "--arg",
+            f"workers={self.workers}",
+        ]
 
     def environment(self) -> dict[str, str]:
         return {"TICKET_SENTIMENT_BUNDLE": str(self.model.resolve())}
@@ -76,11 +85,11 @@ class Ours(Peer):
         return sum(map(float, lines))
 
 
-class OursWithConstant(Ours):
-    """All that a request passes, and a constant for a model: API key, rate limit, cache, a trial of two arms
-    with its exposures, events, metrics."""
+class OursWithConstantGraph(Ours):
+    """All that a request passes: API key, rate limit, cache, a trial of two arms with its exposures, events,
+    metrics; and an ONNX graph that answers a constant."""
 
-    name = "ticket-sentiment, a constant for a model"
+    name = "ticket-sentiment, ONNX Runtime on a constant graph"
     headers = f"{PATIENT}X-API-Key: {KEY}\r\n"
 
     def adapt(self, params: dict) -> None:
@@ -97,3 +106,10 @@ class OursWithConstant(Ours):
             **super().environment(),
             "TICKET_SENTIMENT_CHALLENGER": str(self.assets.constants[1].resolve()),
         }
+
+
+class OursWithConstant(OursWithConstantGraph):
+    """The same with a constant in place of the whole model: tokenizer, ONNX Runtime and softmax."""
+
+    name = "ticket-sentiment, a constant for a model"
+    service = "constant_app:TicketSentiment"

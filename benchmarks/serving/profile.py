@@ -29,11 +29,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from benchmarks.serving.assets import Assets, prepare
 from benchmarks.serving.load import Plan, Window, drive
-from benchmarks.serving.ours import Ours, OursWithConstant
+from benchmarks.serving.ours import Ours, OursWithConstantGraph
 
 RUNS = {
-    "no model": ("constant", 1),
-    "no model, 32 connections": ("constant", 32),
+    "constant graph, 1 connection": ("constant", 1),
+    "constant graph, 32 connections": ("constant", 32),
     "released bundle, 32 connections": ("bundle", 32),
 }
 CUT = 98  # percentile
@@ -170,8 +170,12 @@ async def _serve(port: int, load: Callable[[], Window]) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as shared:
         application = Application(load_deployed(), "cpu", Path(shared))
         await application.start()
-        options = {"lifespan": "off", "access_log": False, "log_level": "warning", "http": "httptools"}
-        server = uvicorn.Server(uvicorn.Config(application.front, port=port, **options))
+
+        async def front(scope: Any, receive: Any, send: Any) -> None:
+            await application.front(scope, receive, send)  # uvicorn would take a clock for a factory
+
+        options = {"lifespan": "off", "access_log": False, "log_level": "warning"}
+        server = uvicorn.Server(uvicorn.Config(front, port=port, **options))
         serving = asyncio.create_task(server.serve())
         while not server.started:
             await asyncio.sleep(0.01)
@@ -196,7 +200,7 @@ def measure(assets: Assets, work: Path, run: str, seconds: float, clocked: bool)
 
     model, connections = RUNS[run]
     if model == "constant":
-        service: Ours = OursWithConstant(assets, assets.constants[0], work, 1, 50_000)
+        service: Ours = OursWithConstantGraph(assets, assets.constants[0], work, 1, 50_000)
     else:
         service = Ours(assets, assets.bundle, work, 1)
     os.chdir(service.cwd())
