@@ -3,6 +3,7 @@
 import hashlib
 import re
 import sys
+import time
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.params import load_params
 from ticket_sentiment.rollout.state import RolloutState
 
+SAMPLED_SECONDS = 1.5  # the service publishes its counts twice a second
 KEY = "a-key-of-the-benchmark-only"
 # Says how long the caller waits. Without, a queue longer than the objective is refused, as a closed loop on a
 # busy machine makes one; the peers refuse nothing. That it does refuse is another bar's matter.
@@ -83,6 +85,16 @@ class Ours(Peer):
             page = response.read().decode()
         lines = re.findall(rf"^ticket_sentiment_{name}_total(?:{{[^}}]*}})? (\S+)$", page, re.MULTILINE)
         return sum(map(float, lines))
+
+    def cache_counts(self) -> tuple[float, float]:
+        """Answers that needed no model and answers that did, since the start; it is frozen after, as before."""
+        assert self.server is not None
+        self.server.thaw()
+        time.sleep(SAMPLED_SECONDS)
+        without = self.total("cache_hits") + self.total("cache_shared")
+        computed = self.total("cache_misses")
+        self.server.freeze()
+        return without, computed
 
 
 class OursWithConstantGraph(Ours):

@@ -213,7 +213,8 @@ class Ray(Peer):
 
 class MlServer(Peer):
     name = "MLServer"
-    packages = ("mlserver==1.7.1", "onnxruntime==1.31.1", "tokenizers", "numpy")
+    # Its workers do not start with a later uvloop.
+    packages = ("mlserver==1.7.1", "uvloop==0.21.0", "onnxruntime==1.31.1", "tokenizers", "numpy")
     path = "/v2/models/sentiment/infer"
     template = '{"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": [%(text)b]}]}'
 

@@ -5,10 +5,9 @@ import json
 import time
 
 from benchmarks.serving.load import HOST
-from benchmarks.serving.ours import Ours
+from benchmarks.serving.ours import SAMPLED_SECONDS, Ours
 
 CALLERS = 100
-SAMPLED_SECONDS = 1.5  # the service publishes its counts twice a second
 
 
 async def _ask(port: int, request: bytes, opened: asyncio.Barrier) -> bool:
