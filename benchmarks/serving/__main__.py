@@ -42,7 +42,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--bars", default="1,2,3,4,5", help="which, e.g. 1,3")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of one window")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of one window")
     parser.add_argument("--warm-up", type=float, default=1.0, help="seconds before each window")
     parser.add_argument(
         "--workers", type=int, default=len(os.sched_getaffinity(0)), help="a server's processes"

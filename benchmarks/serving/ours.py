@@ -87,7 +87,7 @@ class Ours(Peer):
         return sum(map(float, lines))
 
     def cache_counts(self) -> tuple[float, float]:
-        """Answers that needed no model and answers that did, since the start; it is frozen after, as before."""
+        """Answers without and with a run of the model, since the start; it is frozen after, as before."""
         assert self.server is not None
         self.server.thaw()
         time.sleep(SAMPLED_SECONDS)
