@@ -80,7 +80,8 @@ def prepare(project: Path, work: Path) -> Assets:
         int8: of_dense,
         bundle: [LABELS[number] for number in labels],
     }
-    mlflow = work / "mlflow"
+    code = sha256_file(APPS / "onnx_model.py")[:6] + sha256_file(APPS / "mlflow_model.py")[:6]
+    mlflow = work / f"mlflow-{code}"  # it carries a copy of the code
     if not (mlflow / "MLmodel").is_file():
         _mlflow_model(mlflow)
     return Assets(

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import sys
+import tempfile
 import time
 import urllib.request
 from datetime import UTC, datetime
@@ -48,8 +49,8 @@ class Ours(Peer):
         """
         super().__init__(assets, model, work, workers)
         self.metrics_port = free_port()
-        self._home = work / f"ours-{self.port}"
-        self._home.mkdir()
+        self._folder = tempfile.TemporaryDirectory(prefix="ours-", dir=work)  # removed at the end
+        self._home = Path(self._folder.name)
         params = load_params().model_dump(mode="json", by_alias=True)
         params["cache"]["entries"] = cache
         params["events"]["url"] = f"sqlite:///{self._home.resolve()}/events.db"

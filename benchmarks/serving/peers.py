@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -219,8 +220,8 @@ class MlServer(Peer):
     template = '{"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": [%(text)b]}]}'
 
     def command(self) -> list[str]:
-        folder = self.work / f"mlserver-{self.port}"
-        folder.mkdir()
+        self._folder = tempfile.TemporaryDirectory(prefix="mlserver-", dir=self.work)  # removed at the end
+        folder = Path(self._folder.name)
         model = {"name": "sentiment", "implementation": "mlserver_model.Sentiment"}
         (folder / "model-settings.json").write_text(json.dumps(model))
         ports = {"http_port": self.port, "grpc_port": free_port(), "metrics_port": free_port()}
