@@ -1,0 +1,1 @@
+"""Our service beside its peers, on one machine: see __main__.py."""
