@@ -294,7 +294,7 @@ def test_a_head(server: Server, name: str) -> None:
 
 
 def test_a_giant_head_keeps_nobody_waiting(server: Server) -> None:
-    """Its time grew with the square of its size: one client could keep a worker for many seconds."""
+    """Its time grew with the square of its size: one client could keep a worker for seconds."""
 
     def endless() -> Iterator[bytes]:
         yield head("X-A: ")[:-4]

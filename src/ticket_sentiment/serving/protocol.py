@@ -1,7 +1,7 @@
 """HTTP/1.1 on a connection: uvicorn's own, with the bounds that it lacks.
 
-Its parser takes a head of any size, in time that grows with the square of one header: 50 MB of it kept a
-worker from everybody else for 9 s. A connection that sends nothing, or half a head, is kept for ever. What an
+Its parser takes a head of any size, in time that grows with the square of one header: 50 MB of it cost a
+worker some 4 s (a busy machine). A connection that sends nothing, or half a head, is kept for ever. What an
 application reads, a body, is bounded by request.py.
 """
 
