@@ -57,13 +57,13 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
 def test_what_would_miss_the_objective_is_refused_unless_the_caller_says_how_long_it_waits() -> None:
     async def test(engine: Engine) -> None:
         model = FakeClassifier()
-        engine.text_seconds = 0.06
+        engine.text_seconds = 0.03  # and half of the objective, 0.05 s, is for waiting
         waiting = [engine.submit(model, "a", in_time()), engine.submit(model, "b", in_time())]
         with pytest.raises(ApiError, match="overloaded"):
             engine.submit(model, "c", in_time())
         waiting.append(engine.submit(model, "c", in_time(), patient=True))
         with pytest.raises(ApiError, match="overloaded"):
-            engine.submit(model, "d", time.monotonic() + 0.15, patient=True)
+            engine.submit(model, "d", time.monotonic() + 0.08, patient=True)
         await asyncio.gather(*waiting)
 
     run(test)

@@ -85,6 +85,11 @@ class PredictionCache:
         return self._shared.available if self._shared else None
 
     @property
+    def enabled(self) -> bool:
+        """Whether a text may be answered without a model."""
+        return self._entries > 0
+
+    @property
     def may_wait(self) -> bool:
         """Whether a look-up may wait: for Redis, or for another call that computes."""
         return self._shared is not None or bool(self._flights)

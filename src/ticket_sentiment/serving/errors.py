@@ -5,6 +5,7 @@ from typing import Any
 
 # Code: status and sentence. The codes are part of the interface; sentences may be worded anew.
 CODES: dict[str, tuple[int, str]] = {
+    "invalid_http": (400, "this is no proper HTTP request"),
     "invalid_json": (400, "the body is not JSON"),
     "invalid_timeout": (400, "X-Request-Timeout-Ms: expected a whole number of milliseconds from 1"),
     "missing_key": (401, "send an API key: `Authorization: Bearer KEY` or `X-API-Key: KEY`"),
@@ -20,6 +21,7 @@ CODES: dict[str, tuple[int, str]] = {
     "invalid_field": (422, "a field is not as it should be"),
     "empty_text": (422, "text: nothing is left of it after cleaning; send some words"),
     "rate_limited": (429, "this key has used up its rate"),
+    "head_too_large": (431, "the head of the request is too large"),
     "internal": (500, "the service failed; its log says where"),
     "overloaded": (503, "too much work is waiting"),
     "events_unavailable": (503, "the event database does not answer, so nothing was stored"),

@@ -19,7 +19,7 @@ from ticket_sentiment.serving.schemas import (
 )
 
 REF = "#/components/schemas/{model}"
-_ALWAYS = ("overloaded", "internal", "method_not_allowed")
+_ALWAYS = ("overloaded", "internal", "method_not_allowed", "invalid_http", "head_too_large")
 _KEYS = ("missing_key", "unknown_key")
 _PAID = ("rate_limited",)  # what costs tickets, which is every path with a body
 _BODY = (

@@ -70,6 +70,7 @@ class Routes:
     async def classify(self, request: Request, pay: Callable[[int], None]) -> bytes:
         """POST /v1/classify."""
         pay(1)
+        self._scorer.require_room(request)
         ticket = parse_ticket(await request.body(self._serve.max_body_bytes), self._serve.max_text_chars)
         work = self._scorer.classify(ticket, request)
         # With nothing in front of it the answer is there at the next turn: nobody can leave before.

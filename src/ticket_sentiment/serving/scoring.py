@@ -52,6 +52,18 @@ class Scorer:
         """Whether a ticket that is asked for now may wait for something, so that its caller can leave."""
         return self.engine.busy or self._cache.may_wait
 
+    def require_room(self, request: Request) -> None:
+        """Refuse a ticket unread where it could only wait in vain.
+
+        To read and mask it costs ten times as much as this refusal, time that under overload is taken from
+        answers. Where a cache could have its answer it must be read.
+
+        Raises:
+            ApiError: the worker is overloaded.
+        """
+        if not self._cache.enabled:
+            self.engine.require_room(request.expires, request.patient)
+
     async def classify(self, ticket: Ticket, request: Request) -> dict[str, Any]:
         """The answer to one ticket, as schemas.Classified.
 

@@ -17,6 +17,7 @@ from typing import Any
 import bentoml
 from _bentoml_sdk import Service
 from pydantic import BaseModel, ConfigDict, Field
+from uvicorn.config import HTTP_PROTOCOLS
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.providers import Device
@@ -78,6 +79,8 @@ class FrontedService(Service[Any]):
 
     def to_asgi(self, is_main: bool = True) -> Any:
         """What a worker serves."""
+        # BentoML does not hand a protocol on to uvicorn, which looks up here what "auto" means.
+        HTTP_PROTOCOLS["auto"] = "ticket_sentiment.serving.protocol:BoundedProtocol"
         return Gate(super().to_asgi(is_main))
 
 

@@ -1,0 +1,101 @@
+"""HTTP/1.1 on a connection: uvicorn's own, with the bounds that it lacks.
+
+Its parser takes a head of any size, in time that grows with the square of one header: 50 MB of it cost a
+worker some 4 s (a busy machine). A connection that sends nothing, or half a head, is kept for ever. What an
+application reads, a body, is bounded by request.py.
+"""
+
+import asyncio
+import os
+
+from pydantic_core import to_json
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from ticket_sentiment.serving.errors import ApiError
+
+MAX_HEAD_BYTES = 65_536  # of a head or of trailers, beside what one read from the socket brings
+REST_SECONDS = 10.0  # for a head, the rest of a body that was refused, and what comes after it
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection of a client."""
+
+    _unparsed = 0  # bytes since the last complete head or piece of a body
+    _progress = _body_missing = False
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A head is awaited."""
+        super().connection_made(transport)
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is awaited any more."""
+        super().connection_lost(exc)
+        self._stop_timer()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and refuse a head that does not end."""
+        self._progress = False
+        super().data_received(data)
+        if self._progress:
+            self._unparsed = 0
+            return
+        self._unparsed += len(data)
+        if self._unparsed > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse(ApiError("head_too_large"))
+        elif self._timer is None and (self.cycle is None or self.cycle.response_complete):
+            self._start_timer()
+
+    def on_headers_complete(self) -> None:
+        """From here on the application has its own deadline."""
+        self._progress = self._body_missing = True
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body."""
+        self._progress = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is here."""
+        self._progress, self._body_missing = True, False
+        self._stop_timer()
+        super().on_message_complete()
+        if self.cycle.response_complete:  # it had been refused, and uvicorn's timer ended with its last piece
+            self._start_timer()
+
+    def on_response_complete(self) -> None:
+        """A client whose body nobody reads any more may send the rest of it, but not for ever."""
+        super().on_response_complete()
+        if self._body_missing:
+            self._start_timer()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is refused in the form of every other refusal."""
+        self._refuse(ApiError("invalid_http"))
+
+    def _refuse(self, error: ApiError) -> None:
+        name = os.urandom(16).hex()
+        body = to_json({"error": error.body(), "request_id": name})
+        head = (
+            b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %s\r\n"
+            b"connection: close\r\n\r\n"
+        )
+        self.transport.write(STATUS_LINE[error.status] + head % (len(body), name.encode()) + body)
+        self.transport.close()
+
+    def _start_timer(self) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(REST_SECONDS, self._expire)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expire(self) -> None:
+        self._timer = None
+        if not self.transport.is_closing():
+            self.transport.close()
