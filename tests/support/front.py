@@ -16,6 +16,7 @@ from ticket_sentiment.serving.front import Front
 from ticket_sentiment.serving.keys import ApiKeys
 from ticket_sentiment.serving.limiter import RateLimiter
 from ticket_sentiment.serving.metrics import Metrics
+from ticket_sentiment.serving.remote import Remote
 from ticket_sentiment.serving.routes import Routes
 from ticket_sentiment.serving.scoring import Scorer
 
@@ -65,14 +66,21 @@ class Service:
         *models: FakeClassifier,
         cache: PredictionCache | None = None,
         home: Path = Path(),
+        remote_url: str | None = None,
+        remote_key: str | None = None,
         **changes: Any,
     ) -> None:
         serve = SERVE.model_copy(update=changes)
         self.store, self.metrics = Store(), Metrics(None, serve.objective_ms)
         self.engine = Engine(serve.max_queue, serve.max_shadow_queue, serve.objective_ms / 1000)
         self.arms, self.cache = Arms(models), PredictionCache(0, 1.0) if cache is None else cache
-        scorer = Scorer(self.arms, self.engine, self.store, self.cache, self.metrics, serve.abstain_below)
-        self.routes = Routes(serve, scorer, self.store, self.metrics)
+        self.remote: Remote | None = None
+        if remote_url is not None:
+            self.remote = Remote(remote_url, remote_key, serve.remote, self.metrics)
+        self.scorer = Scorer(
+            self.arms, self.engine, self.store, self.cache, self.metrics, serve.abstain_below, self.remote
+        )
+        self.routes = Routes(serve, self.scorer, self.store, self.metrics)
         keys = ApiKeys(serve.api_keys, home)
         limiter = RateLimiter(home / "rates", 1, serve.api_keys.rate, serve.api_keys.burst) if keys else None
         self.front = Front(serve, self.routes.by_path, keys, limiter, self.metrics)

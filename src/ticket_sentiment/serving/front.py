@@ -7,6 +7,7 @@ else that it would serve is not on this port.
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from pydantic_core import to_json
@@ -86,16 +87,25 @@ class Front:
         pay = _free
         if self._keys and route.closed:
             key = self._keys.index(request.authorization, request.api_key)
-            limiter = self._limiter
-            assert limiter is not None
-            paid = 0
-
-            def pay(tickets: int) -> None:
-                nonlocal paid
-                paid = limiter.take(key, tickets, paid)
-
+            if request.forwarded is None:
+                pay = self._till(key)
+            elif not self._keys.forwards(key):
+                # It suppresses records, picks the model and costs no rate: not for every key.
+                raise ApiError("not_forwarder")
         request.set_deadline(self._serve)
         return await route.handle(request, pay)
+
+    def _till(self, key: int) -> Callable[[int], None]:
+        """What takes the tickets of one request off its key's rate."""
+        limiter = self._limiter
+        assert limiter is not None
+        paid = 0
+
+        def pay(tickets: int) -> None:
+            nonlocal paid
+            paid = limiter.take(key, tickets, paid)
+
+        return pay
 
     def _refusal(self, error: ApiError, request: Request) -> bytes:
         return to_json({"error": error.body(), "request_id": request.request_id})
