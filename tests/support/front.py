@@ -125,6 +125,8 @@ def run(
     async def main() -> None:
         service = Service(model or FakeClassifier(), *others, **changes)
         await asyncio.wait_for(test(service), 20)
+        if service.remote is not None:
+            await service.remote.close()
         assert service.front.in_flight == 0
         assert service.engine.pending == 0
 

@@ -44,8 +44,10 @@ def write_params(folder: Path, serve: dict | None = None, **sections: dict) -> i
 class Server:
     """`bentoml serve` of a target, e.g. a Bento's tag or folder; use it as a context manager."""
 
-    def __init__(self, target: str, log: Path, cwd: Path, workers: int = 1, **environment: str) -> None:
-        self.log, self.port = log, free_port()
+    def __init__(
+        self, target: str, log: Path, cwd: Path, workers: int = 1, port: int | None = None, **environment: str
+    ) -> None:
+        self.log, self.port = log, port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
