@@ -19,6 +19,7 @@ from ticket_sentiment.serving.metrics import Metrics
 from ticket_sentiment.serving.remote import Remote
 from ticket_sentiment.serving.routes import Routes
 from ticket_sentiment.serving.scoring import Scorer
+from ticket_sentiment.serving.tracing import Tracing
 
 SERVE = load_params().serve
 
@@ -68,6 +69,7 @@ class Service:
         home: Path = Path(),
         remote_url: str | None = None,
         remote_key: str | None = None,
+        tracing: Tracing | None = None,
         **changes: Any,
     ) -> None:
         serve = SERVE.model_copy(update=changes)
@@ -83,7 +85,7 @@ class Service:
         self.routes = Routes(serve, self.scorer, self.store, self.metrics)
         keys = ApiKeys(serve.api_keys, home)
         limiter = RateLimiter(home / "rates", 1, serve.api_keys.rate, serve.api_keys.burst) if keys else None
-        self.front = Front(serve, self.routes.by_path, keys, limiter, self.metrics)
+        self.front = Front(serve, self.routes.by_path, keys, limiter, self.metrics, tracing)
 
     def value(self, name: str, **labels: str) -> float:
         """Of a metric; 0 where it has no such series."""

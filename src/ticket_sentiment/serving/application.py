@@ -12,6 +12,7 @@ from ticket_sentiment.cache.cache import PredictionCache
 from ticket_sentiment.events.store import EventStore
 from ticket_sentiment.model.providers import Device
 from ticket_sentiment.params import Remote
+from ticket_sentiment.serving import tracing
 from ticket_sentiment.serving.arms import Arms
 from ticket_sentiment.serving.classifier import Classifier
 from ticket_sentiment.serving.engine import Engine
@@ -99,7 +100,8 @@ class Application:
             limiter = RateLimiter(
                 shared / "rates", len(self._keys.names), serve.api_keys.rate, serve.api_keys.burst
             )
-        self.front = Front(serve, self._routes.by_path, self._keys, limiter, self.metrics)
+        self.tracing = tracing.configured()
+        self.front = Front(serve, self._routes.by_path, self._keys, limiter, self.metrics, self.tracing)
         self._published: set[tuple[str, str, str, str]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._metrics_server: MetricsServer | None = None
@@ -163,6 +165,8 @@ class Application:
         await self.cache.close()
         if self.scorer.remote is not None:
             await self.scorer.remote.close()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
         self._try_sample()
         if self._metrics_server:
             self._metrics_server.close()

@@ -20,6 +20,7 @@ from ticket_sentiment.serving.logs import AccessLog, log_failure
 from ticket_sentiment.serving.metrics import Metrics
 from ticket_sentiment.serving.request import Headers, Receive, Request, Send
 from ticket_sentiment.serving.routes import Route
+from ticket_sentiment.serving.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +44,10 @@ class Front:
         keys: ApiKeys,
         limiter: RateLimiter | None,
         metrics: Metrics,
+        tracing: Tracing | None = None,
     ) -> None:
         self._serve, self._routes, self._keys, self._limiter = serve, routes, keys, limiter
-        self._metrics, self._log = metrics, AccessLog(serve.access_log)
+        self._metrics, self._log, self._tracing = metrics, AccessLog(serve.access_log), tracing
         self.in_flight = self.callers_gone = 0
         self.draining = False
 
@@ -53,6 +55,8 @@ class Front:
         """Answer an HTTP request."""
         request = Request(scope["headers"], receive, self._serve)
         route = self._routes.get(scope["path"])
+        if self._tracing is not None:
+            self._tracing.begin(request, scope["method"], scope["path"] if route else None)
         self.in_flight += 1
         headers: Headers = ()
         try:
@@ -63,6 +67,8 @@ class Front:
             status, headers, body = error.status, error.headers, self._refusal(error, request)
         except CallerGone:
             self.callers_gone += 1
+            if request.trace is not None:
+                request.trace.leave()
             return
         except Exception as error:
             log_failure(logger, "a request failed", error, request_id=request.request_id)
@@ -75,6 +81,8 @@ class Front:
         name = route.name if route else _UNKNOWN
         self._metrics.request(name, request.arm, request.backend, status, seconds)
         self._log.write(status, request.request_id, request.trace_id, seconds, route=name, arm=request.arm)
+        if request.trace is not None:
+            request.trace.end(name, status, request.arm, request.backend)
         await self._send(send, status, body, headers, request)
 
     async def _answer(self, route: Route | None, method: str, request: Request) -> bytes:

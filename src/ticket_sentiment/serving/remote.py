@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, NamedTuple
 
 import aiohttp
+from opentelemetry.trace import SpanKind
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
 
@@ -25,6 +26,7 @@ from ticket_sentiment.params import Remote as RemoteSettings
 from ticket_sentiment.serving.metrics import Metrics
 from ticket_sentiment.serving.request import FORWARDED, Request
 from ticket_sentiment.serving.schemas import Probabilities
+from ticket_sentiment.serving.tracing import traceparent
 
 logger = logging.getLogger(__name__)
 
@@ -159,12 +161,26 @@ class Remote:
             self._metrics.remote(reason, None)
             return nothing
         version = next(iter(versions))
+        if request.trace is None:
+            parent = request.outgoing or (request.traceparent.decode() if request.traceparent else None)
+            outcome = await self._settled(texts, version, seconds, request.request_id, parent)
+        else:
+            with request.trace.child("remote", SpanKind.CLIENT) as span:
+                parent = traceparent(span)
+                outcome = await self._settled(texts, version, seconds, request.request_id, parent)
+                span.set_attribute("ticket_sentiment.outcome", outcome.name)
+        return list(outcome.answers) or nothing
+
+    async def _settled(
+        self, texts: Sequence[str], version: str, seconds: float, request_id: str, parent: str | None
+    ) -> _Outcome:
+        """A call; breaker and metrics know what came of it."""
         outcome = _Outcome("abandoned")  # where the caller goes meanwhile
         self._calls += 1
         started = time.monotonic()
         try:
             async with asyncio.timeout(min(seconds, self._timeout)):
-                outcome = await self._post(texts, version, seconds, request)
+                outcome = await self._post(texts, version, seconds, request_id, parent)
         except TimeoutError:
             outcome = self._late(seconds)
         except Exception as error:  # an answer can be had without it, whatever happened to it
@@ -174,7 +190,7 @@ class Remote:
             self._calls -= 1
             self._settle(outcome.name, version)
             self._metrics.remote(outcome.name, time.monotonic() - started)
-        return list(outcome.answers) or nothing
+        return outcome
 
     def _late(self, seconds: float) -> _Outcome:
         """A call that its caller's deadline cut short is no sign of a slow service."""
@@ -183,7 +199,9 @@ class Remote:
         self._complain("too slow")
         return _Outcome("timeout")
 
-    async def _post(self, texts: Sequence[str], version: str, seconds: float, request: Request) -> _Outcome:
+    async def _post(
+        self, texts: Sequence[str], version: str, seconds: float, request_id: str, parent: str | None
+    ) -> _Outcome:
         marks = [str(next(self._marks)) for _ in texts]
         # The mark comes back as the ticket's name, so that an answer to another call would be noticed.
         tickets = [{"ticket_id": mark, "text": text} for mark, text in zip(marks, texts, strict=True)]
@@ -191,11 +209,11 @@ class Remote:
         url = self._single if len(texts) == 1 else self._batch
         headers = {
             FORWARDED.decode(): version,
-            "X-Request-Id": request.request_id,
+            "X-Request-Id": request_id,
             "X-Request-Timeout-Ms": str(max(1, int(1000 * min(seconds, self._timeout)))),
         }
-        if request.traceparent:
-            headers["traceparent"] = request.traceparent.decode()
+        if parent:
+            headers["traceparent"] = parent
         async with self._session.post(
             url, data=to_json(body), headers=headers, allow_redirects=False
         ) as response:

@@ -5,10 +5,13 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ticket_sentiment.params import Serve
 from ticket_sentiment.serving.errors import ApiError, CallerGone
+
+if TYPE_CHECKING:
+    from ticket_sentiment.serving.tracing import Trace
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -28,7 +31,8 @@ class Request:
 
     __slots__ = (
         "api_key", "arm", "authorization", "backend", "expires", "forwarded", "length", "media_type",
-        "patient", "receive", "request_id", "started", "trace_id", "traceparent", "wanted_ms",
+        "outgoing", "patient", "receive", "request_id", "started", "trace", "trace_id", "traceparent",
+        "wanted_ms",
     )  # fmt: skip
 
     def __init__(self, headers: list[tuple[bytes, bytes]], receive: Receive, serve: Serve) -> None:
@@ -42,6 +46,8 @@ class Request:
         self.request_id = self.trace_id = ""
         self.forwarded: str | None = None  # the model version that another service of this product asks for
         self.traceparent: bytes | None = None
+        self.trace: Trace | None = None  # where it is sampled
+        self.outgoing: str | None = None  # `traceparent` for another service, of a trace that is not sampled
         for name, value in headers:
             if name == b"content-type":
                 self.media_type = value

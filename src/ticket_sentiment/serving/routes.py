@@ -161,7 +161,8 @@ class Routes:
         event = Feedback(at, sent.ticket_id, sent.source, sent.event_id, sent.label)
         try:
             async with asyncio.timeout(min(FEEDBACK_SECONDS, request.expires - time.monotonic())):
-                result = await self._store_feedback(event)
+                with request.trace.child("feedback") if request.trace else contextlib.nullcontext():
+                    result = await self._store_feedback(event)
         except TimeoutError:
             raise ApiError("events_unavailable", TOO_SLOW, retry_after=5) from None
         except EventStoreUnavailable:

@@ -195,6 +195,8 @@ class Scorer:
         await asyncio.gather(*(ask(version, group) for version, group in groups.items()))
 
     async def _score(self, case: Case, request: Request) -> tuple[Answer, bool]:
+        trace = request.trace
+
         async def compute() -> Answer:
             answer = await self.engine.submit(
                 case.model, case.text, request.expires, case.urgent, request.patient
@@ -203,8 +205,19 @@ class Scorer:
                 raise ApiError("empty_text")  # an error, so that it is not cached
             return answer
 
+        async def traced() -> Answer:
+            assert trace is not None
+            with trace.child("model") as span:
+                span.set_attribute("ticket_sentiment.model_version", case.model.version)
+                return await compute()
+
         key = cache_key(case.text, case.model.folds_case)
-        return await self._cache.get_or_compute(key, case.digest, compute)
+        if trace is None:
+            return await self._cache.get_or_compute(key, case.digest, compute)
+        with trace.child("cache") as span:
+            answer, cached = await self._cache.get_or_compute(key, case.digest, traced)
+            span.set_attribute("ticket_sentiment.cached", cached)
+            return answer, cached
 
     def _expose(self, ticket: Ticket, split: Split, arm: Arm) -> None:
         """Note who met which arm, before the arm answers: one that fails was met too."""
