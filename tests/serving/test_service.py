@@ -316,7 +316,7 @@ def test_a_damaged_bundle_is_never_served(folder: Path, tmp_path: Path) -> None:
         Server(SERVICE, tmp_path / "serve.log", tmp_path, **environment) as server,
         pytest.raises(AssertionError, match=r"error: .*SHA-256 differs"),
     ):
-        server.wait_until_ready(6)
+        server.wait_until_ready(30)
     assert "Traceback" not in (tmp_path / "serve.log").read_text()
 
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 from bentoml._internal.utils.telemetry import ParentBasedTraceIdRatio
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
@@ -25,6 +25,7 @@ from tests.support.remote import listening
 from tests.support.serving import SERVICE, FakeClassifier, Server, write_params
 from ticket_sentiment.cache.cache import PredictionCache
 from ticket_sentiment.events.types import Feedback, FeedbackResult
+from ticket_sentiment.serving import tracing
 from ticket_sentiment.serving.tracing import Tracing, configured
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -197,6 +198,21 @@ def test_feedback_has_a_span_of_the_event_database() -> None:
     assert traced.one("feedback").parent.span_id == traced.one("POST /v1/feedback").context.span_id
 
 
+def test_a_collector_that_is_away_does_not_hold_up_the_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "CLOSE_SECONDS", 0.05)
+    go_on = threading.Event()
+
+    class Away(SpanProcessor):
+        def shutdown(self) -> None:
+            go_on.wait(30)
+
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(Away())
+    Tracing(provider).close()
+    assert [thread.name for thread in threading.enumerate() if thread.name == "traces"] == ["traces"]
+    go_on.set()
+
+
 def test_without_an_exporter_in_bentomls_configuration_there_are_no_traces() -> None:
     assert configured() is None
 
@@ -230,10 +246,10 @@ def test_a_real_service_sends_its_spans_where_bentoml_is_told_to(
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     write_params(tmp_path, {"access_log": "all"})
-    tracing = {
+    wanted = {
         "exporter_type": "otlp", "sample_rate": 1.0, "otlp": {"protocol": "http", "endpoint": collector},
     }  # fmt: skip
-    configuration = {"services": {"ticket_sentiment": {"tracing": tracing}}}
+    configuration = {"services": {"ticket_sentiment": {"tracing": wanted}}}
     (tmp_path / "bentoml.yaml").write_text(yaml.safe_dump(configuration))
     environment = {
         "TICKET_SENTIMENT_BUNDLE": str(folder / "bundle"),

@@ -7,6 +7,7 @@ and no key; of an exception only its type, as its message could quote a ticket.
 """
 
 import contextlib
+import threading
 from collections.abc import Iterator
 
 from bentoml._internal.configuration.containers import BentoMLContainer
@@ -16,6 +17,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from ticket_sentiment.serving.request import Request
 
+CLOSE_SECONDS = 3.0
 PREFIX = "ticket_sentiment"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -109,8 +111,10 @@ class Tracing:
         request.trace, request.trace_id = Trace(self._tracer, span), f"{found.trace_id:032x}"
 
     def close(self) -> None:
-        """Send what is left."""
-        self._provider.shutdown()
+        """Send what is left, for a moment: a collector that is away would hold up the stop for 20 s."""
+        thread = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
+        thread.start()
+        thread.join(CLOSE_SECONDS)
 
 
 def configured() -> Tracing | None:
