@@ -234,11 +234,24 @@ class Keys(Section):
     file: str | None = Field(min_length=1)
     rate: float = Field(gt=0)
     burst: int = Field(ge=1)
+    forwarders: list[str] = []
 
 
 class Metrics(Section):
     host: str
     port: int = Field(ge=1, le=65535)
+
+
+class Remote(Section):
+    """Of the service on a GPU that this one may ask."""
+
+    url_env: str = Field(min_length=1)
+    key_env: str = Field(min_length=1)
+    min_batch: int = Field(ge=1)
+    max_batch: int = Field(ge=1)
+    timeout_ms: float = Field(gt=0)
+    breaker_failures: int = Field(ge=1)
+    breaker_pause_s: float = Field(gt=0)
 
 
 class Serve(Section):
@@ -263,6 +276,7 @@ class Serve(Section):
     api_keys: Keys
     metrics: Metrics
     gpu: Gpu
+    remote: Remote
 
 
 class Events(Section):

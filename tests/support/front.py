@@ -16,8 +16,10 @@ from ticket_sentiment.serving.front import Front
 from ticket_sentiment.serving.keys import ApiKeys
 from ticket_sentiment.serving.limiter import RateLimiter
 from ticket_sentiment.serving.metrics import Metrics
+from ticket_sentiment.serving.remote import Remote
 from ticket_sentiment.serving.routes import Routes
 from ticket_sentiment.serving.scoring import Scorer
+from ticket_sentiment.serving.tracing import Tracing
 
 SERVE = load_params().serve
 
@@ -65,17 +67,25 @@ class Service:
         *models: FakeClassifier,
         cache: PredictionCache | None = None,
         home: Path = Path(),
+        remote_url: str | None = None,
+        remote_key: str | None = None,
+        tracing: Tracing | None = None,
         **changes: Any,
     ) -> None:
         serve = SERVE.model_copy(update=changes)
         self.store, self.metrics = Store(), Metrics(None, serve.objective_ms)
         self.engine = Engine(serve.max_queue, serve.max_shadow_queue, serve.objective_ms / 1000)
         self.arms, self.cache = Arms(models), PredictionCache(0, 1.0) if cache is None else cache
-        scorer = Scorer(self.arms, self.engine, self.store, self.cache, self.metrics, serve.abstain_below)
-        self.routes = Routes(serve, scorer, self.store, self.metrics)
+        self.remote: Remote | None = None
+        if remote_url is not None:
+            self.remote = Remote(remote_url, remote_key, serve.remote, self.metrics)
+        self.scorer = Scorer(
+            self.arms, self.engine, self.store, self.cache, self.metrics, serve.abstain_below, self.remote
+        )
+        self.routes = Routes(serve, self.scorer, self.store, self.metrics)
         keys = ApiKeys(serve.api_keys, home)
         limiter = RateLimiter(home / "rates", 1, serve.api_keys.rate, serve.api_keys.burst) if keys else None
-        self.front = Front(serve, self.routes.by_path, keys, limiter, self.metrics)
+        self.front = Front(serve, self.routes.by_path, keys, limiter, self.metrics, tracing)
 
     def value(self, name: str, **labels: str) -> float:
         """Of a metric; 0 where it has no such series."""
@@ -117,6 +127,8 @@ def run(
     async def main() -> None:
         service = Service(model or FakeClassifier(), *others, **changes)
         await asyncio.wait_for(test(service), 20)
+        if service.remote is not None:
+            await service.remote.close()
         assert service.front.in_flight == 0
         assert service.engine.pending == 0
 

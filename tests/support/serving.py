@@ -45,13 +45,7 @@ class Server:
     """`bentoml serve` of a target, e.g. a Bento's tag or folder; use it as a context manager."""
 
     def __init__(
-        self,
-        target: str,
-        log: Path,
-        cwd: Path,
-        workers: int = 1,
-        port: int | None = None,
-        **environment: str,
+        self, target: str, log: Path, cwd: Path, workers: int = 1, port: int | None = None, **environment: str
     ) -> None:
         self.log, self.port = log, port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"

@@ -94,6 +94,20 @@ class PredictionCache:
         """Whether a look-up may wait: for Redis, or for another call that computes."""
         return self._shared is not None or bool(self._flights)
 
+    async def look_up(self, key: str, digest: str) -> Answer | None:
+        """The cached answer, for one who would compute elsewhere; it waits for no other call and shares none.
+
+        An answer from another bundle must not be kept under this one's digest, so there is no `store`.
+        """
+        name = (digest, key)
+        answer = self._local.get(name) if self._entries else None
+        if answer is None and self._shared:
+            answer = await self._shared.get(*name)
+            if answer is not None:
+                self._local[name] = answer
+        self.counts.hits += answer is not None
+        return answer
+
     async def get_or_compute(
         self, key: str, digest: str, compute: Callable[[], Awaitable[Answer]]
     ) -> tuple[Answer, bool]:

@@ -6,11 +6,13 @@ import logging
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ticket_sentiment.cache.cache import PredictionCache
 from ticket_sentiment.events.store import EventStore
 from ticket_sentiment.model.providers import Device
+from ticket_sentiment.params import Remote
+from ticket_sentiment.serving import tracing
 from ticket_sentiment.serving.arms import Arms
 from ticket_sentiment.serving.classifier import Classifier
 from ticket_sentiment.serving.engine import Engine
@@ -21,7 +23,10 @@ from ticket_sentiment.serving.logs import log_failure
 from ticket_sentiment.serving.metrics import Metrics, MetricsServer, require_free
 from ticket_sentiment.serving.routes import Routes
 from ticket_sentiment.serving.scoring import Scorer
-from ticket_sentiment.serving.settings import Deployed, Settings
+from ticket_sentiment.serving.settings import Deployed, Settings, remote_address
+
+if TYPE_CHECKING:
+    from ticket_sentiment.serving import remote
 
 logger = logging.getLogger(__name__)
 
@@ -33,14 +38,25 @@ def require_startable(settings: Settings) -> None:
     """Check all that a worker would stumble over at its start, without serving.
 
     Raises:
-        TicketSentimentError: a key, the metrics port, the event database or the URL of Redis is not as it
-            should be.
+        TicketSentimentError: a key, the metrics port, the event database or the URL of Redis or of the other
+            service is not as it should be.
     """
     serve = settings.serve
     ApiKeys(serve.api_keys, Path.cwd())
     require_free(serve.metrics.host, serve.metrics.port)
     PredictionCache.open(settings.cache)  # does not connect: Redis may be away
+    remote_address(serve.remote)  # the other service, too, may be away
     EventStore.open(settings.events).close(0)
+
+
+def open_remote(settings: Remote, metrics: Metrics) -> "remote.Remote | None":
+    """The client of the other service, where its URL is set."""
+    address = remote_address(settings)
+    if address is None:
+        return None
+    from ticket_sentiment.serving import remote  # brings aiohttp, which nobody else needs
+
+    return remote.Remote(address.url, address.key, settings, metrics)
 
 
 class Application:
@@ -74,14 +90,18 @@ class Application:
         self.arms = Arms(classifiers)
         threaded = any(classifier.max_batch > 1 for classifier in classifiers)
         self.engine = Engine(serve.max_queue, serve.max_shadow_queue, serve.objective_ms / 1000, threaded)
-        scorer = Scorer(self.arms, self.engine, self.store, self.cache, self.metrics, serve.abstain_below)
-        self._routes = Routes(serve, scorer, self.store, self.metrics)
+        self.scorer = Scorer(
+            self.arms, self.engine, self.store, self.cache, self.metrics, serve.abstain_below,
+            open_remote(serve.remote, self.metrics),
+        )  # fmt: skip
+        self._routes = Routes(serve, self.scorer, self.store, self.metrics)
         limiter = None
         if self._keys:
             limiter = RateLimiter(
                 shared / "rates", len(self._keys.names), serve.api_keys.rate, serve.api_keys.burst
             )
-        self.front = Front(serve, self._routes.by_path, self._keys, limiter, self.metrics)
+        self.tracing = tracing.configured()
+        self.front = Front(serve, self._routes.by_path, self._keys, limiter, self.metrics, self.tracing)
         self._published: set[tuple[str, str, str, str]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._metrics_server: MetricsServer | None = None
@@ -110,6 +130,8 @@ class Application:
                 "no API keys are configured (serve.api_keys): whoever reaches the port is answered; "
                 "meant for localhost only"
             )
+        if self.scorer.remote is not None:
+            logger.info("urgent tickets and large batches go to another service")
         logger.info("metrics on http://%s:%d/metrics", address.host, address.port)
 
     def drain_on(self, signal_number: int) -> None:
@@ -141,12 +163,17 @@ class Application:
         if not written:
             logger.warning("%d predictions and exposures were not written", self.store.dropped)
         await self.cache.close()
+        if self.scorer.remote is not None:
+            await self.scorer.remote.close()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
         self._try_sample()
         if self._metrics_server:
             self._metrics_server.close()
 
     def _sample(self) -> None:
         engine, counts, split = self.engine, self.cache.counts, self.arms.split
+        remote = self.scorer.remote
         gauges = {
             "workers": 1,
             "in_flight": self.front.in_flight,
@@ -155,6 +182,7 @@ class Application:
             "events_queue_length": self.store.queued,
             "events_available": self.store.available,
             "cache_shared_available": bool(self.cache.shared_available),
+            "remote_available": remote is not None and remote.available,
             "rollout_not_loaded": split.not_loaded,
         }
         totals = {
@@ -166,6 +194,8 @@ class Application:
             "shadow_failed": engine.shadow_failed,
             "events_written": self.store.written,
             "events_dropped": self.store.dropped,
+            "remote_answers": self.scorer.remote_answers,
+            "remote_fallbacks": self.scorer.remote_fallbacks,
             "cache_hits": counts.hits,
             "cache_misses": counts.misses,
             "cache_shared": counts.shared,

@@ -104,6 +104,15 @@ class Arms:
             state.shadow,
         )
 
+    def of_version(self, version: str) -> tuple[Arm, Classifier] | None:
+        """The loaded bundle of a version and its role now; one that has none is no champion."""
+        if self.split.champion.version == version:
+            return "champion", self.split.champion
+        for classifier in self.loaded.values():
+            if classifier.version == version:
+                return "challenger", classifier
+        return None
+
     async def follow(self, read: Callable[[], RolloutState | None], seconds: float) -> None:
         """Poll for the state for ever."""
         away = False

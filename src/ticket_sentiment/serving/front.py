@@ -7,6 +7,7 @@ else that it would serve is not on this port.
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from pydantic_core import to_json
@@ -19,6 +20,7 @@ from ticket_sentiment.serving.logs import AccessLog, log_failure
 from ticket_sentiment.serving.metrics import Metrics
 from ticket_sentiment.serving.request import Headers, Receive, Request, Send
 from ticket_sentiment.serving.routes import Route
+from ticket_sentiment.serving.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +44,10 @@ class Front:
         keys: ApiKeys,
         limiter: RateLimiter | None,
         metrics: Metrics,
+        tracing: Tracing | None = None,
     ) -> None:
         self._serve, self._routes, self._keys, self._limiter = serve, routes, keys, limiter
-        self._metrics, self._log = metrics, AccessLog(serve.access_log)
+        self._metrics, self._log, self._tracing = metrics, AccessLog(serve.access_log), tracing
         self.in_flight = self.callers_gone = 0
         self.draining = False
 
@@ -52,6 +55,8 @@ class Front:
         """Answer an HTTP request."""
         request = Request(scope["headers"], receive, self._serve)
         route = self._routes.get(scope["path"])
+        if self._tracing is not None:
+            self._tracing.begin(request, scope["method"], scope["path"] if route else None)
         self.in_flight += 1
         headers: Headers = ()
         try:
@@ -62,6 +67,8 @@ class Front:
             status, headers, body = error.status, error.headers, self._refusal(error, request)
         except CallerGone:
             self.callers_gone += 1
+            if request.trace is not None:
+                request.trace.leave()
             return
         except Exception as error:
             log_failure(logger, "a request failed", error, request_id=request.request_id)
@@ -74,6 +81,8 @@ class Front:
         name = route.name if route else _UNKNOWN
         self._metrics.request(name, request.arm, request.backend, status, seconds)
         self._log.write(status, request.request_id, request.trace_id, seconds, route=name, arm=request.arm)
+        if request.trace is not None:
+            request.trace.end(name, status, request.arm, request.backend)
         await self._send(send, status, body, headers, request)
 
     async def _answer(self, route: Route | None, method: str, request: Request) -> bytes:
@@ -86,16 +95,25 @@ class Front:
         pay = _free
         if self._keys and route.closed:
             key = self._keys.index(request.authorization, request.api_key)
-            limiter = self._limiter
-            assert limiter is not None
-            paid = 0
-
-            def pay(tickets: int) -> None:
-                nonlocal paid
-                paid = limiter.take(key, tickets, paid)
-
+            if request.forwarded is None:
+                pay = self._till(key)
+            elif not self._keys.forwards(key):
+                # It suppresses records, picks the model and costs no rate: not for every key.
+                raise ApiError("not_forwarder")
         request.set_deadline(self._serve)
         return await route.handle(request, pay)
+
+    def _till(self, key: int) -> Callable[[int], None]:
+        """What takes the tickets of one request off its key's rate."""
+        limiter = self._limiter
+        assert limiter is not None
+        paid = 0
+
+        def pay(tickets: int) -> None:
+            nonlocal paid
+            paid = limiter.take(key, tickets, paid)
+
+        return pay
 
     def _refusal(self, error: ApiError, request: Request) -> bytes:
         return to_json({"error": error.body(), "request_id": request.request_id})

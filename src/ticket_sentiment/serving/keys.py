@@ -65,10 +65,21 @@ class ApiKeys:
                     f"serve.api_keys.file: {settings.file} holds no key, so nobody could call"
                 )
         self.names = [name for name, _ in entries]
+        self._forwarders = {self._position(name) for name in settings.forwarders}
         self._hashes = [digest for _, digest in entries]
 
     def __bool__(self) -> bool:
         return bool(self._hashes)
+
+    def _position(self, forwarder: str) -> int:
+        if forwarder not in self.names:
+            known = ", ".join(self.names) or "there are none"
+            raise TicketSentimentError(f"serve.api_keys.forwarders: no key is named {forwarder} ({known})")
+        return self.names.index(forwarder)
+
+    def forwards(self, index: int) -> bool:
+        """Whether the holder of this key is another service of this product."""
+        return index in self._forwarders
 
     def index(self, authorization: bytes | None, api_key: bytes | None) -> int:
         """Whose key a request carries: the position in `names`.

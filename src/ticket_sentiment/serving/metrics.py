@@ -66,6 +66,13 @@ class Metrics:
         self._predicted = counter("predicted", "Tickets by answer", "arm", "label")
         self._abstained = counter("abstained", "Tickets answered with `abstain`", "arm")
         self._confidence = histogram("confidence", "Confidence of answers", list(_CONFIDENCE), "arm")
+        self._remote = counter(
+            "remote_requests", "Calls to the other service, made or not, by what came of them", "outcome"
+        )
+        self._remote_seconds = histogram(
+            "remote_seconds", "Calls to the other service, from their begin to their outcome",
+            [edge / 1000 for edge in _LATENCY_MS],
+        )  # fmt: skip
         self._build = gauge(
             "build_info", "What is loaded", "arm", "digest", "model_version", "backend", mode="livemax"
         )
@@ -79,6 +86,7 @@ class Metrics:
                 ("events_queue_length", "Predictions and exposures not written yet"),
                 ("events_available", "Processes whose last call to the event database was answered"),
                 ("cache_shared_available", "Processes that ask Redis; 0 where none is configured"),
+                ("remote_available", "Processes that ask the other service; 0 where none is configured"),
                 ("rollout_not_loaded", "Bundles that the rollout state names and a process does not hold"),
             )
         }
@@ -94,6 +102,8 @@ class Metrics:
                 ("shadow_failed", "Texts on which the other arm failed"),
                 ("events_written", "Predictions and exposures in the database"),
                 ("events_dropped", "Predictions and exposures lost, as the database was away or too slow"),
+                ("remote_answers", "Tickets that the other service answered"),
+                ("remote_fallbacks", "Tickets meant for the other service that were answered here"),
                 ("cache_hits", "Answers from the cache"),
                 ("cache_misses", "Answers that were not in the cache"),
                 ("cache_shared", "Answers that waited for an equal text that was being scored"),
@@ -135,6 +145,12 @@ class Metrics:
         self._confidence_child(arm).observe(confidence)
         if abstain:
             self._abstained_child(arm).inc()
+
+    def remote(self, outcome: str, seconds: float | None) -> None:
+        """A call to the other service ended, or was not made (no seconds)."""
+        self._remote.labels(outcome).inc()
+        if seconds is not None:
+            self._remote_seconds.observe(seconds)
 
     def sample(self, gauges: Mapping[str, float], totals: Mapping[str, int], epoch: int) -> None:
         """Take over what others count: called now and then, not for every request."""

@@ -26,7 +26,15 @@ _BODY = (
     "invalid_json", "invalid_timeout", "slow_body", "body_too_large",
     "unsupported_media_type", "invalid_field",
 )  # fmt: skip
-_SCORED = ("text_too_long", "empty_text", "deadline_exceeded")
+_FORWARDED = {
+    "name": "X-Ticket-Sentiment-Forwarded",
+    "in": "header",
+    "description": "for another service of this product alone: the model version that shall answer; nothing "
+    "is recorded here. With keys configured, those of serve.api_keys.forwarders may send it",
+    "schema": {"type": "string"},
+    "required": False,
+}
+_SCORED = ("model_not_loaded", "text_too_long", "empty_text", "deadline_exceeded")
 _HEADERS = {
     "X-Request-Id": {
         "description": "as sent, where it was 1 to 64 of letters, digits, `.`, `_` and `-`; else made",
@@ -65,7 +73,7 @@ def _refusals(codes: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _parameters(deadline: bool) -> list[dict[str, Any]]:
+def _parameters(deadline: bool, forwarded: bool) -> list[dict[str, Any]]:
     found = [{"name": "X-Request-Id", "in": "header", "schema": {"type": "string"}, "required": False}]
     if deadline:
         found.append(
@@ -77,7 +85,7 @@ def _parameters(deadline: bool) -> list[dict[str, Any]]:
                 "required": False,
             }
         )
-    return found
+    return [*found, _FORWARDED] if forwarded else found
 
 
 def _operation(
@@ -89,12 +97,13 @@ def _operation(
     closed: bool = False,
 ) -> dict[str, Any]:
     content = _content(answer) if answer else {"application/json": {"schema": {"type": "object"}}}
-    keys = (*_KEYS, *(_PAID if body else ())) if closed else ()
+    scored = body in (Ticket, Batch)
+    keys = (*_KEYS, *(_PAID if body else ()), *(("not_forwarder",) if scored else ())) if closed else ()
     codes = (*_ALWAYS, *keys, *(_BODY if body else ()), *codes)
     operation: dict[str, Any] = {
         "operationId": name,
         "summary": summary,
-        "parameters": _parameters(deadline=body is not None),
+        "parameters": _parameters(body is not None, scored),
         "responses": {
             "200": {"description": "the answer", "headers": _HEADERS, "content": content},
             **_refusals(codes),

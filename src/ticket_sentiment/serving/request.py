@@ -5,10 +5,13 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ticket_sentiment.params import Serve
 from ticket_sentiment.serving.errors import ApiError, CallerGone
+
+if TYPE_CHECKING:
+    from ticket_sentiment.serving.tracing import Trace
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -19,6 +22,7 @@ T = TypeVar("T")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # https://www.w3.org/TR/trace-context/#traceparent-header
 _TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+FORWARDED = b"x-ticket-sentiment-forwarded"
 _MILLISECONDS = re.compile(rb"[0-9]{1,9}")
 
 
@@ -26,8 +30,9 @@ class Request:
     """Made for every request, so: slots, one pass over the headers, and nothing decoded that is not used."""
 
     __slots__ = (
-        "api_key", "arm", "authorization", "backend", "expires", "length", "media_type", "patient",
-        "receive", "request_id", "started", "trace_id", "traceparent", "wanted_ms",
+        "api_key", "arm", "authorization", "backend", "expires", "forwarded", "length", "media_type",
+        "outgoing", "patient", "receive", "request_id", "started", "trace", "trace_id", "traceparent",
+        "wanted_ms",
     )  # fmt: skip
 
     def __init__(self, headers: list[tuple[bytes, bytes]], receive: Receive, serve: Serve) -> None:
@@ -39,7 +44,10 @@ class Request:
         self.api_key: bytes | None = None
         self.wanted_ms: bytes | None = None
         self.request_id = self.trace_id = ""
+        self.forwarded: str | None = None  # the model version that another service of this product asks for
         self.traceparent: bytes | None = None
+        self.trace: Trace | None = None  # where it is sampled
+        self.outgoing: str | None = None  # `traceparent` for another service, of a trace that is not sampled
         for name, value in headers:
             if name == b"content-type":
                 self.media_type = value
@@ -51,6 +59,8 @@ class Request:
                 self.api_key = value
             elif name == b"x-request-timeout-ms":
                 self.wanted_ms = value
+            elif name == FORWARDED:
+                self.forwarded = value.decode("latin-1")
             elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
                 self.request_id = value.decode()
             elif name == b"traceparent" and (match := _TRACEPARENT.fullmatch(value)):

@@ -1,10 +1,11 @@
 """What each path does with a request that the front has let in."""
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
@@ -21,7 +22,7 @@ from ticket_sentiment.serving.metrics import Metrics
 from ticket_sentiment.serving.openapi import openapi
 from ticket_sentiment.serving.request import Request
 from ticket_sentiment.serving.schemas import parse_batch, parse_batch_ticket, parse_feedback, parse_ticket
-from ticket_sentiment.serving.scoring import Scorer
+from ticket_sentiment.serving.scoring import Case, Scorer
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class Routes:
         ticket = parse_ticket(await request.body(self._serve.max_body_bytes), self._serve.max_text_chars)
         work = self._scorer.classify(ticket, request)
         # With nothing in front of it the answer is there at the next turn: nobody can leave before.
-        return to_json(await (request.while_waiting(work) if self._scorer.may_wait else work))
+        return to_json(await (request.while_waiting(work) if self._scorer.may_wait(ticket) else work))
 
     async def batch(self, request: Request, pay: Callable[[int], None]) -> bytes:
         """POST /v1/classify/batch: each ticket has its own answer or its own error, in their order."""
@@ -97,28 +98,52 @@ class Routes:
     async def _answers(self, items: list[Any], request: Request) -> list[dict[str, Any]]:
         """What becomes of each ticket of a batch."""
         results: list[dict[str, Any]] = [{}] * len(items)
-        todo = enumerate(items)
-
-        async def some() -> None:
-            for position, item in todo:
-                results[position] = await self._of_batch(item, request)
-                await asyncio.sleep(0)  # masking and the cache never wait: others have their turn here
 
         async def everything() -> None:
+            cases = await self._cases(items, request) if self._scorer.remote is not None else {}
+            chosen = await self._scorer.choose_remote([*cases.values()], request)
+            # What is answered here need not wait for the other service; what it leaves unanswered comes last.
+            todo = iter(sorted(range(len(items)), key=lambda n: n in cases and cases[n].route != "local"))
             # A few at a time, so that a batch does not fill the queue that single tickets wait in.
             async with asyncio.TaskGroup() as group:
+                sent = group.create_task(self._scorer.forward(chosen, request)) if chosen else None
                 for _ in range(min(self._scorer.engine.width, len(items))):
-                    group.create_task(some())
+                    group.create_task(self._some(todo, items, cases, sent, request, results))
 
         await request.while_waiting(everything(), BATCH_GRACE_SECONDS)
         return results
 
-    async def _of_batch(self, item: Any, request: Request) -> dict[str, Any]:
-        try:
+    async def _some(
+        self, todo: Iterator[int], items: list[Any], cases: Mapping[int, Case],
+        sent: asyncio.Task[None] | None, request: Request, results: list[dict[str, Any]],
+    ) -> None:  # fmt: skip
+        for position in todo:
+            case = cases.get(position)
+            if case is not None and case.route != "local":
+                assert sent is not None
+                await sent
+            results[position] = await self._of_batch(items[position], case, request)
+            await asyncio.sleep(0)  # masking and the cache never wait: others have their turn here
+
+    async def _cases(self, items: list[Any], request: Request) -> dict[int, Case]:
+        """Prepared tickets by position, to choose of. What is wrong with the others `_of_batch` says."""
+        cases = {}
+        for position, item in enumerate(items):
             if time.monotonic() >= request.expires:
+                break
+            with contextlib.suppress(Exception):
+                cases[position] = self._case(item, request)
+            await asyncio.sleep(0)
+        return cases
+
+    def _case(self, item: Any, request: Request) -> Case:
+        return self._scorer.prepare(parse_batch_ticket(item, self._serve.max_text_chars), request)
+
+    async def _of_batch(self, item: Any, case: Case | None, request: Request) -> dict[str, Any]:
+        try:
+            if time.monotonic() >= request.expires and (case is None or case.found is None):
                 raise ApiError("deadline_exceeded")
-            ticket = parse_batch_ticket(item, self._serve.max_text_chars)
-            return await self._scorer.classify(ticket, request)
+            return await self._scorer.answer(case or self._case(item, request), request)
         except ApiError as error:
             return self._unclassified(item, error)
         except Exception as error:
@@ -137,7 +162,8 @@ class Routes:
         event = Feedback(at, sent.ticket_id, sent.source, sent.event_id, sent.label)
         try:
             async with asyncio.timeout(min(FEEDBACK_SECONDS, request.expires - time.monotonic())):
-                result = await self._store_feedback(event)
+                with request.trace.child("feedback") if request.trace else contextlib.nullcontext():
+                    result = await self._store_feedback(event)
         except TimeoutError:
             raise ApiError("events_unavailable", TOO_SLOW, retry_after=5) from None
         except EventStoreUnavailable:

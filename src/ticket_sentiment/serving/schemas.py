@@ -14,6 +14,7 @@ NO_NUL = r"^[^\x00]*$"  # which PostgreSQL cannot store
 Identifier = Annotated[str, Field(max_length=200, pattern=NO_NUL)]
 RequiredIdentifier = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
 MAX_PROBLEMS = 20  # more can only be unknown keys, and to list them all would take the loop's time
+Route = Literal["local", "remote", "fallback"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -77,6 +78,9 @@ class Classified(Output):
     arm: Arm
     backend: str = Field(description="what ran the model, e.g. CPUExecutionProvider")
     cached: bool
+    route: Route = Field(
+        description="local: answered here; remote: by the service on a GPU; fallback: here, in its place"
+    )
 
 
 class Problem(Output):

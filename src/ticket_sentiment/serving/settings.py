@@ -1,14 +1,18 @@
 """What a Bento carries beside its bundles: their versions, and what of params.yaml serving reads."""
 
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.bundle import Bundle, load_bundle
-from ticket_sentiment.params import Cache, Events, Section, Serve, load_params
+from ticket_sentiment.params import Cache, Events, Remote, Section, Serve, load_params
 
 # The build context is laid out with the package at its root and these beside it.
 CONTEXT = Path(__file__).resolve().parents[2]
@@ -104,3 +108,35 @@ def load_deployed(context: Path = CONTEXT) -> Deployed:
         load_bundle(Path(challenger)) if settings.challenger_version is not None and challenger else None,
         settings,
     )
+
+
+class RemoteAddress(NamedTuple):
+    """Of the other service. The key is a secret, and so may be the URL: neither is ever repeated."""
+
+    url: str
+    key: str | None
+
+
+def remote_address(settings: Remote, environ: Mapping[str, str] = os.environ) -> RemoteAddress | None:
+    """What the variables of `serve.remote` hold; None where that of the URL is not set.
+
+    Raises:
+        TicketSentimentError: it holds no URL, or one with a password, or the key is none that HTTP can carry.
+    """
+    url = environ.get(settings.url_env, "").rstrip("/")
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in url
+    except ValueError:
+        whole = False
+    if not whole or parts.query or parts.fragment or not re.fullmatch(r"[!-~]+", url):
+        raise TicketSentimentError(
+            f"{settings.url_env} holds no URL of a service: expected http://host:3000, "
+            f"and an API key of it in {settings.key_env}"
+        )
+    key = environ.get(settings.key_env) or None
+    if key and not re.fullmatch(r"[!-~]+", key):
+        raise TicketSentimentError(f"{settings.key_env} holds no API key: expected visible ASCII characters")
+    return RemoteAddress(url, key)
