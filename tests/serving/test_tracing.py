@@ -19,8 +19,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from tests.serving.test_lifecycle import until
-from tests.serving.test_remote import settings
 from tests.support.front import Service
+from tests.support.hybrid import settings
 from tests.support.remote import listening
 from tests.support.serving import SERVICE, FakeClassifier, Server, write_params
 from ticket_sentiment.cache.cache import PredictionCache
