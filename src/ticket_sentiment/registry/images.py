@@ -33,7 +33,8 @@ def find_engine(engine: str | None = None) -> str:
         if shutil.which(name) and subprocess.run(asked, capture_output=True).returncode == 0:
             return name
     raise TicketSentimentError(
-        f"no container engine answers ({engine or ', '.join(ENGINES)}): start Docker, or install podman or buildah"
+        f"no container engine answers ({engine or ', '.join(ENGINES)}): "
+        "start Docker, or install podman or buildah"
     )
 
 
@@ -50,8 +51,8 @@ def containerfile(bento: bentoml.Bento, root: Path) -> tuple[str, str]:
     found = FROM.search(stages)
     if found is None:
         raise TicketSentimentError(
-            f"{bento.tag}: env/docker/Dockerfile has no stage `base-container`: this BentoML writes it another "
-            "way; install the version of requirements.lock"
+            f"{bento.tag}: env/docker/Dockerfile has no stage `base-container`: this BentoML writes it "
+            "another way; install the version of requirements.lock"
         )
     stages = FROM.sub("FROM ${BASE_IMAGE} AS base-container", stages)
     last = (root / CONTAINERFILE).read_text(encoding="utf-8")
