@@ -31,9 +31,7 @@ def base_image_or_skip(engine: str, name: str) -> str:
     """The base image, here or pulled."""
     known = subprocess.run([engine, "image", "inspect", name], capture_output=True).returncode == 0
     if not known and subprocess.run([engine, "pull", name], capture_output=True).returncode != 0:
-        pytest.skip(
-            f"images are not tested: {name} is not here and cannot be pulled; make one: scripts/base-image"
-        )
+        pytest.skip(f"images are not tested: no {name} here, nor by pull; scripts/base-image makes one")
     return name
 
 
@@ -47,7 +45,8 @@ class Container:
     """
 
     def __init__(self, engine: str, image: str, network: str = "bridge") -> None:
-        self.engine, self.port, self.metrics_port = engine, free_port(), free_port()
+        self.engine, self.image = engine, image
+        self.port, self.metrics_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         ports = (f"127.0.0.1:{self.port}:3000", f"127.0.0.1:{self.metrics_port}:3001")
         self.begun = time.monotonic()
@@ -89,7 +88,7 @@ class Container:
         return {int(line) for line in self.exec("python", "-c", script).stdout.split()}
 
     def wait_until_ready(self, seconds: float = 120) -> float:
-        """Returns the seconds since the start; raises AssertionError with the log when it does not get ready."""
+        """Returns seconds since the start; raises AssertionError with the log when it does not get ready."""
         while time.monotonic() < self.begun + seconds and self.inspect()["State"]["Running"]:
             try:
                 if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
@@ -103,6 +102,11 @@ class Container:
         begun = time.monotonic()
         self._run("stop", "--time", "60", self.id)
         return time.monotonic() - begun
+
+    def run_on_its_volume(self, program: str, *arguments: str) -> str:
+        """What a second container prints, which has the first one's volume; that one may have stopped."""
+        options = ("--rm", "--network", "none", "--volumes-from", self.id, "--entrypoint", program)
+        return self._run("run", *options, self.image, *arguments).strip()
 
     def __enter__(self) -> "Container":
         return self
