@@ -81,6 +81,7 @@ def _images(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.registry.images import build_images
 
     devices = arguments.device or ["cpu", "gpu"]
+    print("building; the first time takes minutes, as every package is installed", file=sys.stderr)
     images = build_images(load_params(), devices, arguments.engine, arguments.base_image)
     print("\n".join(images.values()))
 

@@ -76,14 +76,16 @@ def base_image(engine: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def image(request: pytest.FixtureRequest, engine: str) -> str:
+def image(request: pytest.FixtureRequest, engine: str) -> Iterator[str]:
     if named := os.environ.get("TICKET_SENTIMENT_IMAGE"):
-        return named
+        yield named
+        return
     base = request.getfixturevalue("base_image")
     tag = request.getfixturevalue("tags")["cpu"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("A_KEY_OF_THE_HOST", SECRET)
-        return images.build_image(tag, engine, base, REPOSITORY)
+        yield images.build_image(tag, engine, base, REPOSITORY)
+    subprocess.run([engine, "rmi", tag], capture_output=True)  # the layers of packages stay in the cache
 
 
 @pytest.fixture(scope="module")
