@@ -16,10 +16,12 @@ export DVC_NO_ANALYTICS ?= 1
 export ORT_DISABLE_TELEMETRY ?= 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help retrain search serve ui test check format lock
+IMAGES := ticket-sentiment images $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE))
+
+.PHONY: help retrain search serve images image-test ui test check format lock
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not here: install Python 3.11, or say make PYTHON=/path/to/python3.11"; exit 2; }
@@ -38,6 +40,12 @@ search: $(VENV)/ready ## measure the frontier of size, speed and quality anew, f
 
 serve: $(VENV)/ready ## answer on localhost:3000 with the registered champion
 	@ticket-sentiment serve
+
+images: $(VENV)/ready ## container images of the registered champion (DEVICE=cpu, BASE_IMAGE=..., ENGINE=podman)
+	@$(IMAGES) $(if $(DEVICE),--device $(DEVICE))
+
+image-test: $(VENV)/ready ## start the champion's CPU image read-only, ask it, kill a worker, stop it
+	@image=$$($(IMAGES) --device cpu) && TICKET_SENTIMENT_IMAGE=$$image python -m pytest -s tests/registry/test_images.py
 
 ui: $(VENV)/ready ## MLflow on localhost:5000 and Prefect on localhost:4200
 	@mkdir -p $(PREFECT_HOME)

@@ -76,6 +76,16 @@ def _serve(_: argparse.Namespace) -> None:
     serve(load_params())
 
 
+def _images(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.params import load_params
+    from ticket_sentiment.registry.images import build_images
+
+    devices = arguments.device or ["cpu", "gpu"]
+    print("building; the first time takes minutes, as every package is installed", file=sys.stderr)
+    images = build_images(load_params(), devices, arguments.engine, arguments.base_image)
+    print("\n".join(images.values()))
+
+
 def _status(_: argparse.Namespace) -> None:
     from ticket_sentiment.params import load_params
     from ticket_sentiment.registry.registry import status
@@ -104,6 +114,11 @@ def parser() -> argparse.ArgumentParser:
     )
     search.set_defaults(run=_search)
     commands.add_parser("serve", help="answer with the registered champion").set_defaults(run=_serve)
+    images = commands.add_parser("images", help="build the container images of the registered champion")
+    images.add_argument("--device", choices=["cpu", "gpu"], action="append", help="both by default")
+    images.add_argument("--engine", metavar="NAME", help="docker, podman or buildah; by default what is here")
+    images.add_argument("--base-image", metavar="IMAGE", help="another one with Python 3.11 in it")
+    images.set_defaults(run=_images)
     commands.add_parser("status", help="what is registered, and which alias it has").set_defaults(run=_status)
     for name, module in STAGES.items():
         commands.add_parser(name, help=f"stage of dvc.yaml ({module})").set_defaults(run=_stage(name))

@@ -212,14 +212,17 @@ def build_services(
     return tags
 
 
-def serve_command(params: Params, root: Path = Path()) -> list[str]:
-    """The command that serves the registered champion on the CPU, beside it the challenger if there is one.
+def build_champion(params: Params, root: Path = Path()) -> dict[str, str]:
+    """Build the Bentos of the registered champion, beside it the challenger if there is one.
 
-    Its Bento is built when BentoML's store lost it, or when the service's code or `serve`, `events` or
-    `cache` of params.yaml have changed since.
+    A Bento is built when BentoML's store lost it, or when the service's code or `serve`, `events` or `cache`
+    of params.yaml have changed since.
+
+    Returns:
+        Tags by device.
 
     Raises:
-        TicketSentimentError: there is no champion.
+        TicketSentimentError: there is no champion, or a build failed.
     """
     store = connect(params, root)
     champion = by_alias(store, CHAMPION)
@@ -230,7 +233,16 @@ def serve_command(params: Params, root: Path = Path()) -> list[str]:
         )
     challenger = by_alias(store, CHALLENGER)
     beside = challenger.version if challenger and challenger.version != champion.version else None
-    tag = build_services(params, champion.version, root, beside)["cpu"]
+    return build_services(params, champion.version, root, beside)
+
+
+def serve_command(params: Params, root: Path = Path()) -> list[str]:
+    """The command that serves what `build_champion` builds, on the CPU.
+
+    Raises:
+        TicketSentimentError: there is no champion, or a build failed.
+    """
+    tag = build_champion(params, root)["cpu"]
     address = ["--host", params.serve.host, "--port", str(params.serve.port)]
     return [sys.executable, "-m", "bentoml", "serve", tag, *address]
 
