@@ -12,6 +12,7 @@ from ticket_sentiment.errors import TicketSentimentError
 Share = Annotated[float, Field(ge=0, le=1)]
 Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
 Label = Literal["negative", "neutral", "positive"]
+Device = Literal["cpu", "gpu"]
 
 
 class Section(BaseModel):

@@ -1,6 +1,8 @@
 """One worker's service in this process."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -76,3 +78,11 @@ def test_what_is_away_is_a_gauge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert (value(made, "cache_shared_available"), value(made, "rollout_not_loaded")) == (1, 2)
 
     run(tmp_path, test)
+
+
+def test_the_watching_process_imports_nothing_that_answers():
+    """It starts before the workers do: what it imports is added to the time until they are ready."""
+    heavy = {"numpy", "onnxruntime", "tokenizers", "redis", "aiohttp"}
+    code = f"import sys; import ticket_sentiment.serving.service; print({heavy!r} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr

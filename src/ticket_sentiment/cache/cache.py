@@ -9,12 +9,15 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cachetools import TTLCache
 
 from ticket_sentiment.cache.answer import Answer
-from ticket_sentiment.cache.shared import SharedAnswers
 from ticket_sentiment.params import Cache
+
+if TYPE_CHECKING:
+    from ticket_sentiment.cache.shared import SharedAnswers
 
 
 @dataclass(slots=True)
@@ -45,7 +48,7 @@ class _Flight:
 class PredictionCache:
     """Answers by bundle digest and key. For one event loop; not for threads."""
 
-    def __init__(self, entries: int, ttl_s: float, shared: SharedAnswers | None = None) -> None:
+    def __init__(self, entries: int, ttl_s: float, shared: "SharedAnswers | None" = None) -> None:
         """An empty cache.
 
         Args:
@@ -70,6 +73,8 @@ class PredictionCache:
         url = environ.get(settings.redis_url_env)
         shared = None
         if url and settings.entries:
+            from ticket_sentiment.cache.shared import SharedAnswers  # brings redis, a fifth of a second
+
             timeout = settings.redis_timeout_ms / 1000
             shared = SharedAnswers(url, settings.redis_url_env, settings.ttl_s, timeout)
         return cls(settings.entries, settings.ttl_s, shared)

@@ -9,14 +9,11 @@ False or True: with 1 its session does not open.
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.bundle import Bundle
 from ticket_sentiment.model.runtime import CPU, Provider
-from ticket_sentiment.params import Gpu
-
-Device = Literal["cpu", "gpu"]
+from ticket_sentiment.params import Device, Gpu
 
 CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 INPUTS = ("input_ids", "attention_mask")  # both [batch, tokens]

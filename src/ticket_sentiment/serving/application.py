@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ticket_sentiment.cache.cache import PredictionCache
 from ticket_sentiment.events.store import EventStore
-from ticket_sentiment.model.providers import Device
-from ticket_sentiment.params import Remote
+from ticket_sentiment.params import Device, Remote
 from ticket_sentiment.serving import tracing
 from ticket_sentiment.serving.arms import Arms
 from ticket_sentiment.serving.classifier import Classifier
@@ -20,10 +19,10 @@ from ticket_sentiment.serving.front import Front
 from ticket_sentiment.serving.keys import ApiKeys
 from ticket_sentiment.serving.limiter import RateLimiter
 from ticket_sentiment.serving.logs import log_failure
-from ticket_sentiment.serving.metrics import Metrics, MetricsServer, require_free
+from ticket_sentiment.serving.metrics import Metrics, MetricsServer
 from ticket_sentiment.serving.routes import Routes
 from ticket_sentiment.serving.scoring import Scorer
-from ticket_sentiment.serving.settings import Deployed, Settings, remote_address
+from ticket_sentiment.serving.settings import Deployed, remote_address
 
 if TYPE_CHECKING:
     from ticket_sentiment.serving import remote
@@ -32,21 +31,6 @@ logger = logging.getLogger(__name__)
 
 SAMPLE_SECONDS = 0.5
 FLUSH_SECONDS = 5.0
-
-
-def require_startable(settings: Settings) -> None:
-    """Check all that a worker would stumble over at its start, without serving.
-
-    Raises:
-        TicketSentimentError: a key, the metrics port, the event database or the URL of Redis or of the other
-            service is not as it should be.
-    """
-    serve = settings.serve
-    ApiKeys(serve.api_keys, Path.cwd())
-    require_free(serve.metrics.host, serve.metrics.port)
-    PredictionCache.open(settings.cache)  # does not connect: Redis may be away
-    remote_address(serve.remote)  # the other service, too, may be away
-    EventStore.open(settings.events).close(0)
 
 
 def open_remote(settings: Remote, metrics: Metrics) -> "remote.Remote | None":

@@ -12,9 +12,9 @@ from ticket_sentiment.cache.answer import Answer
 from ticket_sentiment.cache.key import folds_case
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.bundle import Bundle
-from ticket_sentiment.model.providers import CUDA, Device, prepare, requested
+from ticket_sentiment.model.providers import CUDA, prepare, requested
 from ticket_sentiment.model.runtime import CPU, Runtime, usable
-from ticket_sentiment.params import Gpu
+from ticket_sentiment.params import Device, Gpu
 from ticket_sentiment.tickets.privacy import clean
 
 logger = logging.getLogger(__name__)

@@ -24,7 +24,6 @@ from ticket_sentiment.serving.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
-HEALTH = frozenset({"/livez", "/readyz", "/healthz"})
 _JSON = (b"content-type", b"application/json")
 _CLOSE = (b"connection", b"close")
 _UNKNOWN = "other"

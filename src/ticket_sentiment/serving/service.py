@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bentoml
 from _bentoml_sdk import Service
@@ -20,11 +20,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from uvicorn.config import HTTP_PROTOCOLS
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.model.providers import Device
+from ticket_sentiment.params import Device
 from ticket_sentiment.serving import logs
-from ticket_sentiment.serving.application import Application, require_startable
-from ticket_sentiment.serving.front import HEALTH, Front
 from ticket_sentiment.serving.settings import load_deployed
+from ticket_sentiment.serving.startable import require_startable
+
+if TYPE_CHECKING:
+    from ticket_sentiment.serving.front import Front
+
+HEALTH = frozenset({"/livez", "/readyz", "/healthz"})  # BentoML's endpoints
 
 # Set by the supervising process for its workers.
 SHARED = "TICKET_SENTIMENT_SHARED"  # a folder that all workers of one service know
@@ -54,7 +58,7 @@ image = bentoml.images.Image(
 class Gate:
     """The ASGI application that uvicorn calls: requests to the front, health and lifespan to BentoML."""
 
-    front: Front | None = None  # until the worker is ready; nothing is listened to before
+    front: "Front | None" = None  # until the worker is ready; nothing is listened to before
 
     def __init__(self, bentoml_app: Any) -> None:
         self._bentoml_app = bentoml_app
@@ -88,6 +92,8 @@ class Sentiment:
 
     def __init__(self) -> None:
         # BentoML accepts connections only after this, so a process that is ready has verified its bundle.
+        from ticket_sentiment.serving.application import Application  # in a worker alone: see startable.py
+
         logs.configure()
         os.chdir(os.environ.get(HOME, "."))
         shared = Path(os.environ.get(SHARED) or tempfile.mkdtemp(prefix="ticket-sentiment-"))
