@@ -100,9 +100,10 @@ async def kill_workers(server: Server, times: int, pause: float) -> tuple[Outcom
 
 
 def gone(pid: int) -> bool:
-    """Whether a process is dead, buried or not; its sockets are closed then."""
+    """Whether a process is dead to its last thread, buried or not: only then are its sockets closed."""
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        process = psutil.Process(pid)
+        return process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
     except psutil.NoSuchProcess:
         return True
 

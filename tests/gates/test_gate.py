@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.support.evidence import edit_json
+from tests.support.evidence import edit_json, tried
 from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.files import sha256_file
 from ticket_sentiment.gates import gate
@@ -303,7 +303,7 @@ def test_another_model_in_another_bundle_fails(good_evidence, verdicts, device, 
 
 def test_another_shape_than_the_chosen_one_fails(good_evidence, verdicts):
     root = good_evidence()
-    edit_json(root / COMPRESSION, "attempts.1.shape", "3x8x448-e48")
+    edit_json(root / COMPRESSION, "attempts", [tried("3x8x768-e48", 0.004, 4.8, True)])
     found = verdicts()["integrity"]
     assert found["decision"] == "fail" and "another shape" in found["reasons"][0]
 
