@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ticket_sentiment.errors import TicketSentimentError
 
 
@@ -125,12 +127,29 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
         yield
 
 
-def mend_dvc_locks(root: Path) -> None:
-    """Remove DVC's file of locks when it is no JSON.
+def _is_whole(lock: str) -> bool:
+    """Whether a dvc.lock was written to its end."""
+    try:
+        content = yaml.safe_load(lock)
+        entries = [
+            entry
+            for stage in (content["stages"] or {}).values()
+            for entry in (*stage.get("deps", ()), *stage.get("outs", ()))
+        ]
+        return "schema" in content and all("path" in entry and "md5" in entry for entry in entries)
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return False
 
-    A kill in the middle of writing it leaves it empty, and DVC then refuses every command. What it held
-    were the locks of the process that is gone.
+
+def mend_dvc_locks(root: Path) -> None:
+    """Remove what a kill left half written of DVC's state: it would refuse every command.
+
+    The file of locks, `.dvc/tmp/rwlock`, held those of the process that is gone. `dvc.lock` is written anew by
+    the next `dvc repro`, which takes what was made before out of its run cache.
     """
+    state = root / "dvc.lock"
+    if state.is_file() and not _is_whole(state.read_text(encoding="utf-8")):
+        state.unlink()
     path = root / ".dvc/tmp/rwlock"
     for _ in range(2):  # another DVC may just be writing it
         try:

@@ -232,7 +232,8 @@ def test_no_text_and_no_identifier_is_logged(client: httpx.Client, server: Serve
 
 
 def test_heavy_libraries_are_not_imported() -> None:
-    script = "import sys, ticket_sentiment.serving.service; print(*sys.modules)"
+    modules = "ticket_sentiment.serving.service, ticket_sentiment.serving.application"
+    script = f"import sys, {modules}; print(*sys.modules)"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = set(result.stdout.split())
     assert "onnxruntime" in loaded
