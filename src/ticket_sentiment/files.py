@@ -144,7 +144,7 @@ def _is_whole(lock: str) -> bool:
 def mend_dvc_locks(root: Path) -> None:
     """Remove what a kill left half written of DVC's state: it would refuse every command.
 
-    The file of locks, `.dvc/tmp/rwlock`, held those of the process that is gone. `dvc.lock` is written anew by
+    The file of locks, `.dvc/tmp/rwlock`, held those of the process that is gone. `dvc.lock` is made anew by
     the next `dvc repro`, which takes what was made before out of its run cache.
     """
     state = root / "dvc.lock"
