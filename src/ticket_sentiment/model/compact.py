@@ -8,6 +8,7 @@ The label is read off the first token ([CLS]), so in the last layer only that to
 feed-forward are computed: a layer's cost falls to its keys and values.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import read_json, write_json
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.embedding import ProductEmbedding
+
+Drop = Callable[[Tensor], Tensor]
 
 ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu, "tanh": torch.tanh}
 MASKED = -1e4  # added to the score of a padding token; fits fp16
@@ -68,21 +71,20 @@ class Layer(nn.Module):
     def _split(self, states: Tensor) -> Tensor:
         return states.view(states.shape[0], states.shape[1], self.heads, self.head_size).transpose(1, 2)
 
-    def forward(self, states: Tensor, bias: Tensor, first_only: bool, dropout: float) -> Tensor:
+    def forward(self, states: Tensor, bias: Tensor, first_only: bool, drop: Drop) -> Tensor:
         """states [batch, tokens, hidden]; bias [batch, 1, 1, tokens] is added to the attention scores."""
         queries = states[:, :1] if first_only else states
         scores = self._split(self.query(queries)) @ self._split(self.key(states)).transpose(-1, -2)
         weights = torch.softmax(scores * self.head_size**-0.5 + bias, dim=-1)
-        context = F.dropout(weights, dropout, self.training) @ self._split(self.value(states))
+        context = drop(weights) @ self._split(self.value(states))
         if self.head_gate is not None:
             context = context * self.head_gate.view(1, -1, 1, 1)
         context = context.transpose(1, 2).reshape(queries.shape[0], -1, self.heads * self.head_size)
-        attended = F.dropout(self.output(context), dropout, self.training)
-        states = self.attention_norm(queries + attended)
+        states = self.attention_norm(queries + drop(self.output(context)))
         neurons = self.activation(self.up(states))
         if self.ffn_gate is not None:
             neurons = neurons * self.ffn_gate
-        return self.ffn_norm(states + F.dropout(self.down(neurons), dropout, self.training))
+        return self.ffn_norm(states + drop(self.down(neurons)))
 
 
 class CompactClassifier(nn.Module):
@@ -92,6 +94,7 @@ class CompactClassifier(nn.Module):
         super().__init__()
         self.config = config
         self.dropout = dropout
+        self.generator: torch.Generator | None = None  # of what is dropped; None: torch's own
         self.words: nn.Module = (
             ProductEmbedding(config.vocabulary, config.hidden, config.embedding_parts)
             if config.embedding_parts
@@ -110,19 +113,26 @@ class CompactClassifier(nn.Module):
         The last one holds only the first token unless `all_tokens`.
         """
         states = self.words(input_ids) + self.positions.weight[: input_ids.shape[1]]
-        states = F.dropout(self.embedding_norm(states), self.dropout, self.training)
+        states = self._drop(self.embedding_norm(states))
         bias = (1.0 - attention_mask[:, None, None, :].to(states.dtype)) * MASKED
         result = [states]
         for index, layer in enumerate(self.layers):
             first_only = not all_tokens and index == len(self.layers) - 1
-            states = layer(states, bias, first_only, self.dropout)
+            states = layer(states, bias, first_only, self._drop)
             result.append(states)
         return result
+
+    def _drop(self, values: Tensor) -> Tensor:
+        """Dropout as of torch.nn.functional, which takes no generator."""
+        if not self.training or self.dropout == 0:
+            return values
+        kept = torch.empty_like(values).bernoulli_(1 - self.dropout, generator=self.generator)
+        return values * kept.div_(1 - self.dropout)
 
     def classify(self, states: Tensor) -> Tensor:
         """Logits [batch, labels] from the last hidden states."""
         pooled = self.head_activation(self.head(states[:, 0]))
-        return self.out(F.dropout(pooled, self.dropout, self.training))
+        return self.out(self._drop(pooled))
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Logits [batch, labels] from int64 [batch, tokens] ids and mask."""

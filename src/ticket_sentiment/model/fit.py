@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import replacing
 from ticket_sentiment.model.classifier import pad, predict_rows
+from ticket_sentiment.model.replicas import Replicas
 
 Loss = Callable[[nn.Module, list[int], Tensor, Tensor], Tensor]
 Score = Callable[[nn.Module], tuple[float, float]]
@@ -163,28 +164,31 @@ def fit(
     curve: list[Point] = []
     best: dict[str, Tensor] = {}
     best_macro_f1, since_best, step, running = -1.0, 0, 0, []
-    with tqdm(total=total, desc=name, unit="batch", mininterval=5) as bar:
+
+    def loss_of(one: nn.Module, part: list[int]) -> Tensor:
+        ids, mask = (tensor.to(where) for tensor in pad([rows[i] for i in part]))
+        with torch.autocast(where.type, torch.bfloat16, enabled=mixed):
+            return loss(one, part, ids, mask)
+
+    bar = tqdm(total=total, desc=name, unit="batch", mininterval=5)
+    with bar, Replicas(model, settings.seed) as replicas:
         for _ in range(settings.epochs):
             for indices in bucketed_batches(rows, settings.batch_size, generator):
-                ids, mask = (tensor.to(where) for tensor in pad([rows[i] for i in indices]))
-                model.train()
-                with torch.autocast(where.type, torch.bfloat16, enabled=mixed):
-                    value = loss(model, indices, ids, mask)
+                value = replicas.backward(loss_of, indices)
                 step += 1
-                if not torch.isfinite(value):
+                if not math.isfinite(value):
                     raise TicketSentimentError(
-                        f"{name}: the loss is {value.item()} at step {step} of {total}; "
+                        f"{name}: the loss is {value} at step {step} of {total}; "
                         f"lower {name}.learning_rate in params.yaml (now {settings.learning_rate:g})"
                     )
-                optimizer.zero_grad(set_to_none=True)
-                value.backward()
                 nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
                 schedule.step()
-                running.append(value.item())
+                running.append(value)
                 bar.update()
                 if step % every and step != total:
                     continue
+                replicas.all_cores()
                 tune_loss, macro_f1 = score(model)
                 curve.append(Point(step, float(np.mean(running)), tune_loss, macro_f1))
                 running = []
