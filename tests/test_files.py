@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from ticket_sentiment import files
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import (
     exclusive,
@@ -92,17 +91,3 @@ def test_a_lock_is_refused_while_held_and_free_after_a_kill(tmp_path):
     holder.communicate()
     with exclusive(path, "it"):
         pass
-
-
-def test_a_half_written_dvc_lock_goes_and_a_whole_one_stays(tmp_path):
-    path = tmp_path / "dvc.lock"
-    whole = (
-        "schema: '2.0'\nstages:\n  a:\n    cmd: x\n    deps:\n    - path: b\n      hash: md5\n      md5: c\n"
-    )
-    path.write_text(whole)
-    files.mend_dvc_locks(tmp_path)
-    assert path.read_text() == whole
-    for half in ("", whole[:10], whole[:-9], whole[:60]):
-        path.write_text(half)
-        files.mend_dvc_locks(tmp_path)
-        assert not path.exists(), half

@@ -19,7 +19,8 @@ from benchmarks.serving.load import Plan, Window, drive
 from benchmarks.serving.markdown import heading, report
 from benchmarks.serving.peers import HEAVY, PEERS
 from benchmarks.serving.rounds import Settings
-from benchmarks.serving.servers import Server, free_port
+from benchmarks.serving.servers import Server
+from tests.support.serving import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 

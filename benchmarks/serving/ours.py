@@ -14,7 +14,7 @@ import yaml
 from benchmarks.serving.assets import Assets
 from benchmarks.serving.load import HOST
 from benchmarks.serving.peers import Peer
-from benchmarks.serving.servers import free_port
+from tests.support.serving import free_port
 from ticket_sentiment.events.store import EventStore
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.params import load_params

@@ -3,6 +3,7 @@
 Every peer runs the same few lines (apps/onnx_model.py) on one session of one thread, a process a core.
 """
 
+import abc
 import json
 import os
 import subprocess
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.serving.assets import APPS, Assets
-from benchmarks.serving.servers import Server, free_port
+from benchmarks.serving.servers import Server
+from tests.support.serving import free_port
 
 ONLY_TEXT = '{"text": %(text)b}'
 
 
-class Peer:
+class Peer(abc.ABC):
     """One way to serve a model. Enter it to start it.
 
     Attributes:
@@ -50,9 +52,9 @@ class Peer:
         self.port = free_port()
         self.server: Server | None = None
 
+    @abc.abstractmethod
     def command(self) -> list[str]:
         """What starts it."""
-        raise NotImplementedError
 
     def environment(self) -> dict[str, str]:
         """Variables beside ours."""

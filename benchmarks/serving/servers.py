@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -18,13 +17,6 @@ from benchmarks.serving.load import HOST
 
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
-
-
-def free_port() -> int:
-    """One that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
 
 
 def post(port: int, path: str, body: bytes, headers: str = "") -> Any:

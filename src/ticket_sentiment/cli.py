@@ -79,8 +79,9 @@ def _serve(_: argparse.Namespace) -> None:
 def _images(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.params import load_params
     from ticket_sentiment.registry.images import build_images
+    from ticket_sentiment.registry.store import DEVICES
 
-    devices = arguments.device or ["cpu", "gpu"]
+    devices = arguments.device or DEVICES
     print("building; the first time takes minutes, as every package is installed", file=sys.stderr)
     images = build_images(load_params(), devices, arguments.engine, arguments.base_image)
     print("\n".join(images.values()))

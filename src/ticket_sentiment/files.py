@@ -8,12 +8,9 @@ import math
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from ticket_sentiment.errors import TicketSentimentError
 
@@ -125,38 +122,3 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
                 f"{what} is already running in this repository ({path} is locked): wait for its end"
             ) from None
         yield
-
-
-def _is_whole(lock: str) -> bool:
-    """Whether a dvc.lock was written to its end."""
-    try:
-        content = yaml.safe_load(lock)
-        entries = [
-            entry
-            for stage in (content["stages"] or {}).values()
-            for entry in (*stage.get("deps", ()), *stage.get("outs", ()))
-        ]
-        return "schema" in content and all("path" in entry and "md5" in entry for entry in entries)
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
-        return False
-
-
-def mend_dvc_locks(root: Path) -> None:
-    """Remove what a kill left half written of DVC's state: it would refuse every command.
-
-    The file of locks, `.dvc/tmp/rwlock`, held those of the process that is gone. `dvc.lock` is made anew by
-    the next `dvc repro`, which takes what was made before out of its run cache.
-    """
-    state = root / "dvc.lock"
-    if state.is_file() and not _is_whole(state.read_text(encoding="utf-8")):
-        state.unlink()
-    path = root / ".dvc/tmp/rwlock"
-    for _ in range(2):  # another DVC may just be writing it
-        try:
-            json.loads(path.read_text(encoding="utf-8"))
-            return
-        except FileNotFoundError:
-            return
-        except ValueError:
-            time.sleep(0.5)
-    path.unlink(missing_ok=True)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from ticket_sentiment.dvc_locks import mend_dvc_locks
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import mend_dvc_locks
 
 ERROR = re.compile(r"^error: (?P<message>.*)")
 LAST_LINES = 20

@@ -155,12 +155,12 @@ def test_without_an_engine_the_error_says_what_to_install(
 
 
 def test_a_build_that_fails_is_one_line_and_leaves_a_log(
-    engine: str, tags: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: str, tags: dict[str, str], tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deploy").symlink_to(REPOSITORY / "deploy")
     failure = rf"^{engine} build of ticket-sentiment:v1-\w+-cpu failed: .+$"
     with pytest.raises(TicketSentimentError, match=failure):
-        images.build_image(tags["cpu"], engine, "localhost/ticket-sentiment-no-such-base:0", REPOSITORY)
+        images.build_image(tags["cpu"], engine, "localhost/ticket-sentiment-no-such-base:0", tmp_path)
     assert (tmp_path / "var/images.log").stat().st_size > 0
 
 

@@ -125,7 +125,7 @@ def build_image(tag: str, engine: str, base_image: str | None = None, root: Path
         command = [engine, "build", *options, bento.path]
         result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if result.returncode != 0:
-        log = Path("var/images.log")
+        log = root / "var/images.log"
         write_text(log, result.stdout)
         last = (result.stdout.strip() or "no output").splitlines()[-1].strip()
         raise TicketSentimentError(f"{engine} build of {tag} failed: {last} (all of it: {log})")

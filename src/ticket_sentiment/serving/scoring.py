@@ -55,6 +55,11 @@ class Case:
     def urgent(self) -> bool:
         return self.ticket.priority == "urgent"
 
+    @property
+    def key(self) -> str:
+        """Of the cache, under the digest of the model that was chosen here."""
+        return cache_key(self.text, self.model.folds_case)
+
 
 class Scorer:
     """Answers tickets. One for a worker, in its event loop."""
@@ -169,7 +174,7 @@ class Scorer:
             return []
         candidates = [case for case in cases if case.urgent or len(cases) >= remote.min_batch]
         for case in candidates:
-            case.found = await self._cache.look_up(cache_key(case.text, case.model.folds_case), case.digest)
+            case.found = await self._cache.look_up(case.key, case.digest)
             case.cached = case.found is not None
         unknown = [case for case in candidates if case.found is None]
         chosen = [case for case in unknown if case.urgent or len(unknown) >= remote.min_batch]
@@ -223,11 +228,10 @@ class Scorer:
                 span.set_attribute("ticket_sentiment.model_version", case.model.version)
                 return await compute()
 
-        key = cache_key(case.text, case.model.folds_case)
         if trace is None:
-            return await self._cache.get_or_compute(key, case.digest, compute)
+            return await self._cache.get_or_compute(case.key, case.digest, compute)
         with trace.child("cache") as span:
-            answer, cached = await self._cache.get_or_compute(key, case.digest, traced)
+            answer, cached = await self._cache.get_or_compute(case.key, case.digest, traced)
             span.set_attribute("ticket_sentiment.cached", cached)
             return answer, cached
 

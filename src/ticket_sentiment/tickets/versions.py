@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from ticket_sentiment.dvc_locks import mend_dvc_locks
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import mend_dvc_locks
 from ticket_sentiment.tickets.schema import MONTH_FILE, TICKETS
 
 POINTER = TICKETS.with_suffix(".dvc")
