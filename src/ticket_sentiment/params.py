@@ -273,6 +273,7 @@ class Serve(Section):
     max_shadow_queue: int = Field(ge=0)
     drain_seconds: float = Field(ge=0)
     rollout_poll_seconds: float = Field(gt=0)
+    releases: str = Field(min_length=1)
     access_log: Literal["all", "errors", "none"]
     api_keys: Keys
     metrics: Metrics

@@ -1,12 +1,15 @@
 """Who is champion and who challenger, by the rollout state."""
 
 import asyncio
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from tests.support.serving import FakeClassifier
+from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.types import EventStoreUnavailable
 from ticket_sentiment.rollout.state import RolloutState
 from ticket_sentiment.serving.arms import Arms
@@ -128,5 +131,68 @@ def test_polling_survives_a_database_that_is_away() -> None:
         await asyncio.sleep(0.3)
         assert arms.split.epoch == 3
         task.cancel()
+
+    asyncio.run(test())
+
+
+def load_from(*held: FakeClassifier) -> Callable[[str], FakeClassifier]:
+    by_name = {classifier.release: classifier for classifier in held}
+
+    def load(name: str) -> FakeClassifier:
+        if name not in by_name:
+            raise TicketSentimentError("release.json is missing")
+        return by_name[name]
+
+    return load
+
+
+def test_a_release_that_the_build_does_not_hold_is_taken_up(caplog: pytest.LogCaptureFixture) -> None:
+    third = FakeClassifier("c" * 64)
+    arms = Arms([OLD], load_from(NEW, third))
+    asyncio.run(arms.take_over(state(challenger_share=1.0)))
+    assert arms.split.choose("c", None) == ("challenger", NEW)
+    asyncio.run(arms.take_over(state(epoch=2, champion=NEW.release, challenger=third.release)))
+    assert (arms.split.champion, arms.split.challenger) == (NEW, third)
+    assert set(arms.loaded) == {OLD.release, NEW.release, third.release}  # the build's own stays
+    asyncio.run(arms.take_over(state(epoch=3, champion=OLD.release, challenger=None, challenger_share=0.0)))
+    assert (arms.split.champion, set(arms.loaded)) == (OLD, {OLD.release})
+
+
+def test_a_release_that_cannot_be_loaded_changes_nobody_and_is_asked_for_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    arms = Arms([OLD], load_from())
+    wanted = state(champion=NEW.release, challenger=None, challenger_share=0.0)
+    for _ in range(3):
+        asyncio.run(arms.take_over(wanted))
+    assert (arms.split.champion, arms.split.not_loaded) == (OLD, 1)
+    assert caplog.text.count("release.json is missing") == 1
+    arms._load = load_from(NEW)
+    asyncio.run(arms.take_over(wanted))
+    assert (arms.split.champion, arms.split.not_loaded) == (NEW, 0)
+    # The next champion is not there either: the one that answers stays, not that of the build.
+    arms._load = load_from()
+    asyncio.run(arms.take_over(state(epoch=2, champion="d" * 64, challenger=None, challenger_share=0.0)))
+    assert arms.split.champion is NEW
+
+
+def test_who_answers_goes_on_answering_while_a_release_loads() -> None:
+    async def test() -> None:
+        loading, go_on = threading.Event(), threading.Event()
+
+        def load(name: str) -> FakeClassifier:
+            loading.set()
+            assert go_on.wait(5)
+            return NEW
+
+        arms = Arms([OLD], load)
+        taking = asyncio.create_task(
+            arms.take_over(state(champion=NEW.release, challenger=None, challenger_share=0.0))
+        )
+        assert await asyncio.to_thread(loading.wait, 5)
+        assert arms.split.choose("c", "t") == ("champion", OLD)
+        go_on.set()
+        await taking
+        assert arms.split.choose("c", "t") == ("champion", NEW)
 
     asyncio.run(test())

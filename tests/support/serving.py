@@ -99,6 +99,7 @@ class FakeClassifier:
 
     def __init__(self, digest: str = "f" * 64, max_batch: int = 1, seconds: float = 0.0) -> None:
         self.digest, self.max_batch, self.seconds = digest, max_batch, seconds
+        self.release = digest
         self.seen: list[str] = []
         self.batches: list[int] = []
 

@@ -35,6 +35,7 @@ SERVING_FILES = (
     "model/runtime.py",
     "rollout/__init__.py",
     "rollout/assignment.py",
+    "rollout/releases.py",
     "rollout/state.py",
     "tickets/__init__.py",
     "tickets/canonical.py",
@@ -50,6 +51,12 @@ class Release:
 
     version: str
     bundle: Bundle
+    cpu_digest: str | None = None  # of the same version's CPU bundle, where this is another
+
+    @property
+    def release(self) -> str:
+        """How a rollout state names it on every device."""
+        return self.cpu_digest or self.bundle.digest
 
     @property
     def name(self) -> str:
@@ -76,7 +83,9 @@ def stage_context(
         shutil.copytree(challenger.bundle.path, folder / "challenger")
     settings = {
         "model_version": champion.version,
+        "release": champion.release,
         "challenger_version": challenger.version if challenger else None,
+        "challenger_release": challenger.release if challenger else None,
         **params.model_dump(mode="json", include={"serve", "events", "cache"}),
     }
     write_json(folder / "serving.json", settings)
@@ -201,7 +210,8 @@ def build_services(
             for held in versions:
                 place = Path(folder) / str(held.version)
                 place.mkdir()
-                releases.append(Release(str(held.version), download_bundle(store, held, device, place)))
+                bundle = download_bundle(store, held, device, place)
+                releases.append(Release(str(held.version), bundle, held.tags.get("bundle.cpu.digest")))
             commit = registered.tags.get("git.commit", NONE)
             second = releases[1] if len(releases) > 1 else None
             tags[device] = build_service(params, releases[0], device, commit, root, second)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ticket_sentiment.cache.cache import PredictionCache
 from ticket_sentiment.events.store import EventStore
 from ticket_sentiment.params import Device, Remote
+from ticket_sentiment.rollout.releases import load_release
 from ticket_sentiment.serving import tracing
 from ticket_sentiment.serving.arms import Arms
 from ticket_sentiment.serving.classifier import Classifier
@@ -60,10 +61,18 @@ class Application:
         """
         settings = deployed.settings
         serve = settings.serve
-        versions = [(deployed.bundle, settings.model_version)]
+        held = [(deployed.bundle, settings.model_version, settings.release)]
         if deployed.challenger is not None and settings.challenger_version is not None:
-            versions.append((deployed.challenger, settings.challenger_version))
-        classifiers = [Classifier(bundle, version, serve.gpu, device) for bundle, version in versions]
+            held.append((deployed.challenger, settings.challenger_version, settings.challenger_release))
+        classifiers = [
+            Classifier(bundle, version, serve.gpu, device, release) for bundle, version, release in held
+        ]
+        releases = Path(serve.releases).absolute()
+
+        def load(release: str) -> Classifier:
+            bundle, version = load_release(releases, release, device)
+            return Classifier(bundle, version, serve.gpu, device, release)
+
         folder = shared / "metrics"
         folder.mkdir(exist_ok=True)
         self._serve = serve
@@ -71,7 +80,7 @@ class Application:
         self.metrics = Metrics(None if alone else folder, serve.objective_ms)
         self.store = EventStore.open(settings.events)
         self.cache = PredictionCache.open(settings.cache)
-        self.arms = Arms(classifiers)
+        self.arms = Arms(classifiers, load)
         threaded = any(classifier.max_batch > 1 for classifier in classifiers)
         self.engine = Engine(serve.max_queue, serve.max_shadow_queue, serve.objective_ms / 1000, threaded)
         self.scorer = Scorer(
@@ -99,7 +108,7 @@ class Application:
     async def start(self) -> None:
         """Begin what runs beside the requests, the rollout state having been asked for once."""
         with contextlib.suppress(Exception):  # the poll says what is wrong, and tries again
-            self.arms.apply(await asyncio.to_thread(self.store.rollout_state))
+            await self.arms.take_over(await asyncio.to_thread(self.store.rollout_state))
         self._tasks = [
             asyncio.create_task(self.arms.follow(self.store.rollout_state, self._serve.rollout_poll_seconds)),
             asyncio.create_task(self._sample_for_ever()),

@@ -32,8 +32,8 @@ class Split:
         return (
             self.state is not None
             and self.challenger is not None
-            and self.champion.digest == self.state.champion
-            and self.challenger.digest == self.state.challenger
+            and self.champion.release == self.state.champion
+            and self.challenger.release == self.state.challenger
         )
 
     @property
@@ -41,7 +41,7 @@ class Split:
         """How many of the bundles that the state names this process does not hold."""
         if self.state is None:
             return 0
-        missing_champion = self.champion.digest != self.state.champion
+        missing_champion = self.champion.release != self.state.champion
         return missing_champion + (self.state.challenger is not None and not self.challenger_held)
 
     @property
@@ -66,25 +66,58 @@ class Split:
 class Arms:
     """The loaded bundles in the roles that the rollout state gives them."""
 
-    def __init__(self, classifiers: Sequence[Classifier]) -> None:
+    def __init__(
+        self, classifiers: Sequence[Classifier], load: Callable[[str], Classifier] | None = None
+    ) -> None:
         """Roles until a state is known.
 
         Args:
             classifiers: the champion of this build, then its challenger where it has one.
+            load: gives a release that this build does not hold, or raises; called in a thread.
         """
-        self.loaded = {classifier.digest: classifier for classifier in classifiers}
-        self._built = classifiers[0]
-        self._built_challenger = classifiers[1] if len(classifiers) > 1 else None
-        self.split = Split(self._built, self._built_challenger, None)
+        self.loaded = {classifier.release: classifier for classifier in classifiers}
+        self._built = frozenset(self.loaded)
+        self._load = load
+        self._unavailable: dict[str, str] = {}  # releases that could not be loaded, and why
+        self.split = Split(classifiers[0], classifiers[1] if len(classifiers) > 1 else None, None)
+
+    async def take_over(self, state: RolloutState | None) -> None:
+        """Load what a state names and this process does not hold, then `apply` it.
+
+        Who answers now goes on answering meanwhile. A release that cannot be loaded is asked for again with
+        the next poll: its folder may still be on its way here.
+        """
+        if state is None:
+            return
+        found = False
+        for name in (state.champion, state.challenger):
+            if name is not None and name not in self.loaded and self._load is not None:
+                found = await self._take_up(name) or found
+        if found or state != self.split.state:
+            self.apply(state)
+
+    async def _take_up(self, name: str) -> bool:
+        assert self._load is not None
+        try:
+            self.loaded[name] = await asyncio.to_thread(self._load, name)
+        except Exception as error:  # whatever is wrong with it, this process goes on with what it has
+            reason = str(error) if isinstance(error, TicketSentimentError) else type(error).__name__
+            if self._unavailable.get(name) != reason:
+                logger.warning("release %s cannot be loaded: %s", name[:12], reason)
+            self._unavailable[name] = reason
+            return False
+        self._unavailable.pop(name, None)
+        logger.info("release %s is loaded", name[:12])
+        return True
 
     def apply(self, state: RolloutState | None) -> None:
-        """Take over a state; None, as from a database that is away, keeps the last one.
+        """Give the loaded bundles the roles of a state; None, as of a database that is away, keeps the last.
 
-        A bundle that the state names and this build does not hold cannot answer: for a champion the
-        build's own stands in, and nobody meets the challenger, as it would be compared with another; a
+        A bundle that the state names and this process does not hold cannot answer: in a champion's place the
+        present one stays, and nobody meets the challenger, as it would be compared with another; a
         challenger has no share.
         """
-        if state is None or state == self.split.state:
+        if state is None:
             return
         champion = self.loaded.get(state.champion)
         challenger = self.loaded.get(state.challenger) if state.challenger else None
@@ -95,7 +128,9 @@ class Arms:
             if digest and found is None:
                 logger.warning("the %s of epoch %d, %s, is not loaded", role, state.epoch, digest[:12])
         on_trial = challenger if champion else None
-        self.split = Split(champion or self._built, on_trial, state, challenger is not None)
+        self.split = Split(champion or self.split.champion, on_trial, state, challenger is not None)
+        kept = {*self._built, state.champion, state.challenger, self.split.champion.release}
+        self.loaded = {name: classifier for name, classifier in self.loaded.items() if name in kept}
         logger.info(
             "rollout epoch %d: challenger %s, share %s, shadow %s",
             state.epoch,
@@ -118,7 +153,7 @@ class Arms:
         away = False
         while True:
             try:
-                self.apply(await asyncio.to_thread(read))
+                await self.take_over(await asyncio.to_thread(read))
                 away = False
             except Exception as error:  # of any database driver, whose text may hold a URL
                 if not away:

@@ -25,12 +25,23 @@ WARM_UP_TEXTS = ("warm up", "a longer text to warm up with, so that no request p
 class Classifier:
     """Answers cleaned texts. Warm when constructed; for one thread at a time."""
 
-    def __init__(self, bundle: Bundle, version: str, gpu: Gpu, device: Device) -> None:
+    def __init__(
+        self, bundle: Bundle, version: str, gpu: Gpu, device: Device, release: str | None = None
+    ) -> None:
+        """Open the model and warm it up.
+
+        Args:
+            bundle: verified.
+            version: of the registry.
+            gpu: how a GPU is used.
+            device: what this build is for.
+            release: how the rollout state names the model on every device; by default the bundle's digest.
+        """
         available = onnxruntime.get_available_providers()
         if device == "gpu" and CUDA in available:
             # CUDA and cuDNN come as Python packages, which the dynamic linker does not know about.
             onnxruntime.preload_dlls()
-        self.bundle, self.version = bundle, version
+        self.bundle, self.version, self.release = bundle, version, release or bundle.digest
         wanted = requested(device, gpu, bundle)
         self.requested_backend = wanted[0][0]
         providers = usable(wanted, available)

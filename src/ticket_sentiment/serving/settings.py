@@ -28,7 +28,9 @@ class Settings(Section):
     """serving.json."""
 
     model_version: str
+    release: str | None = None  # how the rollout state names the model; else by its bundle's digest
     challenger_version: str | None = None
+    challenger_release: str | None = None
     serve: Serve
     events: Events
     cache: Cache
