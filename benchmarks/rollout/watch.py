@@ -21,10 +21,12 @@ class Watch:
 
     Attributes:
         days: after which it ends.
+        until: it ends earlier when all of these were seen; none: it does not.
         seen: what was ever seen (for example `errors crossed`) to the labels that had come by then.
     """
 
     days: float
+    until: frozenset[str] = frozenset()
     seen: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, evidence: Evidence, settings: Rollout) -> Decision:
@@ -37,6 +39,7 @@ class Watch:
         plan = Plan.of(settings, evidence.hotfix)
         last = evidence.step == len(plan.steps) - 1
         over = evidence.at - evidence.rollout_since >= timedelta(days=self.days)
+        over |= bool(self.until) and self.until <= self.seen.keys()
         hours = timedelta(hours=plan.steps[evidence.step].min_hours)
         ready = not last and evidence.at - evidence.step_since >= hours
         action = "stop" if over else "advance" if ready else "wait"
@@ -46,16 +49,21 @@ class Watch:
 
 
 def watch(
-    scenario: Scenario, traffic: Traffic, settings: Rollout, objective_ms: float, seed: int
+    scenario: Scenario,
+    traffic: Traffic,
+    settings: Rollout,
+    objective_ms: float,
+    seed: int,
+    until: frozenset[str] = frozenset(),
 ) -> dict[str, int]:
     """What was ever seen in one rollout, and after how many labels."""
-    judge = Watch(settings.max_days)
+    judge = Watch(settings.max_days, until)
     simulate(scenario, traffic, settings, objective_ms, seed, judge=judge)
     return judge.seen
 
 
 def straight_to_half(settings: Rollout, days: float) -> Rollout:
-    """Settings for a watch that splits the customers in half from its first hour on, and labels every ticket."""
+    """Settings for a watch that splits the customers in half at once, and has every ticket labelled."""
     shadow, half = settings.steps[0], settings.steps[-1]
     steps = [shadow.model_copy(update={"min_hours": 0.0}), half.model_copy(update={"share": 0.5})]
     return settings.model_copy(update={"steps": steps, "max_days": days, "audit_share": 1.0})
