@@ -9,13 +9,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar, get_args
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.rollout.assignment import ARMS, Arm
 
 T = TypeVar("T")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+Metric = Literal["quality", "errors", "slow", "unlabelled"]
+METRICS: tuple[Metric, ...] = get_args(Metric)  # fields of EpochEvidence and Overlap with sums over units
 
 
 def refuse(key: str, expected: str) -> None:

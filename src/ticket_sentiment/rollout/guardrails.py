@@ -14,13 +14,12 @@ from ticket_sentiment.params import Rollout
 from ticket_sentiment.rollout import asymptotic, betting
 from ticket_sentiment.rollout.assignment import Arm
 from ticket_sentiment.rollout.asymptotic import CellKey, Difference, difference, mixing_precision
-from ticket_sentiment.rollout.evidence import ByArm, Evidence
+from ticket_sentiment.rollout.evidence import ByArm, Evidence, Metric
 from ticket_sentiment.rollout.split_check import split_p
 
 Name = Literal["paired_quality", "split_quality", "first_answers", "errors", "slow"]
 GUARDRAILS: tuple[Name, ...] = ("paired_quality", "split_quality", "first_answers", "errors", "slow")
-Metric = Literal["quality", "errors", "slow", "unlabelled"]  # sums over units, in epochs and overlaps
-METRICS: dict[Name, Metric] = {"split_quality": "quality", "errors": "errors", "slow": "slow"}
+SUMS: dict[Name, Metric] = {"split_quality": "quality", "errors": "errors", "slow": "slow"}
 COVERAGE_ERROR = 0.02  # standard error at which the check of the labels' coverage is tightest
 State = Literal["crossed", "open", "clear"]
 TITLES: dict[Name, str] = {
@@ -180,7 +179,7 @@ def _by_betting(
 
 def _by_sums(name: Name, evidence: Evidence, bad: float, settings: Rollout) -> Guardrail:
     """Of bad outcomes, from sums over customers; for right answers the signs are turned."""
-    metric = METRICS[name]
+    metric = SUMS[name]
     margin = getattr(settings.margins, metric)
     found = _difference(evidence, metric)
     rho = mixing_precision(settings.tuning * margin, bad)
