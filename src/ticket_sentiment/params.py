@@ -1,11 +1,12 @@
 """params.yaml as frozen types: the only place for a knob, read once, unknown keys refused."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ticket_sentiment.errors import TicketSentimentError
 
@@ -305,6 +306,55 @@ class Cache(Section):
     redis_timeout_ms: float = Field(gt=0)
 
 
+class Step(Section):
+    """One step of a rollout: the challenger's share, and what must have come before it is left."""
+
+    share: float = Field(ge=0, lt=1)
+    min_hours: float = Field(ge=0)
+    min_labels: int = Field(ge=0)
+    min_units: int = Field(ge=0)
+
+
+def _rising(steps: list[Step]) -> list[Step]:
+    shares = [step.share for step in steps]
+    if shares[0] != 0 or any(later <= earlier for earlier, later in pairwise(shares)):
+        raise ValueError("the first step is shadow, share 0, and each later share is above the one before")
+    return steps
+
+
+Steps = Annotated[list[Step], Field(min_length=2), AfterValidator(_rising)]
+
+
+class Margins(Section):
+    """How much worse the challenger may be and still count as no worse, as shares of tickets."""
+
+    quality: float = Field(gt=0, lt=1)
+    errors: float = Field(gt=0, lt=1)
+    slow: float = Field(gt=0, lt=1)
+
+
+class Hotfix(Section):
+    """What holds instead in the rollout of a hotfix; the guardrails are the same."""
+
+    steps: Steps
+    max_days: float = Field(gt=0)
+
+
+class Rollout(Section):
+    steps: Steps
+    max_days: float = Field(gt=0)
+    maturity_hours: float = Field(ge=0)
+    audit_share: float = Field(gt=0, le=1)
+    alpha: float = Field(gt=0, lt=0.5)
+    margins: Margins
+    require_improvement: bool
+    split_alpha: float = Field(gt=0, lt=0.5)
+    min_coverage: Share
+    missing_looks: int = Field(ge=1)
+    tuning: float = Field(gt=0)
+    hotfix: Hotfix
+
+
 class Params(Section):
     """All of params.yaml; a section is named for the stage, flow or service that reads it."""
 
@@ -326,6 +376,7 @@ class Params(Section):
     serve: Serve
     events: Events
     cache: Cache
+    rollout: Rollout
 
 
 def _known_keys(section: tuple[str | int, ...]) -> str:
