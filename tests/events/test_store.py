@@ -290,7 +290,10 @@ def test_closing_stores_what_waits(url, rows):
 
 
 def test_the_variable_goes_before_the_url_of_params(tmp_path, rows):
-    settings = Events(url=f"sqlite:///{tmp_path}/file.db", url_env="EVENTS", queue=5, store_text=False)
+    settings = Events(
+        url=f"sqlite:///{tmp_path}/file.db", url_env="EVENTS", queue=5, store_text=False, keep_days=1,
+        keep_text_days=1,
+    )  # fmt: skip
     EventStore.open(settings, {}).close(1)
     EventStore.open(settings, {"EVENTS": f"sqlite:///{tmp_path}/variable.db"}).close(1)
     EventStore.open(settings, {"EVENTS": ""}).close(1)

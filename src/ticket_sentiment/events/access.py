@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 
+import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     DataError,
@@ -17,14 +18,14 @@ from sqlalchemy.exc import (
 )
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.events.database import open_engine, reason
+from ticket_sentiment.events.database import READING, open_engine, reason
 from ticket_sentiment.events.migrations import migrate
 from ticket_sentiment.events.types import EventStoreUnavailable
 from ticket_sentiment.params import Events
 
 logger = logging.getLogger(__name__)
 
-_INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def url_of(settings: Events, environ: Mapping[str, str] = os.environ) -> str:
@@ -46,7 +47,7 @@ class Database:
     service must be able to start without. The schema is then made at the first call that gets through.
 
     Attributes:
-        engine: for `with database.answering("..."), database.engine.begin() as connection`.
+        engine: of connections; see `reading`, `writing` and `answering`.
         insert: makes an INSERT that knows `on_conflict_do_nothing`.
         ready: whether the database answered when it was last asked.
     """
@@ -61,7 +62,7 @@ class Database:
             TicketSentimentError: the URL is wrong, the file cannot be opened, or the schema cannot be made.
         """
         self.engine = open_engine(url, durable=True)
-        self.insert = _INSERT[self.engine.dialect.name]
+        self.insert = INSERT[self.engine.dialect.name]
         self.ready = False
         self._schema_lock = threading.Lock()
         try:
@@ -95,6 +96,18 @@ class Database:
             raise EventStoreUnavailable(
                 f"the event database does not answer ({reason(error)}): {consequence}; try again"
             ) from None
+
+    @contextlib.contextmanager
+    def writing(self, consequence: str) -> Iterator[sa.Connection]:
+        """A transaction that is committed at the end; arguments and errors as of `answering`."""
+        with self.answering(consequence), self.engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def reading(self, consequence: str) -> Iterator[sa.Connection]:
+        """A transaction that writes nothing and waits for no writer; arguments, errors as of `answering`."""
+        with self.answering(consequence), self.engine.connect() as connection:
+            yield connection.execution_options(**READING)
 
     def _make_ready(self) -> None:
         if self.ready:
