@@ -1,14 +1,14 @@
 """From the event database to the counts that a rollout is decided by (rollout/evidence.py says which).
 
-The database sums. Into this process come some numbers for each epoch and arm, and ticket ids a few thousand at
-a time, of which only those of the audit go into a temporary table. All is read as of one moment.
+The database sums. Into this process come some numbers for each epoch and arm, and ticket ids, a few thousand
+at a time, of which those of the audit go into a temporary table. All is read as of one moment.
 
 What counts:
 
 - Requests of this rollout to services that held both bundles (`unit` is set then), by the epoch and arm that
   they met. A ticket that was asked twice counts with the first answer that an arm gave it.
-- Errors and slow answers among the requests that the model had to answer: an answer from the cache says nothing
-  of a model, and the cache of an arm with a small share is colder. What failed by its deadline was slow, too.
+- Errors and slow answers among the requests that the model had to answer: an answer from the cache says
+  nothing of it, and the cache of an arm with a small share is colder. What missed its deadline was slow, too.
 - A label counts for the answers that it came after; of several the latest (ties as of `EventStore.feedback`).
 """
 

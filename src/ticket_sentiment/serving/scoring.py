@@ -263,7 +263,7 @@ class Scorer:
         return met
 
     def _record_failure(self, case: Case, request: Request, error: BaseException) -> None:
-        """Note an answer that an arm on trial owed; not that of a caller who left, or sent what is no text."""
+        """Note an answer that an arm on trial owed; not to a caller who left or whose text is none."""
         if isinstance(error, ApiError):
             code = error.code
         elif isinstance(error, Exception):
