@@ -25,7 +25,13 @@ from tests.events.events import (
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.migrations import MIGRATIONS
 from ticket_sentiment.events.store import EventStore
-from ticket_sentiment.events.types import EventStoreUnavailable, Feedback, FeedbackConflict, FeedbackResult
+from ticket_sentiment.events.types import (
+    EventStoreUnavailable,
+    Failure,
+    Feedback,
+    FeedbackConflict,
+    FeedbackResult,
+)
 from ticket_sentiment.params import Events
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +56,26 @@ def test_a_prediction_is_kept_with_all_it_carries_but_the_text(url, open_store, 
         "unit": None,
     }  # fmt: skip
     assert (store.written, store.dropped, store.queued) == (1, 0, 0)
+
+
+def test_a_failure_is_kept_with_all_it_carries(url, open_store, rows):
+    store = open_store(url)
+    failure = Failure(NOON, "r-1", "0123456789abcdef", "challenger", 3, "internal")
+    assert store.failed(failure) and store.predicted(prediction(unit="0123456789abcdef"))
+    assert store.flush(10)
+    (row,) = rows(url, "SELECT * FROM failures")
+    assert str(row.pop("at")).startswith("2026-11-01 12:00:00") and len(row.pop("writer")) == 32
+    assert row == {
+        "sequence": 0, "request_id": "r-1", "unit": "0123456789abcdef", "arm": "challenger", "epoch": 3,
+        "code": "internal",
+    }  # fmt: skip
+    assert rows(url, "SELECT sequence, unit FROM predictions") == [
+        {"sequence": 1, "unit": "0123456789abcdef"}
+    ]
+    store.failed(replace(failure, at=datetime(2026, 11, 1)))  # without a zone: it harms no other
+    store.failed(replace(failure, request_id="r-2"))
+    assert store.flush(10)
+    assert (store.written, store.dropped) == (3, 1)
 
 
 def test_a_text_is_kept_masked_when_it_is_to_be_kept(url, open_store, rows):
