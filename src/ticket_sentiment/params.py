@@ -289,6 +289,8 @@ class Events(Section):
     url_env: str = Field(min_length=1)
     queue: int = Field(ge=1)
     store_text: bool
+    keep_days: int = Field(ge=1)
+    keep_text_days: int = Field(ge=1)
 
     @field_validator("url")
     @classmethod

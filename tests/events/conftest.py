@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.support.servers import PostgresServer
+from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.events.store import EventStore
 
 _number = itertools.count()
@@ -43,6 +44,13 @@ def open_store() -> Iterator[Callable[..., EventStore]]:
     yield run
     for store in stores:
         store.close(1)
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    made = Ledger(url)
+    yield made
+    made.close()
 
 
 @pytest.fixture

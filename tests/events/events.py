@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ticket_sentiment.events.changes import Change, Look
 from ticket_sentiment.events.store import EventStore
 from ticket_sentiment.events.types import Exposure, Feedback, Prediction
 from ticket_sentiment.rollout.state import RolloutState
@@ -43,6 +44,27 @@ def prediction(**changes: Any) -> Prediction:
 
 def feedback(event_id: str, label: str = "negative", minutes: int = 0, **changes: Any) -> Feedback:
     made = Feedback(NOON + timedelta(minutes=minutes), "T-1", "agent", event_id, label)
+    return replace(made, **changes)
+
+
+def state(epoch: int, share: float | None, salt: str = "first") -> RolloutState:
+    """A state with a challenger at a share, or (None) without one."""
+    since = NOON + timedelta(hours=epoch)
+    if share is None:
+        return RolloutState(epoch, salt, DIGEST, None, 0.0, False, since)
+    return RolloutState(epoch, salt, DIGEST, OTHER, share, True, since)
+
+
+def change(action: str = "start", **changes: Any) -> Change:
+    """One that fits a state with a challenger, unless `rollout=None`."""
+    made = Change(NOON, action, "rollout flow", "Because.", 0, 1, False, "6", "7", "c" * 64, "5")
+    if changes.get("rollout", 1) is None:
+        made = replace(made, rollout=None, challenger_version=None)
+    return replace(made, **changes)
+
+
+def look(epoch: int = 1, number: int = 1, **changes: Any) -> Look:
+    made = Look(epoch, number, NOON, "wait", ("Too early.",), ({"name": "errors", "estimate": 0.1},), True)
     return replace(made, **changes)
 
 

@@ -1,14 +1,18 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from threading import Barrier
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from tests.events.events import PREDICTION
-from ticket_sentiment.events import schema
+from tests.events.events import PREDICTION, STATE, change, state
+from ticket_sentiment.events import database, schema
+from ticket_sentiment.events.changes import Entry, LedgerConflict
 from ticket_sentiment.events.database import open_engine
+from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.events.migrations import MIGRATIONS, migrate
+from ticket_sentiment.events.rows import prediction_row
 
 
 @pytest.fixture
@@ -77,3 +81,65 @@ def test_a_migration_that_fails_leaves_nothing_behind(engine, url, rows):
         migrate(engine, broken)
     assert sa.inspect(engine).get_table_names() == []
     assert migrate(engine) == len(MIGRATIONS)
+
+
+OLD = [column for column in schema.predictions.columns if column.name != "unit"]
+
+
+def old_row(**changes) -> dict:
+    """As the code of version 1 writes it, which knows nothing of units."""
+    return {k: v for k, v in prediction_row(PREDICTION, "w", 0, False).items() if k != "unit"} | changes
+
+
+def old_insert(connection: sa.Connection, **changes) -> None:
+    names = ", ".join(column.name for column in OLD)
+    values = ", ".join(f":{column.name}" for column in OLD)
+    typed = [sa.bindparam(column.name, type_=column.type) for column in OLD]
+    statement = sa.text(f"INSERT INTO predictions ({names}) VALUES ({values})").bindparams(*typed)
+    connection.execute(statement, old_row(**changes))
+
+
+def test_a_database_of_version_1_keeps_its_rows(engine, url, rows, open_store):
+    assert migrate(engine, MIGRATIONS[:1]) == 1
+    with engine.begin() as connection:
+        old_insert(connection)
+        connection.execute(schema.rollout_states.insert(), asdict(STATE))
+    before = rows(url, "SELECT * FROM predictions")
+    ledger = Ledger(url)
+    assert rows(url, "SELECT * FROM predictions") == [{**row, "unit": None} for row in before]
+    assert [row["version"] for row in rows(url, "SELECT version FROM event_schema ORDER BY version")] == [
+        1,
+        2,
+    ]
+    assert ledger.current() == Entry(STATE, None) and not ledger.current().on
+    assert ledger.change(state(2, 0.5), change("adopt", rollout=2), 1).on
+    ledger.close()
+
+
+def test_a_service_of_version_1_goes_on_beside_the_new_schema(engine, url, rows, open_store):
+    ledger, store = Ledger(url), open_store(url)
+    store.predicted(PREDICTION)
+    assert store.flush(10)
+    assert migrate(engine, MIGRATIONS[:1]) == len(MIGRATIONS), "it starts, and leaves the newer schema alone"
+    with engine.begin() as connection:
+        old_insert(connection)
+        # Both may set a state, whoever comes first.
+        connection.execute(schema.rollout_states.insert(), asdict(STATE))
+    with pytest.raises(LedgerConflict):
+        ledger.change(state(1, None), change("adopt", rollout=None), 0)
+    ledger.change(state(2, None), change("adopt", rollout=None), 1)
+    assert {row["writer"] for row in rows(url, "SELECT writer FROM predictions")} > {"w"}
+    ledger.close()
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_an_index_may_take_longer_than_any_other_statement(url, monkeypatch):
+    monkeypatch.setattr(database, "WAIT_S", 0.3)
+    engine = open_engine(url, durable=True)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == "300ms"
+    slow = (*MIGRATIONS, ("SELECT pg_sleep(0.7)",))
+    assert migrate(engine, slow) == len(slow)
+    with engine.connect() as connection, pytest.raises(SQLAlchemyError):
+        connection.exec_driver_sql("SELECT pg_sleep(0.7)")
+    engine.dispose()

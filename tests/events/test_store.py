@@ -23,8 +23,15 @@ from tests.events.events import (
     race,
 )
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.migrations import MIGRATIONS
 from ticket_sentiment.events.store import EventStore
-from ticket_sentiment.events.types import EventStoreUnavailable, Feedback, FeedbackConflict, FeedbackResult
+from ticket_sentiment.events.types import (
+    EventStoreUnavailable,
+    Failure,
+    Feedback,
+    FeedbackConflict,
+    FeedbackResult,
+)
 from ticket_sentiment.params import Events
 
 ROOT = Path(__file__).parents[2]
@@ -46,8 +53,29 @@ def test_a_prediction_is_kept_with_all_it_carries_but_the_text(url, open_store, 
         "arm": "challenger", "epoch": 3, "bundle_digest": DIGEST, "model_version": "7", "label": "positive",
         "p_negative": 0.125, "p_neutral": 0.25, "p_positive": 0.625, "confidence": 0.625, "abstain": False,
         "cached": True, "backend": "cpu", "latency_ms": 1.5, "shadow": False, "text": None,
+        "unit": None,
     }  # fmt: skip
     assert (store.written, store.dropped, store.queued) == (1, 0, 0)
+
+
+def test_a_failure_is_kept_with_all_it_carries(url, open_store, rows):
+    store = open_store(url)
+    failure = Failure(NOON, "r-1", "0123456789abcdef", "challenger", 3, "internal")
+    assert store.failed(failure) and store.predicted(prediction(unit="0123456789abcdef"))
+    assert store.flush(10)
+    (row,) = rows(url, "SELECT * FROM failures")
+    assert str(row.pop("at")).startswith("2026-11-01 12:00:00") and len(row.pop("writer")) == 32
+    assert row == {
+        "sequence": 0, "request_id": "r-1", "unit": "0123456789abcdef", "arm": "challenger", "epoch": 3,
+        "code": "internal",
+    }  # fmt: skip
+    assert rows(url, "SELECT sequence, unit FROM predictions") == [
+        {"sequence": 1, "unit": "0123456789abcdef"}
+    ]
+    store.failed(replace(failure, at=datetime(2026, 11, 1)))  # without a zone: it harms no other
+    store.failed(replace(failure, request_id="r-2"))
+    assert store.flush(10)
+    assert (store.written, store.dropped) == (3, 1)
 
 
 def test_a_text_is_kept_masked_when_it_is_to_be_kept(url, open_store, rows):
@@ -233,7 +261,8 @@ def test_acknowledged_feedback_outlives_a_killed_process(url, rows):
 def test_workers_that_start_at_once_make_one_schema(url, rows):
     with processes(6) as pool:
         assert all(pool.map(open_only, [url] * 6))
-    assert rows(url, "SELECT version FROM event_schema") == [{"version": 1}]
+    versions = [row["version"] for row in rows(url, "SELECT version FROM event_schema ORDER BY version")]
+    assert versions == list(range(1, len(MIGRATIONS) + 1))
 
 
 def test_a_state_comes_back_as_it_was_set(url, open_store):
@@ -287,7 +316,10 @@ def test_closing_stores_what_waits(url, rows):
 
 
 def test_the_variable_goes_before_the_url_of_params(tmp_path, rows):
-    settings = Events(url=f"sqlite:///{tmp_path}/file.db", url_env="EVENTS", queue=5, store_text=False)
+    settings = Events(
+        url=f"sqlite:///{tmp_path}/file.db", url_env="EVENTS", queue=5, store_text=False, keep_days=1,
+        keep_text_days=1,
+    )  # fmt: skip
     EventStore.open(settings, {}).close(1)
     EventStore.open(settings, {"EVENTS": f"sqlite:///{tmp_path}/variable.db"}).close(1)
     EventStore.open(settings, {"EVENTS": ""}).close(1)

@@ -203,6 +203,94 @@ def on_trial(share: float = 1.0) -> RolloutState:
     return RolloutState(1, "s", "a" * 64, "b" * 64, share, False, datetime(2026, 1, 1, tzinfo=UTC))
 
 
+def test_an_answer_that_an_arm_owed_is_recorded_as_its_failure() -> None:
+    async def test(service: Service) -> None:
+        service.arms.apply(on_trial())
+        reply = await service.ask({"text": "poison", "customer_id": "c"}, **{"x-request-id": "r-1"})
+        assert reply.status == 500
+        (failure,), (exposure,) = service.store.failures, service.store.exposures
+        assert (failure.request_id, failure.unit, failure.arm, failure.epoch, failure.code) == (
+            "r-1", exposure.unit, "challenger", 1, "internal",
+        )  # fmt: skip
+        batch = {"tickets": [{"text": "poison", "ticket_id": "t"}, {"text": "good", "customer_id": "c"}]}
+        assert (await service.ask(batch, "/v1/classify/batch")).status == 200
+        assert [event.unit for event in service.store.failures] == [
+            failure.unit, service.store.exposures[1].unit,
+        ]  # fmt: skip
+        (answered,) = service.store.predictions
+        assert answered.unit == failure.unit != answered.customer
+        assert not service.cache.enabled
+
+    run(test, FakeClassifier("a" * 64), FakeClassifier("b" * 64))
+
+
+def test_a_challenger_that_is_too_slow_has_failed_too() -> None:
+    async def test(service: Service) -> None:
+        service.arms.apply(on_trial())
+        replies = await asyncio.gather(
+            *(
+                service.ask({"text": f"text {n}", "customer_id": f"c{n}"}, **{"x-request-timeout-ms": "60"})
+                for n in range(3)
+            )
+        )
+        late = [reply for reply in replies if reply.status == 504]
+        assert late and len(service.store.failures) == len(late)
+        assert {event.code for event in service.store.failures} == {"deadline_exceeded"}
+
+    run(test, FakeClassifier("a" * 64), FakeClassifier("b" * 64, seconds=0.05))
+
+
+def test_a_deadline_that_the_caller_s_task_meets_is_a_failure_and_a_caller_that_left_none() -> None:
+    """Where the model runs in a thread, the wait is cut off by a timer, and by a caller that leaves."""
+
+    async def test(service: Service) -> None:
+        service.arms.apply(on_trial())
+        forever = asyncio.get_running_loop().create_future()
+        service.engine.submit = lambda *_: asyncio.shield(forever)
+        service.scorer.may_wait = lambda _: True
+        asked = {"text": "text", "customer_id": "c"}
+        reply = await service.ask(asked, **{"x-request-timeout-ms": "40"})
+        assert (reply.status, [event.code for event in service.store.failures]) == (
+            504,
+            ["deadline_exceeded"],
+        )
+        await service.ask(asked, leaves_after=0.02)
+        assert len(service.store.failures) == 1
+        forever.cancel()
+
+    run(test, FakeClassifier("a" * 64), FakeClassifier("b" * 64, max_batch=4))
+
+
+def test_what_no_arm_owed_is_no_failure() -> None:
+    async def test(service: Service) -> None:
+        asked = {"text": "poison", "customer_id": "c"}
+        assert (await service.ask(asked)).status == 500  # nothing is on trial
+        service.arms.apply(on_trial())
+        assert (await service.ask({"text": "poison"})).status == 500  # nobody was assigned
+        assert (await service.ask({**asked, "text": "nothing"})).status == 422
+        assert (await service.ask({**asked, "text": " "})).status == 422
+        replies = await asyncio.gather(
+            *(service.ask({"text": f"t {n}", "customer_id": "c"}) for n in range(9))
+        )
+        assert 503 in {reply.status for reply in replies}
+        assert not service.store.failures
+
+    run(test, FakeClassifier("a" * 64), FakeClassifier("b" * 64, seconds=0.005), max_queue=4)
+
+
+def test_a_failure_that_cannot_be_recorded_changes_no_answer() -> None:
+    async def test(service: Service) -> None:
+        def fail(event: Any) -> bool:
+            raise RuntimeError("no")
+
+        service.store.failed = fail
+        service.arms.apply(on_trial())
+        reply = await service.ask({"text": "poison", "customer_id": "c"})
+        assert (reply.status, reply.code) == (500, "internal")
+
+    run(test, FakeClassifier("a" * 64), FakeClassifier("b" * 64))
+
+
 def test_a_challenger_that_fails_is_counted_as_the_challenger_and_was_met(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

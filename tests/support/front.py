@@ -30,6 +30,7 @@ class Store:
     def __init__(self) -> None:
         self.predictions: list[Any] = []
         self.exposures: list[Any] = []
+        self.failures: list[Any] = []
 
     def predicted(self, event: Any) -> bool:
         self.predictions.append(event)
@@ -37,6 +38,10 @@ class Store:
 
     def exposed(self, event: Any) -> bool:
         self.exposures.append(event)
+        return True
+
+    def failed(self, event: Any) -> bool:
+        self.failures.append(event)
         return True
 
     def feedback(self, event: Feedback) -> FeedbackResult:

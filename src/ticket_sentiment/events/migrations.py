@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from ticket_sentiment.events.database import WAIT_S
 from ticket_sentiment.events.schema import UtcTime
 
 # Of PostgreSQL's advisory lock while migrating; any number that is not another program's.
@@ -77,7 +78,67 @@ _VERSION_1 = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1,)
+# The ledger of rollouts, failed answers, and what the evidence of a rollout is counted by.
+_VERSION_2 = (
+    "ALTER TABLE predictions ADD COLUMN unit TEXT",
+    "CREATE INDEX predictions_epoch ON predictions (epoch, arm)",
+    "CREATE INDEX predictions_text ON predictions (at) WHERE text IS NOT NULL",
+    "CREATE INDEX exposures_at ON exposures (at)",
+    """
+    CREATE TABLE failures (
+        writer TEXT NOT NULL,
+        sequence BIGINT NOT NULL,
+        at TIMESTAMP WITH TIME ZONE NOT NULL,
+        request_id TEXT NOT NULL,
+        unit TEXT NOT NULL,
+        arm TEXT NOT NULL,
+        epoch BIGINT NOT NULL,
+        code TEXT NOT NULL,
+        PRIMARY KEY (writer, sequence)
+    )
+    """,
+    "CREATE INDEX failures_epoch ON failures (epoch, arm)",
+    "CREATE INDEX failures_at ON failures (at)",
+    """
+    CREATE TABLE rollout_changes (
+        epoch BIGINT NOT NULL PRIMARY KEY,
+        at TIMESTAMP WITH TIME ZONE NOT NULL,
+        action TEXT NOT NULL,
+        actor TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        step INTEGER NOT NULL,
+        rollout BIGINT,
+        hotfix BOOLEAN NOT NULL,
+        champion_version TEXT NOT NULL,
+        challenger_version TEXT,
+        previous_champion TEXT,
+        previous_version TEXT
+    )
+    """,
+    """
+    CREATE TABLE rollout_looks (
+        epoch BIGINT NOT NULL,
+        number INTEGER NOT NULL,
+        at TIMESTAMP WITH TIME ZONE NOT NULL,
+        action TEXT NOT NULL,
+        reasons TEXT NOT NULL,
+        guardrails TEXT NOT NULL,
+        fresh BOOLEAN NOT NULL,
+        heard BIGINT NOT NULL,
+        PRIMARY KEY (epoch, number)
+    )
+    """,
+    """
+    CREATE TABLE leases (
+        name TEXT NOT NULL PRIMARY KEY,
+        holder TEXT NOT NULL,
+        token BIGINT NOT NULL,
+        expires_at TIMESTAMP WITH TIME ZONE NOT NULL
+    )
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
 
 _versions = sa.Table(
     "event_schema",
@@ -106,6 +167,10 @@ def migrate(engine: sa.Engine, migrations: tuple[tuple[str, ...], ...] = MIGRATI
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            # An index on millions of rows takes longer than any other statement may. A lock that does not
+            # come soon is given up, for whoever wants the table queues behind it.
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {1000 * WAIT_S}")
         _versions.create(connection, checkfirst=True)
         version = connection.scalar(sa.select(sa.func.max(_versions.c.version))) or 0
         for number in range(version + 1, len(migrations) + 1):

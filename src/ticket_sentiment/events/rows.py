@@ -7,7 +7,7 @@ batch, and finding the row costs some twenty transactions. Whatever else is wron
 import math
 from typing import Any
 
-from ticket_sentiment.events.types import Exposure, Prediction, storable
+from ticket_sentiment.events.types import Exposure, Failure, Prediction, storable
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.tickets.privacy import clean
 
@@ -48,9 +48,24 @@ def prediction_row(event: Prediction, writer: str, sequence: int, store_text: bo
         "latency_ms": event.latency_ms,
         "shadow": event.shadow,
         "text": clean(event.text) if store_text and event.text else None,
+        "unit": event.unit,
     }
 
 
 def exposure_row(event: Exposure) -> dict[str, Any]:
     """A row of `exposures`."""
     return {"epoch": event.epoch, "unit": event.unit, "arm": event.arm, "at": event.at}
+
+
+def failure_row(event: Failure, writer: str, sequence: int) -> dict[str, Any]:
+    """A row of `failures`; its key is made as that of a prediction."""
+    return {
+        "writer": writer,
+        "sequence": sequence,
+        "at": event.at,
+        "request_id": event.request_id,
+        "unit": event.unit,
+        "arm": event.arm,
+        "epoch": event.epoch,
+        "code": event.code,
+    }

@@ -53,6 +53,7 @@ predictions = sa.Table(
     sa.Column("latency_ms", sa.Double, nullable=False),
     sa.Column("shadow", sa.Boolean, nullable=False),
     sa.Column("text", sa.Text),
+    sa.Column("unit", sa.Text),
 )
 
 exposures = sa.Table(
@@ -62,6 +63,19 @@ exposures = sa.Table(
     sa.Column("unit", sa.Text, primary_key=True),
     sa.Column("arm", sa.Text, nullable=False),
     sa.Column("at", UtcTime, nullable=False),
+)
+
+failures = sa.Table(
+    "failures",
+    metadata,
+    sa.Column("writer", sa.Text, primary_key=True),  # and sequence: as of predictions
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("request_id", sa.Text, nullable=False),
+    sa.Column("unit", sa.Text, nullable=False),
+    sa.Column("arm", sa.Text, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
 )
 
 feedback = sa.Table(
@@ -86,4 +100,44 @@ rollout_states = sa.Table(
     sa.Column("challenger_share", sa.Double, nullable=False),
     sa.Column("shadow", sa.Boolean, nullable=False),
     sa.Column("since", UtcTime, nullable=False),
+)
+
+# Why a state came to be. One set by EventStore.set_rollout_state has no row here.
+rollout_changes = sa.Table(
+    "rollout_changes",
+    metadata,
+    sa.Column("epoch", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("rollout", sa.BigInteger),
+    sa.Column("hotfix", sa.Boolean, nullable=False),
+    sa.Column("champion_version", sa.Text, nullable=False),
+    sa.Column("challenger_version", sa.Text),
+    sa.Column("previous_champion", sa.Text),
+    sa.Column("previous_version", sa.Text),
+)
+
+rollout_looks = sa.Table(
+    "rollout_looks",
+    metadata,
+    sa.Column("epoch", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("reasons", sa.Text, nullable=False),  # JSON: a list of sentences
+    sa.Column("guardrails", sa.Text, nullable=False),  # JSON: a list of objects
+    sa.Column("fresh", sa.Boolean, nullable=False),
+    sa.Column("heard", sa.BigInteger, nullable=False),
+)
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("holder", sa.Text, nullable=False),  # empty: given back
+    sa.Column("token", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", UtcTime, nullable=False),  # by the database's clock
 )

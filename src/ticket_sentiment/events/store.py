@@ -1,15 +1,14 @@
-"""The event database as the service sees it: predictions and exposures in the background, feedback and
-rollout states at once.
+"""The event database as the service sees it: predictions, exposures and failures in the background, feedback
+and rollout states at once.
 
 SQLite (write-ahead log) or PostgreSQL, by the same code. Feedback and states are on the disk when the call
-returns; predictions and exposures may lose the last moments in a power cut, never the service's time.
+returns; the others may lose the last moments in a power cut, never the service's time.
 """
 
 import contextlib
 import itertools
 import logging
 import os
-import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -17,24 +16,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import (
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    OperationalError,
-    SQLAlchemyError,
-    StatementError,
-)
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events import schema
+from ticket_sentiment.events.access import Database, is_about_a_row, url_of
 from ticket_sentiment.events.database import READING, open_engine, reason
-from ticket_sentiment.events.migrations import migrate
-from ticket_sentiment.events.rows import exposure_row, prediction_row
+from ticket_sentiment.events.rows import exposure_row, failure_row, prediction_row
 from ticket_sentiment.events.types import (
     EventStoreUnavailable,
     Exposure,
+    Failure,
     Feedback,
     FeedbackConflict,
     FeedbackResult,
@@ -47,21 +39,13 @@ from ticket_sentiment.rollout.state import RolloutState
 logger = logging.getLogger(__name__)
 
 _REMEMBERED_UNITS = 50_000
-_INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-_Queued = tuple[int, Prediction] | Exposure
-
-
-def _is_about_a_row(error: SQLAlchemyError) -> bool:
-    """Whether a row was refused, by the database or before it, and not the whole call."""
-    if isinstance(error, DBAPIError):
-        return isinstance(error, DataError | IntegrityError)
-    return isinstance(error, StatementError)
+_Queued = tuple[int, Prediction | Failure] | Exposure
 
 
 class EventStore:
     """One process's access to the event database. Safe from any thread; made after a fork, not before.
 
-    `predicted` and `exposed` cost microseconds and may be called on an event loop. `feedback`,
+    `predicted`, `exposed` and `failed` cost microseconds and may be called on an event loop. `feedback`,
     `rollout_state` and `set_rollout_state` wait for the database, at most for some seconds: call them in a
     thread.
     """
@@ -74,7 +58,7 @@ class EventStore:
 
         Args:
             url: see `database.open_engine`.
-            queue: predictions and exposures that may wait; beyond, they are dropped and counted.
+            queue: events that may wait; beyond, they are dropped and counted.
             store_text: whether the masked text of a ticket is kept.
 
         Raises:
@@ -82,16 +66,9 @@ class EventStore:
         """
         self._store_text = store_text
         # The two differ in what a commit waits for, which both databases set for a connection.
-        self._durable = open_engine(url, durable=True)
-        self._background = open_engine(url, durable=False)
-        self._insert = _INSERT[self._durable.dialect.name]
-        self._ready = False
-        self._schema_lock = threading.Lock()
-        try:
-            self._make_ready()
-        except SQLAlchemyError as error:
-            self._refuse_unless_away(error)
-            logger.warning("the event database is away (%s); the service starts without", reason(error))
+        self._database = Database(url)
+        self._durable, self._background = self._database.engine, open_engine(url, durable=False)
+        self._insert, self._answering = self._database.insert, self._database.answering
         self._name = uuid.uuid4().hex
         self._sequence = itertools.count()
         self._epoch, self._units = 0, set[str]()
@@ -104,30 +81,34 @@ class EventStore:
         Raises:
             TicketSentimentError: as the constructor.
         """
-        return cls(environ.get(settings.url_env) or settings.url, settings.queue, settings.store_text)
+        return cls(url_of(settings, environ), settings.queue, settings.store_text)
 
     @property
     def available(self) -> bool:
         """Whether the database answered when it was last asked."""
-        return self._ready
+        return self._database.ready
 
     @property
     def dropped(self) -> int:
-        """Predictions and exposures since the start that are not in the database and will not be."""
+        """Events queued since the start that are not in the database and will not be."""
         return self._writer.dropped
 
     @property
     def written(self) -> int:
-        """Predictions and exposures since the start that are in the database."""
+        """Events queued since the start that are in the database."""
         return self._writer.written
 
     @property
     def queued(self) -> int:
-        """Predictions and exposures that wait to be written."""
+        """Events that wait to be written."""
         return self._writer.queued
 
     def predicted(self, event: Prediction) -> bool:
         """Queue a prediction; False when it was dropped. Never waits, never raises."""
+        return self._writer.put((next(self._sequence), event))
+
+    def failed(self, event: Failure) -> bool:
+        """Queue an answer that was not given; False when it was dropped. Never waits, never raises."""
         return self._writer.put((next(self._sequence), event))
 
     def exposed(self, event: Exposure) -> bool:
@@ -242,56 +223,27 @@ class EventStore:
             Whether nothing was left.
         """
         finished = self._writer.close(timeout)
-        self._durable.dispose()
+        self._database.close()
         self._background.dispose()
         return finished
 
-    def _make_ready(self) -> None:
-        if self._ready:
-            return
-        with self._schema_lock:
-            if not self._ready:
-                migrate(self._durable)
-                self._ready = True
-
-    def _refuse_unless_away(self, error: SQLAlchemyError) -> None:
-        code = reason(error)
-        away = isinstance(error, OperationalError) and (
-            self._durable.dialect.name == "postgresql" or "SQLITE_BUSY" in code or "SQLITE_LOCKED" in code
-        )
-        if not away:
-            raise TicketSentimentError(
-                f"events.url: the database cannot be opened or its schema made ({code}): see that it is "
-                "writable and holds no tables of others"
-            ) from None
-
-    @contextlib.contextmanager
-    def _answering(self, consequence: str) -> Iterator[None]:
-        """Makes of each failure one error without a secret; the next call then checks the schema first."""
-        try:
-            self._make_ready()
-            yield
-        except SQLAlchemyError as error:
-            if _is_about_a_row(error):
-                raise
-            self._ready = False
-            raise EventStoreUnavailable(
-                f"the event database does not answer ({reason(error)}): {consequence}; try again"
-            ) from None
-
     def _write(self, events: Sequence[_Queued]) -> int:
         """Store a batch in one transaction; how many of it could be stored."""
-        rows: dict[sa.Table, list[dict[str, Any]]] = {schema.predictions: [], schema.exposures: []}
+        rows: dict[sa.Table, list[dict[str, Any]]] = {
+            schema.predictions: [], schema.exposures: [], schema.failures: [],
+        }  # fmt: skip
         for event in events:
             try:
                 if isinstance(event, Exposure):
                     rows[schema.exposures].append(exposure_row(event))
+                elif isinstance(event[1], Failure):
+                    rows[schema.failures].append(failure_row(event[1], self._name, event[0]))
                 else:
                     row = prediction_row(event[1], self._name, event[0], self._store_text)
                     rows[schema.predictions].append(row)
             except (ValueError, TypeError, AttributeError) as error:
                 logger.error("an event cannot be stored: %s", type(error).__name__)
-        was_away = not self._ready
+        was_away = not self._database.ready
         try:
             with self._answering("predictions wait"):
                 stored = sum(self._add(table, some) for table, some in rows.items() if some)
@@ -312,7 +264,7 @@ class EventStore:
                 connection.execute(self._insert(table).on_conflict_do_nothing(), rows)
             return len(rows)
         except Exception as error:
-            if isinstance(error, SQLAlchemyError) and not _is_about_a_row(error):
+            if isinstance(error, SQLAlchemyError) and not is_about_a_row(error):
                 raise
             if len(rows) == 1:
                 logger.error("an event cannot be stored: %s", type(error).__name__)

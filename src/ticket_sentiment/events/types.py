@@ -1,7 +1,7 @@
-"""What the event database keeps: predictions, exposures, feedback. No customer id and no unmasked text.
+"""What the event database keeps: predictions, exposures, failures, feedback. No customer id or unmasked text.
 
-The objects are made while a request waits, so they are plain: a prediction or an exposure that cannot be
-stored is dropped and counted by the writer, feedback is refused with a message by `check`.
+The objects are made while a request waits, so they are plain: what of the first three cannot be stored is
+dropped and counted by the writer, feedback is refused with a message by `check`.
 """
 
 from dataclasses import dataclass
@@ -46,6 +46,7 @@ class Prediction:
         latency_ms: milliseconds from the request's arrival to its answer; of a shadow answer, of scoring.
         shadow: whether nobody saw it.
         text: the masked text. It is stored only with `events.store_text`, and masked again before.
+        unit: that of the exposure, by which answers are counted; None where no trial was on.
     """
 
     at: datetime
@@ -65,6 +66,7 @@ class Prediction:
     latency_ms: float
     shadow: bool
     text: str | None = None
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,27 @@ class Exposure:
     unit: str
     arm: Arm
     epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An answer that an arm on trial owed and did not give: its model failed, or was too slow.
+
+    Attributes:
+        at: with a time zone.
+        request_id: of the request.
+        unit: as of the exposure.
+        arm: which it met.
+        epoch: of the rollout state in force.
+        code: of the refusal, `internal` or `deadline_exceeded`.
+    """
+
+    at: datetime
+    request_id: str
+    unit: str
+    arm: Arm
+    epoch: int
+    code: str
 
 
 @dataclass(frozen=True, slots=True)

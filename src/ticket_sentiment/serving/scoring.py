@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ticket_sentiment.cache.answer import Answer
 from ticket_sentiment.cache.cache import PredictionCache
 from ticket_sentiment.cache.key import cache_key
-from ticket_sentiment.events.types import Exposure, Prediction
+from ticket_sentiment.events.types import Exposure, Failure, Prediction
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.rollout.assignment import Arm, unit
 from ticket_sentiment.serving.arms import Arms, Split
@@ -32,24 +32,31 @@ logger = logging.getLogger(__name__)
 # Of a request's time, what the other service never gets; beside it, twice what the CPU's work will take.
 RESERVE_SECONDS = 0.05
 
+# Codes of refusals that are the model's or its slowness' doing. What is overload says nothing of one arm.
+OWED = ("internal", "deadline_exceeded")
+# A timer of the event loop may fire this much before its time (uvloop counts milliseconds).
+TIMER_SECONDS = 0.005
+
 
 class Records(Protocol):
     """The part of events.store.EventStore that a prediction needs."""
 
     def predicted(self, event: Prediction) -> bool: ...
     def exposed(self, event: Exposure) -> bool: ...
+    def failed(self, event: Failure) -> bool: ...
 
 
 class Case:
     """A ticket on its way to its answer."""
 
-    __slots__ = ("arm", "cached", "digest", "found", "model", "route", "split", "text", "ticket")
+    __slots__ = ("arm", "cached", "digest", "found", "model", "route", "split", "text", "ticket", "unit")
 
     def __init__(self, ticket: Ticket, text: str, split: Split, arm: Arm, model: Classifier) -> None:
         self.ticket, self.text, self.split, self.arm, self.model = ticket, text, split, arm, model
         self.found: Answer | None = None  # of a cache or of the other service
         self.digest, self.cached = model.digest, False
         self.route: Route = "local"
+        self.unit: str | None = None  # as of its exposure; None where it is not on trial
 
     @property
     def urgent(self) -> bool:
@@ -108,16 +115,19 @@ class Scorer:
         if not text:
             raise ApiError("empty_text")
         split = self.arms.split
+        met = None
         if request.forwarded is None:
             arm, model = split.choose(ticket.customer_id, ticket.ticket_id)
-            self._expose(ticket, split, arm)
+            met = self._expose(ticket, split, arm)
         else:
             found = self.arms.of_version(request.forwarded)
             if found is None:
                 raise ApiError("model_not_loaded")
             arm, model = found
         request.arm, request.backend = arm, model.backend
-        return Case(ticket, text, split, arm, model)
+        case = Case(ticket, text, split, arm, model)
+        case.unit = met
+        return case
 
     async def classify(self, ticket: Ticket, request: Request) -> dict[str, Any]:
         """The answer to one ticket, as schemas.Classified.
@@ -138,7 +148,12 @@ class Scorer:
         """
         answer = case.found
         if answer is None:
-            answer, case.cached = await self._score(case, request)
+            try:
+                answer, case.cached = await self._score(case, request)
+            except BaseException as error:
+                if case.unit is not None:
+                    self._record_failure(case, request, error)
+                raise
         request.backend = answer.backend
         confidence = answer.confidence
         abstain = confidence < self._abstain_below
@@ -235,15 +250,36 @@ class Scorer:
             span.set_attribute("ticket_sentiment.cached", cached)
             return answer, cached
 
-    def _expose(self, ticket: Ticket, split: Split, arm: Arm) -> None:
-        """Note who met which arm, before the arm answers: one that fails was met too."""
+    def _expose(self, ticket: Ticket, split: Split, arm: Arm) -> str | None:
+        """Note who met which arm, before the arm answers: one that fails was met too. Returns the unit."""
         name = unit(ticket.customer_id, ticket.ticket_id)
         if not split.on_trial or name is None:
-            return
+            return None
+        met = pseudonym(name)
         try:
-            self._records.exposed(Exposure(datetime.now(UTC), pseudonym(name), arm, split.epoch))
+            self._records.exposed(Exposure(datetime.now(UTC), met, arm, split.epoch))
         except Exception as error:
             log_failure(logger, "an exposure could not be recorded", error)
+        return met
+
+    def _record_failure(self, case: Case, request: Request, error: BaseException) -> None:
+        """Note an answer that an arm on trial owed; not to a caller who left or whose text is none."""
+        if isinstance(error, ApiError):
+            code = error.code
+        elif isinstance(error, Exception):
+            code = "internal"
+        elif time.monotonic() >= request.expires - TIMER_SECONDS:  # cancelled by the deadline
+            code = "deadline_exceeded"
+        else:
+            return
+        if code not in OWED or case.unit is None:
+            return
+        try:
+            self._records.failed(
+                Failure(datetime.now(UTC), request.request_id, case.unit, case.arm, case.split.epoch, code)
+            )
+        except Exception as failure:  # the refusal goes out, whatever becomes of its record
+            log_failure(logger, "a failure could not be recorded", failure, request_id=request.request_id)
 
     def _record(self, case: Case, request: Request, answer: Answer) -> None:
         at = datetime.now(UTC)
@@ -257,7 +293,7 @@ class Scorer:
                 at, request.request_id, ticket.ticket_id, customer, arm, split.epoch, digest,
                 version, answer.label, answer.probabilities, answer.confidence,
                 answer.confidence < self._abstain_below, cached, answer.backend, 1000 * seconds, shadow,
-                case.text,
+                case.text, case.unit,
             )  # fmt: skip
 
         seconds = time.monotonic() - request.started

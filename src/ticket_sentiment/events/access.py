@@ -1,0 +1,129 @@
+"""The event database of one process, which may be away for a while: its schema, and one error for that."""
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Iterator, Mapping
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    OperationalError,
+    SQLAlchemyError,
+    StatementError,
+)
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.database import READING, open_engine, reason
+from ticket_sentiment.events.migrations import migrate
+from ticket_sentiment.events.types import EventStoreUnavailable
+from ticket_sentiment.params import Events
+
+logger = logging.getLogger(__name__)
+
+INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+def url_of(settings: Events, environ: Mapping[str, str] = os.environ) -> str:
+    """Of the event database: the variable that `events.url_env` names goes before `events.url`."""
+    return environ.get(settings.url_env) or settings.url
+
+
+def is_about_a_row(error: SQLAlchemyError) -> bool:
+    """Whether a row was refused, by the database or before it, and not the whole call."""
+    if isinstance(error, DBAPIError):
+        return isinstance(error, DataError | IntegrityError)
+    return isinstance(error, StatementError)
+
+
+class Database:
+    """Connections whose commits are on the disk, to a database whose schema is up to date.
+
+    A PostgreSQL server that is away, or a file that another process locks, is no error on construction: a
+    service must be able to start without. The schema is then made at the first call that gets through.
+
+    Attributes:
+        engine: of connections; see `reading`, `writing` and `answering`.
+        insert: makes an INSERT that knows `on_conflict_do_nothing`.
+        ready: whether the database answered when it was last asked.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Open it and bring its schema up to date.
+
+        Args:
+            url: see `database.open_engine`.
+
+        Raises:
+            TicketSentimentError: the URL is wrong, the file cannot be opened, or the schema cannot be made.
+        """
+        self.engine = open_engine(url, durable=True)
+        self.insert = INSERT[self.engine.dialect.name]
+        self.ready = False
+        self._schema_lock = threading.Lock()
+        try:
+            self._make_ready()
+        except SQLAlchemyError as error:
+            self._refuse_unless_away(error)
+            logger.warning("the event database is away (%s); starting without", reason(error))
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.engine.dispose()
+
+    @contextlib.contextmanager
+    def answering(self, consequence: str) -> Iterator[None]:
+        """Makes of each failure one error without a secret; the next call then checks the schema first.
+
+        Args:
+            consequence: what is not known or not done when the database does not answer.
+
+        Raises:
+            EventStoreUnavailable: the database does not answer.
+            sqlalchemy.exc.SQLAlchemyError: it refuses a row.
+        """
+        try:
+            self._make_ready()
+            yield
+        except SQLAlchemyError as error:
+            if is_about_a_row(error):
+                raise
+            self.ready = False
+            raise EventStoreUnavailable(
+                f"the event database does not answer ({reason(error)}): {consequence}; try again"
+            ) from None
+
+    @contextlib.contextmanager
+    def writing(self, consequence: str) -> Iterator[sa.Connection]:
+        """A transaction that is committed at the end; arguments and errors as of `answering`."""
+        with self.answering(consequence), self.engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def reading(self, consequence: str) -> Iterator[sa.Connection]:
+        """A transaction that writes nothing and waits for no writer; arguments, errors as of `answering`."""
+        with self.answering(consequence), self.engine.connect() as connection:
+            yield connection.execution_options(**READING)
+
+    def _make_ready(self) -> None:
+        if self.ready:
+            return
+        with self._schema_lock:
+            if not self.ready:
+                migrate(self.engine)
+                self.ready = True
+
+    def _refuse_unless_away(self, error: SQLAlchemyError) -> None:
+        code = reason(error)
+        away = isinstance(error, OperationalError) and (
+            self.engine.dialect.name == "postgresql" or "SQLITE_BUSY" in code or "SQLITE_LOCKED" in code
+        )
+        if not away:
+            raise TicketSentimentError(
+                f"events.url: the database cannot be opened or its schema made ({code}): see that it is "
+                "writable and holds no tables of others"
+            ) from None

@@ -1,0 +1,215 @@
+"""From the event database to the counts that a rollout is decided by (rollout/evidence.py says which).
+
+The database sums. Into this process come some numbers for each epoch and arm, and ticket ids, a few thousand
+at a time, of which those of the audit go into a temporary table. All is read as of one moment.
+
+What counts:
+
+- Requests of this rollout to services that held both bundles (`unit` is set then), by the epoch and arm that
+  they met. A ticket that was asked twice counts with the first answer that an arm gave it.
+- Errors and slow answers among the requests that the model had to answer: an answer from the cache says
+  nothing of it, and the cache of an arm with a small share is colder. What missed its deadline was slow, too.
+- A label counts for the answers that it came after; of several the latest (ties as of `EventStore.feedback`).
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import takewhile
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events import evidence_queries as queries
+from ticket_sentiment.events import schema
+from ticket_sentiment.events.access import INSERT
+from ticket_sentiment.events.changes import Entry
+from ticket_sentiment.events.ledger import Ledger, entries, heard
+from ticket_sentiment.params import Rollout
+from ticket_sentiment.rollout.assignment import ARMS, Arm
+from ticket_sentiment.rollout.audit import audited
+from ticket_sentiment.rollout.evidence import (
+    METRICS,
+    ByArm,
+    Coverage,
+    CrossSums,
+    EpochEvidence,
+    Evidence,
+    FirstLabels,
+    Overlap,
+    PairedCounts,
+    UnitSums,
+)
+
+T = TypeVar("T")
+
+READ_S = 300  # that one of the sums may take; what a service asks for may take database.WAIT_S
+_CHUNK = 5000  # ticket ids
+
+
+def read_evidence(ledger: Ledger, settings: Rollout, objective_ms: float, now: datetime) -> Evidence:
+    """What is known of the rollout that is on. It changes nothing and holds up no service.
+
+    Args:
+        ledger: of the event database.
+        settings: of params.yaml.
+        objective_ms: `serve.objective_ms`; an answer that took longer is slow.
+        now: with a time zone. Of tickets answered less than `maturity_hours` before it no label counts.
+
+    Raises:
+        EventStoreUnavailable: the database does not answer.
+        TicketSentimentError: no rollout is on that the ledger knows, or the rows make counts that cannot be.
+    """
+    if now.utcoffset() is None:
+        raise TicketSentimentError("rollout evidence: now: expected a time with a time zone")
+    with ledger.database.reading("the evidence is unknown") as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ")
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {1000 * READ_S}")
+        return _Reading(connection, _of_rollout(connection), settings, now).evidence(objective_ms)
+
+
+def _of_rollout(connection: sa.Connection) -> tuple[Entry, ...]:
+    """The entries of the rollout that is on, in order."""
+    current = next(iter(entries(connection, 1)), None)
+    if current is None or not current.on:
+        found = current.told if current else "no state at all"
+        raise TicketSentimentError(
+            f"rollout evidence: no rollout is on that the ledger knows ({found}): start one, or adopt it"
+        )
+    assert current.change is not None and current.change.rollout is not None
+    return entries(connection, None, first=current.change.rollout)[::-1]
+
+
+class _Reading:
+    """One reading, in one transaction that is never committed."""
+
+    def __init__(
+        self, connection: sa.Connection, rollout: Sequence[Entry], settings: Rollout, now: datetime
+    ) -> None:
+        self._connection, self._rollout, self._settings, self._now = connection, rollout, settings, now
+        self._first, self._last = rollout[0].state.epoch, rollout[-1].state.epoch
+        self._ramp = [entry.state for entry in rollout if 0 < entry.state.challenger_share < 1]
+        self._ramp_epochs = [state.epoch for state in self._ramp]
+        self._mature_before = now - timedelta(hours=settings.maturity_hours)
+
+    def evidence(self, objective_ms: float) -> Evidence:
+        """All of it."""
+        state, change = self._rollout[-1].state, self._rollout[-1].change
+        assert change is not None and state.challenger is not None
+        this_step = takewhile(
+            lambda entry: entry.change is not None and entry.change.step == change.step,
+            reversed(self._rollout),
+        )
+        self._fill(objective_ms)
+        return Evidence(
+            at=self._now,
+            epoch=state.epoch,
+            champion=state.champion,
+            challenger=state.challenger,
+            hotfix=change.hotfix,
+            rollout_since=self._rollout[0].state.since,
+            step=change.step,
+            step_since=[*this_step][-1].state.since,
+            paired=self._paired(),
+            epochs=self._epochs(),
+            overlaps=self._overlaps(),
+            coverage=self._coverage(),
+            missed_looks=self._missed_looks(),
+        )
+
+    def _fill(self, objective_ms: float) -> None:
+        """Make the temporary tables."""
+        for table in queries.TABLES:
+            table.create(self._connection)
+        self._draw_audit()
+        self._insert(queries.LABELS, queries.label_rows())
+        maturity_s = 3600 * self._settings.maturity_hours
+        answers = queries.answer_rows(self._first, self._last, self._mature_before, maturity_s)
+        self._insert(queries.ANSWERS, answers)
+        self._insert(queries.CELLS, queries.cell_rows(self._ramp_epochs, objective_ms))
+
+    def _draw_audit(self) -> None:
+        salt, share = self._rollout[-1].state.salt, self._settings.audit_share
+        query = queries.ticket_rows(self._first, self._last, self._mature_before)
+        insert = INSERT[self._connection.dialect.name](queries.AUDIT).on_conflict_do_nothing()
+        result = self._connection.execute(query.execution_options(yield_per=_CHUNK))
+        for chunk in result.scalars().partitions():
+            drawn = [{"ticket_id": ticket_id} for ticket_id in chunk if audited(ticket_id, salt, share)]
+            if drawn:
+                self._connection.execute(insert, drawn)
+        self._analyze(queries.AUDIT)
+
+    def _insert(self, table: sa.Table, rows: sa.SelectBase) -> None:
+        names = [column.name for column in rows.selected_columns]
+        self._connection.execute(table.insert().from_select(names, rows))
+        self._analyze(table)
+
+    def _analyze(self, table: sa.Table) -> None:
+        """Tell PostgreSQL how large a temporary table is; nobody else does, and it plans by that."""
+        if self._connection.dialect.name == "postgresql":
+            self._connection.exec_driver_sql(f"ANALYZE {table.name}")
+
+    def _rows(self, query: sa.Select[Any]) -> list[Any]:
+        """A few rows. PostgreSQL's sums of whole numbers come as decimals."""
+        rows = self._connection.execute(query).all()
+        return [tuple(int(item) if isinstance(item, Decimal) else item for item in row) for row in rows]
+
+    def _paired(self) -> PairedCounts:
+        found = queries.pairs(self._first, self._last, self._mature_before)
+        counts = {(bool(a), bool(b)): count for a, b, count in self._rows(found)}
+        return PairedCounts(
+            both_right=counts.get((True, True), 0),
+            only_champion=counts.get((True, False), 0),
+            only_challenger=counts.get((False, True), 0),
+            both_wrong=counts.get((False, False), 0),
+        )
+
+    def _epochs(self) -> tuple[EpochEvidence, ...]:
+        sums = {row[:3]: UnitSums(*row[3:]) for row in self._rows(queries.sums())}
+        exposed = {row[:2]: row[2] for row in self._rows(queries.first_exposures(self._ramp_epochs))}
+        firsts = {
+            row[:2]: FirstLabels(*row[2:]) for row in self._rows(queries.first_labels(self._ramp_epochs))
+        }
+
+        def by_arm(found: Callable[[Arm], T]) -> ByArm[T]:
+            return ByArm(*(found(arm) for arm in ARMS))
+
+        def metric(name: str, epoch: int) -> ByArm[UnitSums]:
+            return by_arm(lambda arm: sums.get((name, epoch, arm), UnitSums()))
+
+        return tuple(
+            EpochEvidence(
+                epoch=epoch,
+                share=state.challenger_share,
+                began=state.since,
+                exposures=by_arm(lambda arm: exposed.get((epoch, arm), 0)),  # noqa: B023
+                first_labels=by_arm(lambda arm: firsts.get((epoch, arm), FirstLabels())),  # noqa: B023
+                **{name: metric(name, epoch) for name in METRICS},
+            )
+            for epoch, state in zip(self._ramp_epochs, self._ramp, strict=True)
+        )
+
+    def _overlaps(self) -> tuple[Overlap, ...]:
+        found: dict[tuple[int, int, Arm, Arm], dict[str, CrossSums]] = {}
+        for name, earlier, arm, later, later_arm, *sums in self._rows(queries.cross_sums()):
+            found.setdefault((earlier, later, arm, later_arm), {})[name] = CrossSums(*sums)
+        return tuple(Overlap(*key, **found[key]) for key in sorted(found))
+
+    def _coverage(self) -> ByArm[Coverage]:
+        found = {arm: Coverage(*counts) for arm, *counts in self._rows(queries.coverage())}
+        return ByArm(*(found.get(arm, Coverage()) for arm in ARMS))
+
+    def _missed_looks(self) -> int:
+        """In a row until now, this look included; 0 where the challenger was heard since the last one."""
+        looks = schema.rollout_looks.c
+        query = (
+            sa.select(looks.fresh, looks.heard)
+            .where(looks.epoch.between(self._first, self._last))
+            .order_by(looks.epoch.desc(), looks.number.desc())
+        )
+        before = self._connection.execute(query).all()
+        if heard(self._connection, self._first, self._last) > (before[0].heard if before else 0):
+            return 0
+        return 1 + sum(1 for _ in takewhile(lambda look: not look.fresh, before))
