@@ -56,10 +56,15 @@ def _stage(name: str) -> Callable[[argparse.Namespace], None]:
 
 
 def _collect(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.feedback.export import main as export
+    from ticket_sentiment.feedback.export import replacements
     from ticket_sentiment.params import load_params
     from ticket_sentiment.tickets.collect import main as collect
 
-    collect(load_params(), arguments.month, arguments.replace)
+    params = load_params()
+    tickets, labels = replacements(arguments.replace)
+    collect(params, arguments.month, tickets)
+    export(params, labels)
 
 
 def _search(arguments: argparse.Namespace) -> None:
@@ -99,11 +104,15 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="ticket-sentiment", description=__doc__)
     commands = root.add_subparsers(required=True, metavar="command")
     collect = commands.add_parser(
-        "collect", help="bring tickets from the source into data/tickets, versioned"
+        "collect", help="bring tickets and people's labels into data/tickets and data/feedback, versioned"
     )
     collect.add_argument("--month", metavar="YYYY-MM", help="the source holds this one month and no other")
     collect.add_argument(
-        "--replace", metavar="YYYY-MM", action="append", default=[], help="a versioned month that may change"
+        "--replace",
+        metavar="[feedback/]YYYY-MM",
+        action="append",
+        default=[],
+        help="a versioned month, of tickets or of people's labels, that may change",
     )
     collect.set_defaults(run=_collect)
     search = commands.add_parser("search", help="measure the frontier of size, speed and quality, for hours")
