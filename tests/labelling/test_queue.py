@@ -217,3 +217,10 @@ def test_the_command_writes_a_new_file_and_shows_no_text(url, store, tmp_path, m
     assert ".csv (spreadsheet) or .json (Label Studio)" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         cli(["label-queue", "--out", "q.csv", "--count", "0"])
+
+
+def test_a_database_without_answers_is_an_error(make, store):
+    with pytest.raises(
+        TicketSentimentError, match="of 0 tickets answered in the last 30 days 0 have a label"
+    ):
+        make()

@@ -89,9 +89,9 @@ def import_labels(
         raise TicketSentimentError(f"{path} holds no label: fill in the column label, or label the tasks")
     now = now or datetime.now(UTC)
     url = event_url(params.events, environ)
+    events = [_event(row, source, now) for row in filled]  # before the database sees an id
     with reading_events(url) as connection:
-        unknown = unknown_tickets(connection, [row.ticket_id for row in filled], root)
-    events = [_event(row, source, now, unknown) for row in filled]
+        _refuse_unknown(filled, unknown_tickets(connection, [row.ticket_id for row in filled], root))
     store = EventStore(url, queue=1, store_text=False)
     try:
         results = store.feedback_together(events)
@@ -115,18 +115,22 @@ def _zone(name: str) -> ZoneInfo:
         ) from None
 
 
-def _event(row: Filled, source: str, now: datetime, unknown: set[str]) -> Feedback:
+def _event(row: Filled, source: str, now: datetime) -> Feedback:
     event = Feedback(row.at or now, row.ticket_id, source, event_id(row, source), row.label)
     try:
         event.check(now)
     except TicketSentimentError as error:
         raise TicketSentimentError(f"{row.where}: {error}; nothing of the file was imported") from None
-    if row.ticket_id in unknown:
+    return event
+
+
+def _refuse_unknown(filled: list[Filled], unknown: set[str]) -> None:
+    where = next((row.where for row in filled if row.ticket_id in unknown), None)
+    if where is not None:
         raise TicketSentimentError(
-            f"{row.where}: ticket_id: no ticket has this id ({len(unknown)} such ids in the file): a "
+            f"{where}: ticket_id: no ticket has this id ({len(unknown)} such ids in the file): a "
             "spreadsheet may have changed it, such as 007 to 7; nothing of the file was imported"
         )
-    return event
 
 
 def main(params: Params, path: Path, source: str) -> None:
