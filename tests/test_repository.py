@@ -170,6 +170,7 @@ def test_the_sections_of_params_are_named_for_what_reads_them():
         "serve",
         "events",
         "labelling",
+        "rollout",
         "cache",
     }
     fields = {field.alias or name for name, field in Params.model_fields.items()}
