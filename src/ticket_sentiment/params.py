@@ -340,18 +340,9 @@ class Labelling(Section):
 
     count: int = Field(ge=1)
     since_days: int = Field(ge=1)
-    audit_share: float = Field(gt=0, le=1)
-    audit_salt: str = Field(min_length=1)
     quotas: Quotas
     drift_rows: int = Field(ge=100)
     seed: int
-
-    @field_validator("audit_salt")
-    @classmethod
-    def _short(cls, salt: str) -> str:
-        if len(salt.encode()) > 64:
-            raise ValueError("is longer than 64 bytes, the longest key of BLAKE2b")
-        return salt
 
 
 class Cache(Section):
@@ -402,6 +393,7 @@ class Rollout(Section):
     max_days: float = Field(gt=0)
     maturity_hours: float = Field(ge=0)
     audit_share: float = Field(gt=0, le=1)
+    audit_salt: str = Field(min_length=1)
     alpha: float = Field(gt=0, lt=0.5)
     margins: Margins
     require_improvement: bool
@@ -410,6 +402,13 @@ class Rollout(Section):
     missing_looks: int = Field(ge=1)
     tuning: float = Field(gt=0)
     hotfix: Hotfix
+
+    @field_validator("audit_salt")
+    @classmethod
+    def _short(cls, salt: str) -> str:
+        if len(salt.encode()) > 64:
+            raise ValueError("is longer than 64 bytes, the longest key of BLAKE2b")
+        return salt
 
 
 class Params(Section):

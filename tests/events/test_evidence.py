@@ -132,7 +132,7 @@ def recount(events: list[Event]) -> Evidence:
 
     drawn = [
         e for e in answers
-        if e.ticket_id and e.at <= mature and audited(e.ticket_id, state(5, 0.8).salt, SETTINGS.audit_share)
+        if e.ticket_id and e.at <= mature and audited(e.ticket_id, SETTINGS.audit_salt, SETTINGS.audit_share)
     ]  # fmt: skip
     first: dict[Any, Prediction] = {}
     pair: dict[str, tuple[Prediction, Prediction]] = {}
@@ -291,7 +291,9 @@ def audited_ticket(number: int = 0) -> str:
     """A ticket that the audit draws."""
     names = (f"A-{n}" for n in itertools.count())
     return next(
-        itertools.islice((t for t in names if audited(t, "first", SETTINGS.audit_share)), number, None)
+        itertools.islice(
+            (t for t in names if audited(t, SETTINGS.audit_salt, SETTINGS.audit_share)), number, None
+        )
     )
 
 

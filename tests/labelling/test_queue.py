@@ -31,14 +31,18 @@ NOW = NOON + timedelta(days=1)
 @pytest.fixture
 def settings(params):
     """Half of all tickets are audited: with few tickets each reason has some."""
-    labelling = params.labelling.model_copy(update={"audit_share": 0.5, "count": 20})
-    return params.model_copy(update={"labelling": labelling})
+    labelling = params.labelling.model_copy(update={"count": 20})
+    rollout = params.rollout.model_copy(update={"audit_share": 0.5})
+    return params.model_copy(update={"labelling": labelling, "rollout": rollout})
 
 
 @pytest.fixture
 def make(url, settings, tmp_path):
-    def run(labelling=None, **options):
-        chosen = settings.model_copy(update={"labelling": labelling or settings.labelling})
+    def run(labelling=None, audit_share=0.5, **options):
+        rollout = settings.rollout.model_copy(update={"audit_share": audit_share})
+        chosen = settings.model_copy(
+            update={"labelling": labelling or settings.labelling, "rollout": rollout}
+        )
         return make_queue(chosen, root=tmp_path, now=NOW, environ={VARIABLE: url}, **options)
 
     return run
@@ -74,9 +78,8 @@ def test_the_margin_and_the_disagreement_are_those_of_the_last_answer(make, answ
         answered(name, p=p, shadow=True, arm="champion", bundle_digest=OTHER)
     answered("later", p=(0.0, 0.1, 0.9))
     answered("later", p=(0.8, 0.1, 0.1), shadow=True, request_id="another")
-    never = settings.labelling.model_copy(update={"audit_share": 1e-12})
-    never = never.model_copy(update={"quotas": never.quotas.model_copy(update={"disagreement": 0.5})})
-    chosen = make(never, count=2)
+    quotas = settings.labelling.quotas.model_copy(update={"disagreement": 0.5})
+    chosen = make(settings.labelling.model_copy(update={"quotas": quotas}), audit_share=1e-12, count=2)
     assert {row.ticket_id: row.why for row in chosen.rows} == {"split": "disagreement", "doubt": "uncertain"}
 
 
@@ -133,8 +136,8 @@ def test_tickets_unlike_the_learnt_ones_are_chosen(make, store, settings, tmp_pa
         store.predicted(prediction(ticket_id=f"T-{number}", at=NOON, shadow=False, text=text))
     assert store.flush(10)
     quotas = settings.labelling.quotas.model_copy(update={"audit": 0.0, "disagreement": 0.0, "drifted": 1.0})
-    few = settings.labelling.model_copy(update={"audit_share": 1e-12, "quotas": quotas})
-    queue = make(few, count=5)
+    few = settings.labelling.model_copy(update={"quotas": quotas})
+    queue = make(few, audit_share=1e-12, count=5)
     assert queue.compared
     assert {row.ticket_id for row in queue.rows} == {f"T-{number}" for number in range(5)}
     assert {row.why for row in queue.rows} == {"drifted"}

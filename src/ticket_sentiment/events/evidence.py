@@ -131,7 +131,7 @@ class _Reading:
         self._insert(queries.CELLS, queries.cell_rows(self._ramp_epochs, objective_ms))
 
     def _draw_audit(self) -> None:
-        salt, share = self._rollout[-1].state.salt, self._settings.audit_share
+        salt, share = self._settings.audit_salt, self._settings.audit_share
         query = queries.ticket_rows(self._first, self._last, self._mature_before)
         insert = INSERT[self._connection.dialect.name](queries.AUDIT).on_conflict_do_nothing()
         result = self._connection.execute(query.execution_options(yield_per=_CHUNK))

@@ -31,7 +31,9 @@ def shuffled(ids: Iterable[str], seed: int, purpose: Literal["draw", "order"] = 
     ]
 
 
-def choose(candidates: pd.DataFrame, count: int, settings: Labelling) -> pd.DataFrame:
+def choose(
+    candidates: pd.DataFrame, count: int, settings: Labelling, audit_salt: str, audit_share: float
+) -> pd.DataFrame:
     """Pick up to `count` tickets.
 
     The audit has its quota first. Where more were drawn than it holds, chance decides once more, and the
@@ -42,7 +44,9 @@ def choose(candidates: pd.DataFrame, count: int, settings: Labelling) -> pd.Data
     Args:
         candidates: ticket_id, margin (0 to 1), disagree, novelty (NaN where unknown).
         count: of the queue.
-        settings: `audit_share`, `audit_salt`, `quotas` and `seed` are read.
+        settings: `quotas` and `seed` are read.
+        audit_salt: `rollout.audit_salt`.
+        audit_share: `rollout.audit_share`.
 
     Returns:
         The chosen ones in an order that tells nothing, with `why` (one of REASONS) and `probability`, with
@@ -50,7 +54,7 @@ def choose(candidates: pd.DataFrame, count: int, settings: Labelling) -> pd.Data
     """
     rows = candidates.assign(
         place=shuffled(candidates["ticket_id"], settings.seed),
-        drawn=[audited(id_, settings.audit_salt, settings.audit_share) for id_ in candidates["ticket_id"]],
+        drawn=[audited(id_, audit_salt, audit_share) for id_ in candidates["ticket_id"]],
     ).sort_values(["place", "ticket_id"])
     drawn, others = rows[rows["drawn"]], rows[~rows["drawn"]]
 
@@ -58,7 +62,7 @@ def choose(candidates: pd.DataFrame, count: int, settings: Labelling) -> pd.Data
         return int(count * share + 1e-9)
 
     audit = drawn.head(quota(settings.quotas.audit))
-    picked = [audit.assign(why="audit", probability=settings.audit_share * len(audit) / max(len(drawn), 1))]
+    picked = [audit.assign(why="audit", probability=audit_share * len(audit) / max(len(drawn), 1))]
 
     def pick(why: str, pool: pd.DataFrame, size: int) -> pd.DataFrame:
         found = pool.head(size)

@@ -56,7 +56,7 @@ class Queue:
         if self.waiting:
             lines.append(
                 f"{self.waiting} more audited tickets wait: raise --count or labelling.quotas.audit, or "
-                "lower the audit's share, until none does"
+                "lower rollout.audit_share, until none does"
             )
         if not self.compared:
             lines.append(f"not compared with what was learnt from: too few tickets, or no {LEARNT}")
@@ -75,7 +75,7 @@ def make_queue(
     """Choose the tickets; equal database, files and `now` give an equal queue.
 
     Args:
-        params: `labelling` and `events` are read.
+        params: `labelling`, `events` and the audit of `rollout` are read.
         count: of the queue, instead of `labelling.count`.
         since_days: how far to look back, instead of `labelling.since_days`.
         root: the repository.
@@ -86,7 +86,7 @@ def make_queue(
         TicketSentimentError: there is no event database, or no ticket that can be labelled.
         EventStoreUnavailable: the database does not answer.
     """
-    settings = params.labelling
+    settings, salt, share = params.labelling, params.rollout.audit_salt, params.rollout.audit_share
     days = since_days or settings.since_days
     since = (now or datetime.now(UTC)) - timedelta(days=days)
     with reading_events(event_url(params.events, environ)) as connection:
@@ -103,9 +103,9 @@ def make_queue(
             )
         scores = _novelty(connection, open_["ticket_id"], settings, root)
         open_["novelty"] = np.nan if scores is None else open_["ticket_id"].map(scores)
-        chosen = choose(open_, count or settings.count, settings)
+        chosen = choose(open_, count or settings.count, settings, salt, share)
         texts = _texts(connection, list(chosen["ticket_id"]), root)
-    drawn = sum(audited(id_, settings.audit_salt, settings.audit_share) for id_ in open_["ticket_id"])
+    drawn = sum(audited(id_, salt, share) for id_ in open_["ticket_id"])
     return Queue(
         rows=list(_rows(chosen, texts)),
         labelled=int(labelled.sum()),
