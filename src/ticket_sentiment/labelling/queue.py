@@ -55,8 +55,8 @@ class Queue:
             )
         if self.waiting:
             lines.append(
-                f"{self.waiting} more audited tickets wait: raise --count or labelling.quotas.audit, or lower "
-                "labelling.audit_share, until none does"
+                f"{self.waiting} more audited tickets wait: raise --count or labelling.quotas.audit, "
+                "or lower labelling.audit_share, until none does"
             )
         if not self.compared:
             lines.append(f"not compared with what was learnt from: too few tickets, or no {LEARNT}")
