@@ -37,7 +37,7 @@ from ticket_sentiment.rollout.evidence import (
 )
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
-SETTINGS: Rollout = PARAMS.rollout.model_copy(update={"audit_share": 0.6, "maturity_hours": 24.0})
+SETTINGS: Rollout = PARAMS.rollout.model_copy(update={"audit_share": 0.8, "maturity_hours": 24.0})
 OBJECTIVE = 100.0
 NOW = NOON + timedelta(days=10)
 # Epoch 1 is before the rollout, 2 shadow, 3 to 5 the ramp.

@@ -141,7 +141,7 @@ def test_tickets_unlike_the_learnt_ones_are_chosen(make, store, settings, tmp_pa
     assert queue.compared
     assert {row.ticket_id for row in queue.rows} == {f"T-{number}" for number in range(5)}
     assert {row.why for row in queue.rows} == {"drifted"}
-    drawn = make(few.model_copy(update={"drift_rows": 100}), count=150)
+    drawn = make(few.model_copy(update={"drift_rows": 100}), audit_share=1e-12, count=150)
     assert sum(row.why == "drifted" for row in drawn.rows) == 100
     (tmp_path / LEARNT).unlink()
     assert not make(few, count=5).compared
