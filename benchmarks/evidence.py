@@ -2,8 +2,8 @@
 
     python -m benchmarks.evidence [--predictions 200000] [--url sqlite:///var/evidence.db]
 
-fills an empty database with a rollout of four epochs (customers with a long tail, shadow answers to all, labels
-for two thirds of the audit), reads its evidence three times, then ends the rollout and deletes its events as
+fills an empty database with a rollout of four epochs (customers with a long tail, shadow answers to all,
+labels for most of the audit), reads its evidence three times, then ends the rollout and deletes its events as
 old ones. It prints the size of the database and the seconds of each.
 """
 
