@@ -25,6 +25,14 @@ STAGES = {
     "report": "ticket_sentiment.gates.report",
 }
 
+TRAFFIC = {  # options of `simulate`, fields of rollout.world.Traffic
+    "tickets_per_day": (float, "2000"),
+    "customers": (int, "who send them, a few of them most; 2000"),
+    "label_share": (float, "of the audited tickets that ever get a label; 0.8"),
+    "label_hours": (float, "median time to a label; 12"),
+    "looks_per_day": (int, "how often the rollout is looked at; 2"),
+}
+
 QUIET = {
     # None of these libraries calls home, and none asks a model hub unless told to.
     "DVC_NO_ANALYTICS": "1",
@@ -94,6 +102,15 @@ def _status(_: argparse.Namespace) -> None:
     print(status(load_params()))
 
 
+def _simulate(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.params import load_params
+    from ticket_sentiment.rollout.simulation import main as simulate
+    from ticket_sentiment.rollout.world import Traffic
+
+    given = {key: getattr(arguments, key) for key in TRAFFIC if getattr(arguments, key) is not None}
+    simulate(load_params(), Traffic(**given), arguments.runs, arguments.seed, arguments.hotfix)
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     root = argparse.ArgumentParser(prog="ticket-sentiment", description=__doc__)
@@ -121,6 +138,15 @@ def parser() -> argparse.ArgumentParser:
     images.add_argument("--base-image", metavar="IMAGE", help="another one with Python 3.11 in it")
     images.set_defaults(run=_images)
     commands.add_parser("status", help="what is registered, and which alias it has").set_defaults(run=_status)
+    simulate = commands.add_parser(
+        "simulate", help="what the rollout policy of params.yaml would do with good and bad models"
+    )
+    simulate.add_argument("--runs", type=int, default=200, help="rollouts of each kind of model; 200")
+    simulate.add_argument("--seed", type=int, default=7)
+    simulate.add_argument("--hotfix", action="store_true", help="with the steps of rollout.hotfix")
+    for name, (kind, text) in TRAFFIC.items():
+        simulate.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=text)
+    simulate.set_defaults(run=_simulate)
     for name, module in STAGES.items():
         commands.add_parser(name, help=f"stage of dvc.yaml ({module})").set_defaults(run=_stage(name))
     return root

@@ -22,7 +22,7 @@ and their number hardly grows while what is known does.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scipy.special import log_ndtr
 
@@ -52,8 +52,12 @@ class Difference:
         """1 / variance; 0 where nothing can be said."""
         return 1 / self.variance
 
+    @property
+    def mirrored(self) -> "Difference":
+        """Champion minus challenger."""
+        return replace(self, estimate=None if self.estimate is None else -self.estimate)
 
-UNKNOWN = Difference(None, math.inf, ByArm(0, 0))
+
 CellKey = tuple[int, bool]  # index of the epoch, whether it is the challenger's
 
 
@@ -157,7 +161,5 @@ def lower_bound(found: Difference, alpha: float, rho: float) -> float | None:
 
 def upper_bound(found: Difference, alpha: float, rho: float) -> float | None:
     """What the difference is never above."""
-    if found.estimate is None:
-        return None
-    low = lower_bound(Difference(-found.estimate, found.variance, found.requests), alpha, rho)
+    low = lower_bound(found.mirrored, alpha, rho)
     return None if low is None else -low

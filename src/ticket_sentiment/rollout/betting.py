@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from ticket_sentiment.rollout.evidence import ByArm, FirstLabels, PairedCounts
 
 # From small stakes, which win on small differences, to large ones. The price of not knowing the right one is
-# at most log(42) in log-capital, and in truth half of it, as neighbours win, too.
-STAKES = np.concatenate([np.geomspace(0.005, 0.5, 36), [0.58, 0.66, 0.74, 0.82, 0.90, 0.96]])
+# at most log(29) in log-capital, and in truth half of it, as neighbours win, too.
+STAKES = np.concatenate([np.geomspace(0.02, 0.5, 24), [0.6, 0.7, 0.8, 0.9, 0.96]])
 
 # Subtracted from an outcome before it is weighted. Any constant is valid; near the accuracy it is narrowest.
 CENTRE = 0.8

@@ -9,14 +9,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar, get_args
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.rollout.assignment import ARMS, Arm
 
 T = TypeVar("T")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-METRICS = ("quality", "errors", "slow")  # fields of EpochEvidence and Overlap that hold sums over units
+Metric = Literal["quality", "errors", "slow", "unlabelled"]
+METRICS: tuple[Metric, ...] = get_args(Metric)  # fields of EpochEvidence and Overlap with sums over units
 
 
 def refuse(key: str, expected: str) -> None:
@@ -186,6 +187,7 @@ class EpochEvidence:
         quality: wrong answers among mature, audited, labelled tickets that the arm answered.
         errors: failed answers among all requests.
         slow: answers over serve.objective_ms among all requests.
+        unlabelled: tickets without a label among all audited tickets that are old enough to have one.
     """
 
     epoch: int
@@ -196,6 +198,7 @@ class EpochEvidence:
     quality: ByArm[UnitSums]
     errors: ByArm[UnitSums]
     slow: ByArm[UnitSums]
+    unlabelled: ByArm[UnitSums]
 
     def __post_init__(self) -> None:
         where = f"epochs[epoch {self.epoch}]"
@@ -225,6 +228,7 @@ class Overlap:
     quality: CrossSums = CrossSums()
     errors: CrossSums = CrossSums()
     slow: CrossSums = CrossSums()
+    unlabelled: CrossSums = CrossSums()
 
     def __post_init__(self) -> None:
         if not self.earlier < self.later:

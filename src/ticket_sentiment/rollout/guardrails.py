@@ -7,19 +7,20 @@ the margin) and holds at alpha itself, as all of them must agree (intersection-u
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from ticket_sentiment.params import Rollout
 from ticket_sentiment.rollout import asymptotic, betting
 from ticket_sentiment.rollout.assignment import Arm
-from ticket_sentiment.rollout.asymptotic import CellKey, difference, mixing_precision
-from ticket_sentiment.rollout.evidence import ByArm, CrossSums, EpochEvidence, Evidence, Overlap, UnitSums
+from ticket_sentiment.rollout.asymptotic import CellKey, Difference, difference, mixing_precision
+from ticket_sentiment.rollout.evidence import ByArm, Evidence, Metric
 from ticket_sentiment.rollout.split_check import split_p
 
 Name = Literal["paired_quality", "split_quality", "first_answers", "errors", "slow"]
 GUARDRAILS: tuple[Name, ...] = ("paired_quality", "split_quality", "first_answers", "errors", "slow")
+SUMS: dict[Name, Metric] = {"split_quality": "quality", "errors": "errors", "slow": "slow"}
+COVERAGE_ERROR = 0.02  # standard error at which the check of the labels' coverage is tightest
 State = Literal["crossed", "open", "clear"]
 TITLES: dict[Name, str] = {
     "paired_quality": "Right answers, both models on the same ticket",
@@ -68,9 +69,17 @@ class Guardrail:
 
 @dataclass(frozen=True)
 class SplitCheck:
-    """Whether the arms got the customers they should have; `p` below `threshold` is a wrong split."""
+    """Whether the arms can be compared at all: the customers and labels each should have.
 
-    name: Literal["exposures", "labelled"]
+    Attributes:
+        name: `exposures`: of all customers; `labelled`: of those with a label; `coverage`: the share of
+            audited tickets that got a label, which must be the same in both arms.
+        p: anytime-valid p-value of "as it should be"; below `threshold` it is not.
+        threshold: `rollout.split_alpha`.
+        sentence: for a support lead, with the figures.
+    """
+
+    name: Literal["exposures", "labelled", "coverage"]
     p: float
     threshold: float
     sentence: str
@@ -82,33 +91,30 @@ class SplitCheck:
 
 
 def points(value: float, signed: bool = True) -> str:
-    """0.012 as "+1.2 points": hundredths of a share of tickets; below a tenth with two digits."""
-    digits = 1 if abs(value) >= 0.0995 or round(100 * value, 1) == round(100 * value, 2) else 2
-    text = f"{100 * value + 0.0:{'+' if signed else ''}.{digits}f}".replace("-", "−")
-    return f"{text} points"
+    """0.012 as "+1.2 points", hundredths of a share of tickets; 0.0012 as "+0.12 points"."""
+    digits = 2 if abs(value) < 0.00995 and round(value, 3) != round(value, 4) else 1
+    rounded = round(100 * value, digits) + 0.0  # never "-0.0"
+    return f"{rounded:{'+' if signed else ''}.{digits}f} points".replace("-", "−")
 
 
 def guardrails(evidence: Evidence, settings: Rollout) -> tuple[Guardrail, ...]:
     """All of GUARDRAILS, in their order."""
     bad = settings.alpha / len(GUARDRAILS)
-    shares = tuple(item.share for item in evidence.epochs)
-    first = betting.first_labels(
-        [(share, item.first_labels) for share, item in zip(shares, evidence.epochs, strict=True)]
-    )
+    first = betting.first_labels([(item.share, item.first_labels) for item in evidence.epochs])
     return (
         _by_betting("paired_quality", betting.paired(evidence.paired), evidence.paired.labels, bad, settings),
-        _by_sums(
-            "split_quality", evidence, lambda epoch: epoch.quality, settings.margins.quality, bad, settings
-        ),
+        _by_sums("split_quality", evidence, bad, settings),
         _by_betting("first_answers", first, int(first.counts.sum()), bad, settings),
-        _by_sums("errors", evidence, lambda epoch: epoch.errors, settings.margins.errors, bad, settings),
-        _by_sums("slow", evidence, lambda epoch: epoch.slow, settings.margins.slow, bad, settings),
+        _by_sums("errors", evidence, bad, settings),
+        _by_sums("slow", evidence, bad, settings),
     )
 
 
-def split_checks(evidence: Evidence, settings: Rollout) -> tuple[SplitCheck, SplitCheck]:
-    """Of all customers, and of those with a label: labels that come from one arm less often than from the
-    other would compare different tickets."""
+def split_checks(evidence: Evidence, settings: Rollout) -> tuple[SplitCheck, ...]:
+    """Of all customers, of those with a label, and of the labels themselves.
+
+    Labels that come from one arm less often than from the other would compare different tickets.
+    """
     exposed = [(item.share, item.exposures) for item in evidence.epochs]
     labelled = [
         (item.share, ByArm(item.first_labels.champion.units, item.first_labels.challenger.units))
@@ -117,7 +123,24 @@ def split_checks(evidence: Evidence, settings: Rollout) -> tuple[SplitCheck, Spl
     return (
         _split_check("exposures", "customers", exposed, settings.split_alpha),
         _split_check("labelled", "customers with a label", labelled, settings.split_alpha),
+        _coverage_check(evidence, settings.split_alpha),
     )
+
+
+def _coverage_check(evidence: Evidence, threshold: float) -> SplitCheck:
+    """Two-sided: the mean of the e-values of both sides is one, too."""
+    found = _difference(evidence, "unlabelled")
+    if found.estimate is None or not found.information:
+        return SplitCheck("coverage", 1.0, threshold, "Too few audited tickets to compare their labels yet.")
+    rho = mixing_precision(COVERAGE_ERROR, threshold)
+    sides = (asymptotic.log_e_value(side, 0.0, rho) for side in (found, found.mirrored))
+    p = min(1.0, 2 * math.exp(-max(sides)))  # twice the larger side: at most their sum
+    verdict = "labels are lost" if p < threshold else "as it should be"
+    sentence = (
+        f"The share of audited tickets with a label differs by {points(-found.estimate)}, challenger minus "
+        f"champion: {verdict} (p = {p:.2g}, limit {threshold:g})."
+    )
+    return SplitCheck("coverage", p, threshold, sentence)
 
 
 def _split_check(
@@ -154,16 +177,11 @@ def _by_betting(
     )
 
 
-def _by_sums(
-    name: Name,
-    evidence: Evidence,
-    pick: Callable[[EpochEvidence], ByArm[UnitSums]],
-    margin: float,
-    bad: float,
-    settings: Rollout,
-) -> Guardrail:
+def _by_sums(name: Name, evidence: Evidence, bad: float, settings: Rollout) -> Guardrail:
     """Of bad outcomes, from sums over customers; for right answers the signs are turned."""
-    found = difference([pick(item) for item in evidence.epochs], _overlaps(evidence, name))
+    metric = SUMS[name]
+    margin = getattr(settings.margins, metric)
+    found = _difference(evidence, metric)
     rho = mixing_precision(settings.tuning * margin, bad)
     low, high = asymptotic.lower_bound(found, bad, rho), asymptotic.upper_bound(found, settings.alpha, rho)
     estimate, log_e = found.estimate, asymptotic.log_e_value(found, 0.0, rho)
@@ -174,19 +192,17 @@ def _by_sums(
     return _guardrail(name, estimate, low, high, margin, log_e, bad, seen)
 
 
-def _overlaps(evidence: Evidence, name: Name) -> dict[tuple[CellKey, CellKey], CrossSums]:
+def _difference(evidence: Evidence, metric: Metric) -> Difference:
     index = {item.epoch: position for position, item in enumerate(evidence.epochs)}
 
     def cell(epoch: int, arm: Arm) -> CellKey:
         return index[epoch], arm == "challenger"
 
-    def cross(item: Overlap) -> CrossSums:
-        return {"split_quality": item.quality, "errors": item.errors, "slow": item.slow}[name]
-
-    return {
-        (cell(item.earlier, item.earlier_arm), cell(item.later, item.later_arm)): cross(item)
+    overlaps = {
+        (cell(item.earlier, item.earlier_arm), cell(item.later, item.later_arm)): getattr(item, metric)
         for item in evidence.overlaps
     }
+    return difference([getattr(item, metric) for item in evidence.epochs], overlaps)
 
 
 def _guardrail(
@@ -233,7 +249,7 @@ def _sentence(
     )
     verdict = {
         "crossed": "the challenger is worse",
-        "clear": f"no worse than {points(margin, signed=False)}",
-        "open": f"not known yet to be no worse than {points(margin, signed=False)}",
+        "clear": f"at most {points(margin, signed=False)} worse",
+        "open": f"it may still be more than {points(margin, signed=False)} worse",
     }[state]
     return f"{TITLES[name]}: challenger {points(estimate)} ({span}) on {seen}: {verdict}."

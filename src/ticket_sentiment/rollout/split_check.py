@@ -12,12 +12,17 @@ from math import exp, inf, lgamma, log
 
 from ticket_sentiment.rollout.evidence import ByArm
 
-CONCENTRATION = 10_000.0  # of the prior: small deviations are looked for, large ones are found anyway
+# Of the prior. The paper's 10,000 looks for a split that is off by a tenth of a point among millions; a help
+# desk has thousands of customers. Of 3,000 with a quarter in the challenger's arm, of which a fifth is lost,
+# 300 finds 84 % and 10,000 none; of 100,000 both find all (benchmarks/rollout, part split).
+CONCENTRATION = 300.0
 
 
-def log_bayes_factor(champion: int, challenger: int, share: float) -> float:
+def log_bayes_factor(
+    champion: int, challenger: int, share: float, concentration: float = CONCENTRATION
+) -> float:
     """Log of the evidence against "each unit is the challenger's with probability `share`"."""
-    a, b = CONCENTRATION * share, CONCENTRATION * (1 - share)
+    a, b = concentration * share, concentration * (1 - share)
     marginal = _log_beta(a + challenger, b + champion) - _log_beta(a, b)
     return marginal - challenger * log(share) - champion * log(1 - share)
 
