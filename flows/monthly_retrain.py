@@ -11,6 +11,9 @@ from prefect.states import State
 
 from ticket_sentiment.cli import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.types import EventStoreUnavailable
+from ticket_sentiment.feedback.export import main as export_feedback
+from ticket_sentiment.feedback.export import replacements
 from ticket_sentiment.files import exclusive
 from ticket_sentiment.params import Params, load_params
 from ticket_sentiment.pipeline import reproduce
@@ -23,14 +26,16 @@ REPORT = Path("reports/release.html")
 
 
 async def _may_pass(_task: object, _run: TaskRun, state: State) -> bool:
-    """A source or a registry that was away may be back; what a person must correct is not tried again."""
+    """What was away may be back: a source, a registry. What a person must correct is not tried again."""
     failure = await state.aresult(raise_on_failure=False)
-    return not isinstance(failure, TicketSentimentError)
+    return isinstance(failure, EventStoreUnavailable) or not isinstance(failure, TicketSentimentError)
 
 
 @task(cache_policy=NO_CACHE, retries=3, retry_delay_seconds=[10, 60, 300], retry_condition_fn=_may_pass)
 def collect(params: Params, month: str | None, replace: list[str]) -> None:
-    collect_tickets(params, month, replace)
+    tickets, labels = replacements(replace)
+    collect_tickets(params, month, tickets)
+    export_feedback(params, labels)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="dvc repro {stage}")
@@ -70,7 +75,7 @@ def monthly_retrain(month: str | None = None, replace: list[str] | None = None) 
 
     Args:
         month: collect only this one (YYYY-MM), from a source that holds one month; None is all complete ones.
-        replace: months (YYYY-MM) that may change although they are versioned.
+        replace: months (YYYY-MM, of people's labels feedback/YYYY-MM) that may change although versioned.
     """
     quiet_environment()
     params = load_params()

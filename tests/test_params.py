@@ -37,6 +37,17 @@ def test_the_repository_s_own_file_is_valid():
         (lambda p: p.pop("gate"), "gate: Field required"),
         (lambda p: p["tickets"].update(source={"kind": "ftp"}), "tickets.source"),
         (lambda p: p["tickets"].update(labels={"bad": "negativ"}), "tickets.labels.bad"),
+        (lambda p: p["tickets"].update(feedback="maybe"), "tickets.feedback"),
+        (lambda p: p["prepare"].update(label_sources=["a", "b", "a"]), "prepare.label_sources: "),
+        (
+            lambda p: p["labelling"]["quotas"].update(audit=0.9),
+            "labelling.quotas: Value error, the shares add",
+        ),
+        (
+            lambda p: p["labelling"].update(audit_salt="ß" * 33),
+            "labelling.audit_salt: Value error, is longer",
+        ),
+        (lambda p: p["labelling"].update(audit_share=0), "labelling.audit_share"),
     ],
 )
 def test_a_bad_key_or_value_is_named_with_the_file(tmp_path, change, named):

@@ -64,10 +64,35 @@ def _stage(name: str) -> Callable[[argparse.Namespace], None]:
 
 
 def _collect(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.feedback.export import main as export
+    from ticket_sentiment.feedback.export import replacements
     from ticket_sentiment.params import load_params
     from ticket_sentiment.tickets.collect import main as collect
 
-    collect(load_params(), arguments.month, arguments.replace)
+    params = load_params()
+    tickets, labels = replacements(arguments.replace)
+    collect(params, arguments.month, tickets)
+    export(params, labels)
+
+
+def _label_queue(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.labelling.queue import main as label_queue
+    from ticket_sentiment.params import load_params
+
+    label_queue(load_params(), arguments.out, arguments.count, arguments.since)
+
+
+def _label_import(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.labelling.intake import main as label_import
+    from ticket_sentiment.params import load_params
+
+    label_import(load_params(), arguments.file, arguments.source)
+
+
+def _from_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("expected a whole number from 1")
+    return int(text)
 
 
 def _search(arguments: argparse.Namespace) -> None:
@@ -116,13 +141,37 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="ticket-sentiment", description=__doc__)
     commands = root.add_subparsers(required=True, metavar="command")
     collect = commands.add_parser(
-        "collect", help="bring tickets from the source into data/tickets, versioned"
+        "collect", help="bring tickets and people's labels into data/tickets and data/feedback, versioned"
     )
     collect.add_argument("--month", metavar="YYYY-MM", help="the source holds this one month and no other")
     collect.add_argument(
-        "--replace", metavar="YYYY-MM", action="append", default=[], help="a versioned month that may change"
+        "--replace",
+        metavar="[feedback/]YYYY-MM",
+        action="append",
+        default=[],
+        help="a versioned month, of tickets or of people's labels, that may change",
     )
     collect.set_defaults(run=_collect)
+    queue = commands.add_parser("label-queue", help="write tickets that are worth a person's label to a file")
+    queue.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        required=True,
+        help="a new file: .csv for a spreadsheet, .json for Label Studio",
+    )
+    queue.add_argument("--count", type=_from_one, metavar="N", help="tickets; labelling.count by default")
+    queue.add_argument(
+        "--since",
+        type=_from_one,
+        metavar="DAYS",
+        help="how far to look back; labelling.since_days by default",
+    )
+    queue.set_defaults(run=_label_queue)
+    labels = commands.add_parser("label-import", help="bring the labels of a filled queue back")
+    labels.add_argument("file", type=Path, metavar="FILE", help="CSV, or Label Studio's JSON or JSON-MIN")
+    labels.add_argument("--source", default="audit", help="who labelled; audit by default")
+    labels.set_defaults(run=_label_import)
     search = commands.add_parser("search", help="measure the frontier of size, speed and quality, for hours")
     search.add_argument(
         "--table",

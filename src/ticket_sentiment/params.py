@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ticket_sentiment.errors import TicketSentimentError
 
@@ -20,6 +28,13 @@ class Section(BaseModel):
     """Frozen, strict about keys: a typo fails before any work starts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _without_repeats(values: list[Any]) -> list[Any]:
+    twice = next((value for index, value in enumerate(values) if value in values[:index]), None)
+    if twice is not None:
+        raise ValueError(f"{getattr(twice, 'name', twice)} is there twice")
+    return values
 
 
 class DemoSource(Section):
@@ -63,6 +78,7 @@ class Tickets(Section):
     columns: dict[Literal["ticket_id", "customer_id", "created_at", "channel", "text", "label"], str] = {}
     labels: dict[str, Label] = {}
     timezone: str = "UTC"
+    feedback: Literal["optional", "required", "off"] = "optional"
 
 
 class Validate(Section):
@@ -83,6 +99,13 @@ class Prepare(Section):
     holdout_months: int = Field(ge=1)
     tune_months: int = Field(ge=1)
     train_months: int = Field(ge=0)
+    label_sources: list[Annotated[str, Field(min_length=1)]] = []
+    unknown_sources: Literal["last", "refuse"] = "last"
+
+    @field_validator("label_sources")
+    @classmethod
+    def _each_once(cls, values: list[str]) -> list[str]:
+        return _without_repeats(values)
 
 
 class Train(Section):
@@ -137,10 +160,7 @@ class Search(Section):
     @field_validator("seeds", "shapes")
     @classmethod
     def _once(cls, values: list[Any]) -> list[Any]:
-        twice = next((value for index, value in enumerate(values) if value in values[:index]), None)
-        if twice is not None:
-            raise ValueError(f"{getattr(twice, 'name', twice)} is there twice")
-        return values
+        return _without_repeats(values)
 
 
 class Prune(Section):
@@ -299,6 +319,40 @@ class Events(Section):
         return url
 
 
+class Quotas(Section):
+    """Shares of the labelling queue by reason; what they leave goes to the most uncertain."""
+
+    audit: Share
+    disagreement: Share
+    drifted: Share
+
+    @model_validator(mode="after")
+    def _at_most_all(self) -> "Quotas":
+        total = self.audit + self.disagreement + self.drifted
+        if total > 1 + 1e-9:
+            raise ValueError(f"the shares add up to {total:g}, more than 1")
+        return self
+
+
+class Labelling(Section):
+    """The queue of tickets that are worth a person's label."""
+
+    count: int = Field(ge=1)
+    since_days: int = Field(ge=1)
+    audit_share: float = Field(gt=0, le=1)
+    audit_salt: str = Field(min_length=1)
+    quotas: Quotas
+    drift_rows: int = Field(ge=100)
+    seed: int
+
+    @field_validator("audit_salt")
+    @classmethod
+    def _short(cls, salt: str) -> str:
+        if len(salt.encode()) > 64:
+            raise ValueError("is longer than 64 bytes, the longest key of BLAKE2b")
+        return salt
+
+
 class Cache(Section):
     """The cache of predictions."""
 
@@ -377,6 +431,7 @@ class Params(Section):
     build: Build
     serve: Serve
     events: Events
+    labelling: Labelling
     cache: Cache
     rollout: Rollout
 

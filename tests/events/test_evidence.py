@@ -160,6 +160,7 @@ def recount(events: list[Event]) -> Evidence:
     for answer in first.values():
         if (label := label_of(answer)) is not None:
             count("quality", answer, answer.label != label)
+        count("unlabelled", answer, label is None)
     for answer in answers:
         if not answer.shadow and not answer.cached:
             count("errors", answer, False)

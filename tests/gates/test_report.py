@@ -231,6 +231,21 @@ def test_the_summary_is_short_and_holds_what_a_run_ends_with(good_evidence, made
         assert word in summary
 
 
+def test_the_summary_says_what_people_s_labels_changed(good_evidence, made):
+    split = good_evidence() / "data/prepared/split.json"
+    assert "Feedback" not in made()[2]
+    joined = {"labels": 1240, "orphans": 3, "changed": 31, "added": 1100, "conflicts": 7}
+    edit_json(split, "feedback", joined)
+    said = " ".join(made()[2].split())
+    assert (
+        "Feedback 31 tickets corrected and 1,100 newly labelled by 1,240 labels of people, 3 labels of"
+        in said
+    )
+    assert "tickets that are not collected, 7 tickets with contradicting labels" in said
+    edit_json(split, "feedback", joined | {"orphans": 0, "conflicts": 0})
+    assert "by 1,240 labels of people Report" in " ".join(made()[2].split())
+
+
 def test_the_champion_itself_is_not_called_a_challenger(good_evidence, made):
     root = good_evidence()
     shutil.rmtree(root / "models/champion/bundle")

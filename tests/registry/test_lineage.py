@@ -47,6 +47,7 @@ def test_missing_sources_are_named_none(tmp_path: Path) -> None:
         "git.dirty",
         "dvc.lock.sha256",
         "dvc.data.md5",
+        "dvc.feedback.md5",
         "params.sha256",
         "data.train.sha256",
     )

@@ -259,6 +259,7 @@ def write_evidence(root: Path, *, champion: bool = True, rows: int = 900, sample
     split = {
         "months": {"train": ["2026-01", "2026-08"], "tune": ["2026-09"], "holdout": ["2026-10"]},
         "rows": {name: len(table) for name, table in tables.items()} | {"unlabelled": 0},
+        "feedback": dict.fromkeys(("labels", "orphans", "changed", "added", "conflicts"), 0),
         "dropped": {"duplicate": 12, "conflict": 2, "customer_in_later_split": 31},
         "sha256": {name: sha256_file(root / "data/prepared" / f"{name}.parquet") for name in tables},
     }

@@ -61,7 +61,7 @@ def test_months_are_written_masked_and_versioned(run, exported, month):
     assert stored.loc[first["ticket_id"], "text"] == "call [PHONE] or write to [EMAIL]"
     assert stored.loc[first["ticket_id"], "customer_id"] == pseudonym(first["customer_id"])
     assert "nfiles: 3" in (exported / "data/tickets.dvc").read_text()
-    assert not (exported / "data" / module.STAGING).exists()
+    assert not (exported / "data" / ".tickets-staging").exists()
 
 
 def test_a_second_run_writes_nothing(run, exported):
@@ -224,8 +224,8 @@ def test_a_run_killed_before_versioning_is_finished_by_the_next(run, exported):
     pointer = exported / "data/tickets.dvc"
     whole = pointer.read_text()
     pointer.unlink()
-    (exported / "data" / module.STAGING).mkdir()
-    (exported / "data" / module.STAGING / "2026-01.parquet").write_bytes(b"half")
+    (exported / "data" / ".tickets-staging").mkdir()
+    (exported / "data" / ".tickets-staging" / "2026-01.parquet").write_bytes(b"half")
     again = run()
     assert (again.written, again.data_sha256) == ((), result.data_sha256)
     assert pointer.read_text() == whole

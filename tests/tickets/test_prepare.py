@@ -141,14 +141,15 @@ def test_a_class_that_is_missing(tickets, sizes):
 
 
 def _passed(folder, **changes):
-    write_json(prepare.RESULT, {"success": True, "data_sha256": sha256_tree(folder), **changes})
+    hashes = {"data_sha256": sha256_tree(folder), "feedback_sha256": sha256_tree(prepare.FEEDBACK)}
+    write_json(prepare.RESULT, {"success": True, **hashes, **changes})
 
 
 def test_the_stage_writes_what_it_says(tickets_folder, params):
     _passed(tickets_folder)
     prepare.main(params)
     result = json.loads((prepare.PREPARED / "split.json").read_text())
-    assert set(result) == {"months", "rows", "dropped", "sha256"}
+    assert set(result) == {"months", "rows", "dropped", "feedback", "sha256"}
     for name in ("train", "tune", "holdout"):
         path = prepare.PREPARED / f"{name}.parquet"
         assert len(read_tickets(path)) == result["rows"][name]

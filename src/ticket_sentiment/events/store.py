@@ -139,25 +139,36 @@ class EventStore:
             EventStoreUnavailable: the database does not answer; nothing is known to be stored: send it again.
             TicketSentimentError: a field is not as it should be.
         """
-        event.check()
+        return self.feedback_together([event])[0]
+
+    def feedback_together(self, events: Sequence[Feedback]) -> list[FeedbackResult]:
+        """Store people's labels, all of them or none; otherwise, and in what it raises, as `feedback`."""
+        for event in events:
+            event.check()
+        received_at = datetime.now(UTC)
+        with self._storing_feedback() as connection:
+            return [self._add_feedback(connection, event, received_at) for event in events]
+
+    def _add_feedback(
+        self, connection: sa.Connection, event: Feedback, received_at: datetime
+    ) -> FeedbackResult:
         table = schema.feedback
         same = [table.c[key] == getattr(event, key) for key in ("ticket_id", "source", "event_id")]
-        row = {**asdict(event), "received_at": datetime.now(UTC)}
+        row = {**asdict(event), "received_at": received_at}
         latest = (
             sa.select(table.c.label)
             .where(table.c.ticket_id == event.ticket_id)
             .order_by(table.c.at.desc(), table.c.source.desc(), table.c.event_id.desc())
             .limit(1)
         )
-        with self._storing_feedback() as connection:
-            insert = self._insert(table).on_conflict_do_nothing().returning(table.c.event_id)
-            created = connection.execute(insert, row).first() is not None
-            if not created and connection.scalar(sa.select(table.c.label).where(*same)) != event.label:
-                raise FeedbackConflict(
-                    "feedback: event_id: came before with another label; "
-                    "a correction needs an event id of its own"
-                )
-            return FeedbackResult(created, connection.scalar(latest))
+        insert = self._insert(table).on_conflict_do_nothing().returning(table.c.event_id)
+        created = connection.execute(insert, row).first() is not None
+        if not created and connection.scalar(sa.select(table.c.label).where(*same)) != event.label:
+            raise FeedbackConflict(
+                "feedback: event_id: came before with another label; "
+                "a correction needs an event id of its own"
+            )
+        return FeedbackResult(created, connection.scalar(latest))
 
     @contextlib.contextmanager
     def _storing_feedback(self) -> Iterator[sa.Connection]:

@@ -66,12 +66,23 @@ class SplitHashes(Part):
     holdout: Sha256
 
 
+class JoinedLabels(Part):
+    """What people's labels changed (`tickets.relabel.Relabelled`)."""
+
+    labels: Count
+    orphans: Count
+    changed: Count
+    added: Count
+    conflicts: Count
+
+
 class Split(Part):
     """data/prepared/split.json."""
 
     months: SplitMonths
     rows: SplitRows
     sha256: SplitHashes
+    feedback: JoinedLabels
 
 
 class ClassScores(Part):

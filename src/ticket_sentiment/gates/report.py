@@ -17,7 +17,15 @@ from ticket_sentiment.files import read_json, write_json, write_text
 from ticket_sentiment.gates import sections
 from ticket_sentiment.gates.changes import Changes, changes
 from ticket_sentiment.gates.evidence import HOLDOUT, Evidence, Missing, gather
-from ticket_sentiment.gates.evidence_types import Benchmark, Compression, Drift, Evaluation, Validation
+from ticket_sentiment.gates.evidence_types import (
+    Benchmark,
+    Compression,
+    Drift,
+    Evaluation,
+    JoinedLabels,
+    Split,
+    Validation,
+)
 from ticket_sentiment.gates.figures import reliability_plot
 from ticket_sentiment.gates.frontier_section import frontier, summary_line
 from ticket_sentiment.gates.gate import RESULT as GATE
@@ -225,6 +233,21 @@ def _drift_line(report: Drift) -> str:
     )
 
 
+def _feedback_line(joined: JoinedLabels) -> str:
+    """What people's labels changed; which of them cannot be used is what a person has to look at."""
+    open_ends = [
+        f"{joined.orphans:,} labels of tickets that are not collected" if joined.orphans else "",
+        f"{joined.conflicts:,} tickets with contradicting labels" if joined.conflicts else "",
+    ]
+    return ", ".join(
+        [
+            f"{joined.changed:,} tickets corrected and {joined.added:,} newly labelled by "
+            f"{joined.labels:,} labels of people",
+            *filter(None, open_ends),
+        ]
+    )
+
+
 def _wrapped(name: str, text: str) -> str:
     return (
         textwrap.fill(text, WIDTH, initial_indent=f"{name:<{INDENT}}", subsequent_indent=" " * INDENT) + "\n"
@@ -251,6 +274,8 @@ def summary(evidence: Evidence, gate: dict[str, Any], budget: Budget) -> str:
         lines.append(("Drift", _drift_line(evidence.drift)))
     if isinstance(evidence.validation, Validation):
         lines.append(("Privacy", sections.masks(evidence.validation)["title"]))
+    if isinstance(evidence.split, Split) and evidence.split.feedback.labels:
+        lines.append(("Feedback", _feedback_line(evidence.split.feedback)))
     lines += [("Report", str(PAGE)), ("Next", next_step(decision, evidence))]
     return "".join(_wrapped(name, text) for name, text in lines)
 

@@ -27,7 +27,14 @@ LEARNING_CURVES = {
 }
 RELIABILITY = "reports/evaluation/reliability.csv"
 REPORT_PATTERNS = ("*.html", "*.txt", "**/*.json", "**/*.csv", "validation/index.html")
-SOURCES = ("dvc.lock", "dvc.yaml", "params.yaml", "data/tickets.dvc", "data/prepared/split.json")
+SOURCES = (
+    "dvc.lock",
+    "dvc.yaml",
+    "params.yaml",
+    "data/tickets.dvc",
+    "data/feedback.dvc",
+    "data/prepared/split.json",
+)
 
 
 def leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

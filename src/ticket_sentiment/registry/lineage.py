@@ -19,7 +19,7 @@ NONE = "none"  # the value of a tag whose source is not there; an empty tag woul
 PACKAGES = ("onnxruntime", "torch", "transformers")
 BUNDLE_STAGES = ("train", "prune", "quantize")
 # What a retraining changes in the working copy; a snapshot holds these as they are now.
-SNAPSHOT_PATHS = ("dvc.lock", "dvc.yaml", "params.yaml", "data/tickets.dvc", "reports/**/*.json")
+SNAPSHOT_PATHS = ("dvc.lock", "dvc.yaml", "params.yaml", "data/*.dvc", "reports/**/*.json")
 GIT_LOCATIONS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 IDENTITY = {"NAME": "Ticket Sentiment", "EMAIL": "ticket-sentiment@localhost"}
 
@@ -73,6 +73,12 @@ def lock_digest(root: Path) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def _versioned(pointer: Path) -> str:
+    """The hash of a folder that DVC versions."""
+    outputs = _yaml(pointer).get("outs") or [{}]
+    return str(outputs[0].get("md5", NONE))
+
+
 def _package_version(name: str) -> str:
     try:
         return metadata.version(name)
@@ -94,17 +100,18 @@ def lineage(root: Path) -> dict[str, str]:
 
     Returns:
         git.commit; git.dirty (`true` when a tracked file other than those of a snapshot differs from
-        the commit); dvc.lock.sha256; dvc.data.md5; params.sha256; data.{train,tune,holdout}.sha256;
-        python, onnxruntime, torch and transformers (versions). `none` stands for what is not there.
+        the commit); dvc.lock.sha256; dvc.data.md5; dvc.feedback.md5; params.sha256;
+        data.{train,tune,holdout}.sha256; python, onnxruntime, torch and transformers (versions). `none`
+        stands for what is not there.
     """
     commit = _git(root, "rev-parse", "HEAD")
-    data = _yaml(root / "data/tickets.dvc").get("outs") or [{}]
     params = root / "params.yaml"
     return {
         "git.commit": commit or NONE,
         "git.dirty": str(is_dirty(root)).lower() if commit else NONE,
         "dvc.lock.sha256": lock_digest(root),
-        "dvc.data.md5": data[0].get("md5", NONE),
+        "dvc.data.md5": _versioned(root / "data/tickets.dvc"),
+        "dvc.feedback.md5": _versioned(root / "data/feedback.dvc"),
         "params.sha256": sha256_file(params) if params.is_file() else NONE,
         **_prepared_hashes(root),
         "python": platform.python_version(),

@@ -1,6 +1,5 @@
 """The source into one Parquet file a month, masked, versioned with DVC. What is there stays as it is."""
 
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -9,21 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import require_space, sha256_tree
+from ticket_sentiment.files import sha256_tree
 from ticket_sentiment.params import Params
+from ticket_sentiment.tickets.months import keep_months, month_before, require_held
 from ticket_sentiment.tickets.privacy import clean, pseudonym
-from ticket_sentiment.tickets.schema import (
-    COLUMNS,
-    TICKETS,
-    month_files,
-    ordered,
-    read_tickets,
-    write_tickets,
-)
+from ticket_sentiment.tickets.schema import COLUMNS, TICKETS, ordered
 from ticket_sentiment.tickets.sources import map_rows, read_raw
-from ticket_sentiment.tickets.versions import TicketVersions, refuse_modified
-
-STAGING = ".tickets-staging"
+from ticket_sentiment.tickets.versions import MonthVersions
 
 
 @dataclass(frozen=True)
@@ -70,42 +61,26 @@ def collect(
     Raises:
         TicketSentimentError: the source is bad, a month would change, or DVC cannot do its part.
     """
-    folder = root / TICKETS
-    versions = TicketVersions(root)
+    versions = MonthVersions(root)
     mapped = map_rows(read_raw(params.tickets, root), params.tickets)
     if only_month is not None:
         _require_month(mapped, only_month)
     demo = params.tickets.source.kind == "demo"
-    last = "9999-12" if demo else _before((today or datetime.now(UTC).date()).replace(day=1))
+    last = "9999-12" if demo else month_before(today or datetime.now(UTC).date())
     tickets, empty = _cleaned(mapped)
     complete = tickets["month"] <= last
     months = _split(tickets[complete])
-    _require_any(months, replace, only_month, last)
-
-    status = versions.restore_missing()
-    refuse_modified(status, allowed=replace)
-    paths = {month: path for month, path in month_files(folder).items() if month in months}
-    changed = _changed(
-        months, {month: _read(path, month in replace) for month, path in paths.items()}, replace
-    )
-    if changed:
-        _write({month: months[month] for month in changed}, folder)
-    if changed or any(status.values()):  # the latter: a killed run wrote, but did not version
-        versions.add()
-    versions.push()
+    _require_any(months, only_month, last)
+    require_held(months, replace, versions.kind)
+    changed = keep_months(months, versions, replace)
     return CollectResult(
         written=tuple(changed),
         unchanged=tuple(month for month in months if month not in changed),
         rows=sum(map(len, months.values())),
         empty=empty,
         later=int((~complete).sum()),
-        data_sha256=sha256_tree(folder),
+        data_sha256=sha256_tree(root / TICKETS),
     )
-
-
-def _before(first_of_month: date) -> str:
-    year, month = first_of_month.year, first_of_month.month
-    return f"{year - 1}-12" if month == 1 else f"{year}-{month - 1:02d}"
 
 
 def _require_month(mapped: pd.DataFrame, only_month: str) -> None:
@@ -136,9 +111,7 @@ def _split(tickets: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {str(month): ordered(group[list(COLUMNS)]) for month, group in groups}
 
 
-def _require_any(
-    months: dict[str, pd.DataFrame], replace: Iterable[str], only_month: str | None, last: str
-) -> None:
+def _require_any(months: dict[str, pd.DataFrame], only_month: str | None, last: str) -> None:
     if not months:
         what = (
             f"{only_month} is not over yet" if only_month and only_month > last else "the source holds none"
@@ -147,63 +120,6 @@ def _require_any(
             f"no complete month to collect ({what}; the newest complete month is {last}): "
             "run again when the month is over, or check tickets.source"
         )
-    absent = [month for month in replace if month not in months]
-    if absent:
-        raise TicketSentimentError(
-            f"--replace {absent[0]}: the source holds no complete month {absent[0]} "
-            f"(it holds {', '.join(months)}): take it out"
-        )
-
-
-def _read(path: Path, replaceable: bool) -> pd.DataFrame:
-    try:
-        return read_tickets(path)
-    except TicketSentimentError:
-        if replaceable:  # a damaged month is one that `--replace` is for
-            return pd.DataFrame(columns=list(COLUMNS)).astype({"created_at": "datetime64[us, UTC]"})
-        raise
-
-
-def _rows(frame: pd.DataFrame) -> set[tuple[str | None, ...]]:
-    values = frame.assign(created_at=frame["created_at"].astype("int64")).astype(object)
-    return set(values.where(values.notna(), None).itertuples(index=False, name=None))
-
-
-def _changed(
-    months: dict[str, pd.DataFrame], there: dict[str, pd.DataFrame], replace: Iterable[str]
-) -> list[str]:
-    """Months to write; refuses when one is there with other content and may not be replaced."""
-    changed, refused = [], []
-    for month, frame in months.items():
-        old = _rows(there[month]) if month in there else None
-        new = _rows(frame)
-        if old == new:
-            continue
-        changed.append(month)
-        if old is not None and month not in replace:
-            differing = {row[0] for row in old ^ new}
-            refused.append(f"{month} ({len(differing)} of {len(old)} tickets differ)")
-    if refused:
-        names = " ".join(f"--replace {entry.split()[0]}" for entry in refused)
-        raise TicketSentimentError(
-            f"data/tickets: month {', '.join(refused)} is already there with other content: a month is not "
-            f"changed unless told to; check the source, or run `ticket-sentiment collect {names}`"
-        )
-    return changed
-
-
-def _write(months: dict[str, pd.DataFrame], folder: Path) -> None:
-    # Text is most of a ticket; twice its size is more than Parquet with zstd ever takes.
-    needed = sum(int(frame["text"].str.len().sum()) * 2 + 200 * len(frame) for frame in months.values())
-    require_space(folder, needed + 1_000_000)
-    staging = folder.parent / STAGING
-    shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed
-    for month, frame in months.items():
-        write_tickets(staging / f"{month}.parquet", frame)
-    folder.mkdir(parents=True, exist_ok=True)
-    for month in months:
-        (staging / f"{month}.parquet").replace(folder / f"{month}.parquet")
-    staging.rmdir()
 
 
 def main(params: Params, month: str | None = None, replace: Iterable[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Stage `prepare`: de-duplicated tickets, split by time, no text and no customer on two sides."""
+"""Stage `prepare`: people's labels joined, tickets de-duplicated and split by time, no text on two sides."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,16 @@ from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import Params, Prepare
 from ticket_sentiment.tickets.canonical import canonical
 from ticket_sentiment.tickets.privacy import dedup_key
-from ticket_sentiment.tickets.schema import COLUMNS, TICKETS, ordered, read_months, write_tickets
+from ticket_sentiment.tickets.relabel import relabel
+from ticket_sentiment.tickets.schema import (
+    COLUMNS,
+    FEEDBACK,
+    TICKETS,
+    ordered,
+    read_feedback,
+    read_months,
+    write_tickets,
+)
 from ticket_sentiment.tickets.validate import RESULT
 
 PREPARED = Path("data/prepared")
@@ -19,8 +28,8 @@ SPLITS = ("train", "tune", "holdout")
 MIN_ROWS = 30  # of a split; below, no interval around a score means anything
 
 
-def require_validated(folder: Path, result: Path) -> None:
-    """Refuse tickets that did not pass `validate`, or that changed since.
+def require_validated(folder: Path, feedback: Path, result: Path) -> None:
+    """Refuse tickets and labels that did not pass `validate`, or that changed since.
 
     Raises:
         TicketSentimentError: the result is missing, a failure, or about other data.
@@ -30,13 +39,14 @@ def require_validated(folder: Path, result: Path) -> None:
     found = read_json(result)
     if not isinstance(found, dict) or found.get("success") is not True:
         raise TicketSentimentError(
-            f"{result}: data/tickets did not pass validation: see {result.parent / 'index.html'}, "
+            f"{result}: the data did not pass validation: see {result.parent / 'index.html'}, "
             "correct it and run `ticket-sentiment validate`"
         )
-    if found.get("data_sha256") != sha256_tree(folder):
-        raise TicketSentimentError(
-            f"{result} is about other data than {folder} now holds: run `ticket-sentiment validate` again"
-        )
+    for key, data in (("data_sha256", folder), ("feedback_sha256", feedback)):
+        if found.get(key) != sha256_tree(data):
+            raise TicketSentimentError(
+                f"{result} is about other data than {data} now holds: run `ticket-sentiment validate` again"
+            )
 
 
 def split_months(months: list[str], sizes: Prepare) -> dict[str, list[str]]:
@@ -151,19 +161,21 @@ def _require_classes(parts: dict[str, pd.DataFrame], months: dict[str, list[str]
 
 
 def main(params: Params) -> None:
-    """Stage `prepare`: data/tickets to data/prepared, if reports/validation says they are sound.
+    """Stage `prepare`: data/tickets and data/feedback to data/prepared, if `validate` found them sound.
 
     Raises:
         TicketSentimentError: not validated, or no split can be made of it.
     """
-    require_validated(TICKETS, RESULT)
-    parts, months, dropped = split(read_months(TICKETS), params.prepare)
+    require_validated(TICKETS, FEEDBACK, RESULT)
+    tickets, relabelled = relabel(read_months(TICKETS), read_feedback(FEEDBACK), params.prepare)
+    parts, months, dropped = split(tickets, params.prepare)
     for name, part in parts.items():
         write_tickets(PREPARED / f"{name}.parquet", part)
     result: dict[str, Any] = {
         "months": months,
         "rows": {name: len(part) for name, part in parts.items()},
         "dropped": dropped,
+        "feedback": relabelled.as_dict(),
         "sha256": {name: sha256_file(PREPARED / f"{name}.parquet") for name in SPLITS},
     }
     write_json(PREPARED / "split.json", result)

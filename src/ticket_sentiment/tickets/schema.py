@@ -1,6 +1,7 @@
-"""What a ticket is, and how a month of tickets lies on disk."""
+"""What a ticket and a person's label for one are, and how a month of them lies on disk."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import replacing
 
 TICKETS = Path("data/tickets")
+FEEDBACK = Path("data/feedback")
 
 SCHEMA = pa.schema(
     [
@@ -24,6 +26,74 @@ SCHEMA = pa.schema(
     ]
 )
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
+
+FEEDBACK_SCHEMA = pa.schema(
+    [
+        pa.field("ticket_id", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("at", pa.timestamp("us", tz="UTC")),
+        pa.field("received_at", pa.timestamp("us", tz="UTC")),
+        pa.field("source", pa.string()),
+        pa.field("event_id", pa.string()),
+        # What had answered the ticket last when the person labelled it; null where unknown.
+        pa.field("served_arm", pa.string()),
+        pa.field("served_digest", pa.string()),
+        pa.field("served_label", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that is kept as one file a month.
+
+    Attributes:
+        folder: where, relative to the repository.
+        schema: columns and types.
+        order: columns that the rows are stored by.
+        rows: what a person calls them.
+        replace: how a person names a month of it after `collect --replace`, with `{month}`.
+        compared: columns by which a stored month is held against its source. The others say what was known
+            when it was collected.
+        source_forgets: whether the source may drop old rows; a stored month then keeps them.
+    """
+
+    folder: Path
+    schema: pa.Schema
+    order: tuple[str, ...]
+    rows: str
+    replace: str
+    compared: tuple[str, ...]
+    source_forgets: bool
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.schema.names)
+
+    @property
+    def pointer(self) -> Path:
+        """DVC's file about the folder."""
+        return self.folder.with_suffix(".dvc")
+
+
+TICKET_TABLE = Table(
+    folder=TICKETS,
+    schema=SCHEMA,
+    order=("created_at", "ticket_id"),
+    rows="tickets",
+    replace="{month}",
+    compared=COLUMNS,
+    source_forgets=False,
+)
+FEEDBACK_TABLE = Table(
+    folder=FEEDBACK,
+    schema=FEEDBACK_SCHEMA,
+    order=("received_at", "ticket_id", "source", "event_id"),
+    rows="labels",
+    replace="feedback/{month}",
+    compared=tuple(name for name in FEEDBACK_SCHEMA.names if not name.startswith("served_")),
+    source_forgets=True,  # an event database may be emptied of what is old
+)
 MONTH_FILE = re.compile(r"^(\d{4}-(?:0[1-9]|1[0-2]))\.parquet$")
 
 
@@ -48,14 +118,14 @@ def month_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def read_table(path: Path) -> pa.Table:
-    """Read a Parquet file of tickets and check its columns.
+def read_table(path: Path, kind: Table = TICKET_TABLE) -> pa.Table:
+    """Read a Parquet file of tickets, or of another kind, and check its columns.
 
     Raises:
         TicketSentimentError: the file is no whole Parquet file, or a column is missing, unknown or of
             another type; the message names file and column.
     """
-    remedy = "restore it with `dvc checkout --force data/tickets.dvc` or collect the month again"
+    remedy = f"restore it with `dvc checkout --force {kind.pointer}` or collect the month again"
     try:
         table = pq.ParquetFile(path).read()
     except FileNotFoundError:
@@ -63,7 +133,7 @@ def read_table(path: Path) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise TicketSentimentError(f"{path} is not a whole Parquet file ({reason}): {remedy}") from None
-    for field in SCHEMA:
+    for field in kind.schema:
         index = table.schema.get_field_index(field.name)
         if index < 0:
             raise TicketSentimentError(f"{path}: column {field.name} is missing: {remedy}")
@@ -72,10 +142,10 @@ def read_table(path: Path) -> pa.Table:
             raise TicketSentimentError(
                 f"{path}: column {field.name} is {found}, expected {field.type}: {remedy}"
             )
-    unknown = [name for name in table.column_names if name not in COLUMNS]
+    unknown = [name for name in table.column_names if name not in kind.columns]
     if unknown:
         raise TicketSentimentError(f"{path}: column {unknown[0]} does not belong there: {remedy}")
-    return table.select(list(COLUMNS)).cast(SCHEMA)
+    return table.select(kind.columns).cast(kind.schema)
 
 
 def read_tickets(path: Path) -> pd.DataFrame:
@@ -95,14 +165,29 @@ def read_months(folder: Path = TICKETS) -> pd.DataFrame:
     return pa.concat_tables([read_table(path) for path in files.values()]).to_pandas()
 
 
-def ordered(frame: pd.DataFrame) -> pd.DataFrame:
-    """The stored order: by time, then id. Equal tickets give equal bytes."""
-    return frame.sort_values(["created_at", "ticket_id"], kind="stable").reset_index(drop=True)
+def read_feedback(folder: Path = FEEDBACK) -> pd.DataFrame:
+    """All of people's labels that were collected, oldest month first; an empty table where there are none.
+
+    Raises:
+        TicketSentimentError: a file is damaged.
+    """
+    tables = [read_table(path, FEEDBACK_TABLE) for path in month_files(folder).values()]
+    return pa.concat_tables([FEEDBACK_SCHEMA.empty_table(), *tables]).to_pandas()
 
 
-def write_tickets(path: Path, frame: pd.DataFrame) -> None:
-    """Write tickets as a whole file; equal tickets give equal bytes with the same pyarrow."""
-    table = pa.Table.from_pandas(ordered(frame)[list(COLUMNS)], schema=SCHEMA, preserve_index=False)
+def ordered(frame: pd.DataFrame, kind: Table = TICKET_TABLE) -> pd.DataFrame:
+    """The stored order: of tickets by time, then id. Equal tickets give equal bytes."""
+    return frame.sort_values(list(kind.order), kind="stable").reset_index(drop=True)
+
+
+def write_month(path: Path, frame: pd.DataFrame, kind: Table) -> None:
+    """Write a month as a whole file; equal rows give equal bytes with the same pyarrow."""
+    table = pa.Table.from_pandas(ordered(frame, kind)[kind.columns], schema=kind.schema, preserve_index=False)
     with replacing(path) as temporary:
         # Without pandas' own metadata, which carries library versions.
         pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd")
+
+
+def write_tickets(path: Path, frame: pd.DataFrame) -> None:
+    """Write tickets as a whole file, as `write_month`."""
+    write_month(path, frame, TICKET_TABLE)

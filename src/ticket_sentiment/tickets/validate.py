@@ -1,6 +1,5 @@
-"""Stage `validate`: the contract of a ticket table, by Great Expectations. A broken one trains nothing."""
+"""Stage `validate`: the contract of tickets and labels, by Great Expectations. It stops the month."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,25 @@ import pandas as pd
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import sha256_tree, write_json
 from ticket_sentiment.labels import LABELS
-from ticket_sentiment.params import Params, Validate
+from ticket_sentiment.params import Params, Prepare, Validate
+from ticket_sentiment.tickets.expectations import entry, raised, run_expectations
 from ticket_sentiment.tickets.profile import Profile, profile
-from ticket_sentiment.tickets.schema import COLUMNS, TICKETS, month_bounds, month_files, read_tickets
+from ticket_sentiment.tickets.relabel import relabel
+from ticket_sentiment.tickets.schema import (
+    COLUMNS,
+    FEEDBACK,
+    TICKETS,
+    month_bounds,
+    month_files,
+    read_feedback,
+    read_tickets,
+)
+from ticket_sentiment.tickets.validate_feedback import check_feedback
 from ticket_sentiment.tickets.validation_page import render
 
 REPORT = Path("reports/validation")
 RESULT = REPORT / "result.json"
 PAGE = REPORT / "index.html"
-MAX_IDS = 20
 
 # Summary column: what a person reads, as (sentence, remedy). {value} and {limit} are filled in.
 SENTENCES: dict[str, tuple[str, str]] = {
@@ -61,25 +70,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
 }
 EMPTY_COLUMN = ("{column} cannot be computed", "add labelled rows to the month")
-
-
-def _batch(name: str, frame: pd.DataFrame) -> Any:
-    """A GX batch of a table in a context of its own, which leaves nothing on disk."""
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    import great_expectations as gx
-
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
-    asset = context.data_sources.add_pandas("tickets").add_dataframe_asset(name)
-    return asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-
-
-def _check(name: str, frame: pd.DataFrame, expectations: list[Any], index: str) -> list[Any]:
-    import great_expectations as gx
-
-    result_format = {"result_format": "COMPLETE", "unexpected_index_column_names": [index]}
-    suite = gx.ExpectationSuite(name=name, expectations=expectations)
-    return list(_batch(name, frame).validate(suite, result_format=result_format).results)
 
 
 def row_expectations(month: str, limits: Validate) -> list[Any]:
@@ -130,14 +120,14 @@ def summary_expectations(limits: Validate) -> list[Any]:
 
 
 def _row_checks(month: str, frame: pd.DataFrame, limits: Validate) -> Iterator[dict[str, Any]]:
-    for result in _check(month, frame, row_expectations(month, limits), "ticket_id"):
+    for result in run_expectations(month, frame, row_expectations(month, limits), ["ticket_id"]):
         config, found = result.expectation_config, result.result
         column = config.kwargs.get("column")
         indices = found.get("unexpected_index_list") or []
         ids = list(dict.fromkeys(str(entry["ticket_id"]) for entry in indices))
         rows = int(found.get("unexpected_count") or 0)
         observed = found.get("observed_value")
-        yield _entry(month, config.type, column, bool(result.success), rows, ids) | {
+        yield entry(month, config.type, column, bool(result.success), rows, ids) | {
             "observed": rows if observed is None else observed,
             "sentence": _row_sentence(config, rows, observed, result.exception_info),
         }
@@ -166,18 +156,13 @@ def _row_sentence(config: Any, rows: int, observed: Any, exception: Any) -> str:
             "raise validate.max_text_chars"
         ),
     }
-    if any(info.get("raised_exception") for info in _exceptions(exception)):
+    if raised(exception):
         return f"{column or 'the table'} could not be checked: collect the month again"
     return sentences[config.type]()
 
 
-def _exceptions(exception: Any) -> list[dict[str, Any]]:
-    """GX gives one such dictionary, or one for each metric that failed."""
-    return [exception] if "raised_exception" in exception else list(exception.values())
-
-
 def _summary_checks(described: Profile, limits: Validate) -> Iterator[dict[str, Any]]:
-    for result in _check("months", described.summary, summary_expectations(limits), "month"):
+    for result in run_expectations("months", described.summary, summary_expectations(limits), ["month"]):
         config = result.expectation_config
         column = config.kwargs["column"]
         limit = config.kwargs.get("max_value", config.kwargs.get("min_value"))
@@ -191,23 +176,10 @@ def _summary_checks(described: Profile, limits: Validate) -> Iterator[dict[str, 
             sentence, remedy = SENTENCES[column] if known else EMPTY_COLUMN
             text = sentence.format(value=value, limit=limit, rows=rows, column=column)
             hint = described.hints.get((month, column))
-            yield _entry(month, config.type, column, month not in bad, rows, ids) | {
+            yield entry(month, config.type, column, month not in bad, rows, ids) | {
                 "observed": None if pd.isna(value) else round(float(value), 6),
                 "sentence": f"{text}{f'; {hint}' if hint else ''}: {remedy}",
             }
-
-
-def _entry(
-    month: str, expectation: str, column: str | None, success: bool, rows: int, ids: list[str]
-) -> dict[str, Any]:
-    return {
-        "month": month,
-        "expectation": expectation,
-        "column": column,
-        "success": success,
-        "rows": rows,
-        "ticket_ids": [str(id_)[:80] for id_ in ids[:MAX_IDS]],
-    }
 
 
 def _read(folder: Path) -> tuple[dict[str, pd.DataFrame], list[dict[str, Any]]]:
@@ -217,15 +189,25 @@ def _read(folder: Path) -> tuple[dict[str, pd.DataFrame], list[dict[str, Any]]]:
         try:
             frames[month] = read_tickets(path)
         except TicketSentimentError as error:
-            entry = _entry(month, "read_parquet", None, False, 0, [])
-            broken.append(entry | {"observed": None, "sentence": str(error)})
+            found = entry(month, "read_parquet", None, False, 0, [])
+            broken.append(found | {"observed": None, "sentence": str(error)})
     if not frames and not broken:
         raise TicketSentimentError(f"{folder} holds no month: run `ticket-sentiment collect`")
     return frames, broken
 
 
-def validate(folder: Path, limits: Validate) -> dict[str, Any]:
-    """Check all months below `folder`.
+def validate(
+    folder: Path, limits: Validate, feedback: Path = FEEDBACK, rules: Prepare | None = None
+) -> dict[str, Any]:
+    """Check all months of tickets and of people's labels for them.
+
+    The months as a whole (balance, signal) are judged with the labels that `prepare` will learn from.
+
+    Args:
+        folder: of the tickets.
+        limits: params.validate.
+        feedback: of the labels; it may be missing or empty.
+        rules: params.prepare, by which labels are joined; None judges the tickets as they were exported.
 
     Returns:
         The content of reports/validation/result.json, and under `checks` every expectation of every
@@ -237,17 +219,23 @@ def validate(folder: Path, limits: Validate) -> dict[str, Any]:
     frames, checks = _read(folder)
     for month, frame in frames.items():
         checks.extend(_row_checks(month, frame, limits))
+    of_labels = list(check_feedback(feedback))
+    checks.extend(of_labels)
     months: dict[str, Any] = {}
     filled = [frame.assign(month=month) for month, frame in frames.items() if len(frame)]
     if filled:
-        described = profile(pd.concat(filled, ignore_index=True), limits)
+        together = pd.concat(filled, ignore_index=True)
+        if rules is not None and all(check["success"] for check in of_labels):
+            together, _ = relabel(together, read_feedback(feedback), rules)
+        described = profile(together, limits)
         months = described.months
         checks.extend(_summary_checks(described, limits))
-    keys = ("month", "expectation", "column", "rows", "ticket_ids", "sentence")
+    keys = ("table", "month", "expectation", "column", "rows", "ticket_ids", "sentence")
     failures = [{key: check[key] for key in keys} for check in checks if not check["success"]]
     return {
         "success": not failures,
         "data_sha256": sha256_tree(folder),
+        "feedback_sha256": sha256_tree(feedback),
         "expectations": len(checks),
         "months": months,
         "failures": failures,
@@ -262,18 +250,18 @@ def _refusal(failures: list[dict[str, Any]]) -> str:
     more = f"; {len(failures) - 1} more failures" if len(failures) > 1 else ""
     column = f" of {worst['column']}" if worst["column"] else ""
     return (
-        f"data/tickets {worst['month']}: {worst['sentence']} ({worst['expectation']}{column}, "
+        f"data/{worst['table']} {worst['month']}: {worst['sentence']} ({worst['expectation']}{column}, "
         f"{worst['rows']} rows{f', first: {ids}' if ids else ''}{more}); all of it: {PAGE}"
     )
 
 
 def main(params: Params) -> None:
-    """Stage `validate`: data/tickets to reports/validation, written whether it passes or not.
+    """Stage `validate`: tickets and labels to reports/validation, written whether they pass or not.
 
     Raises:
         TicketSentimentError: an expectation is not met; names month, rule, rows, ids, page and remedy.
     """
-    result = validate(TICKETS, params.validate_)
+    result = validate(TICKETS, params.validate_, FEEDBACK, params.prepare)
     render(PAGE, result)
     write_json(RESULT, {key: value for key, value in result.items() if key != "checks"})
     if result["failures"]:

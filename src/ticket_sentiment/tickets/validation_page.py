@@ -17,7 +17,12 @@ def render(path: Path, result: dict[str, Any]) -> None:
     source = resources.files("ticket_sentiment.tickets").joinpath("validation.html").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     months = sorted({check["month"] for check in result["checks"]})
-    rules = list(dict.fromkeys((check["expectation"], check["column"]) for check in result["checks"]))
-    cells = {(check["expectation"], check["column"], check["month"]): check for check in result["checks"]}
+    rules = list(
+        dict.fromkeys((check["table"], check["expectation"], check["column"]) for check in result["checks"])
+    )
+    cells = {
+        (check["table"], check["expectation"], check["column"], check["month"]): check
+        for check in result["checks"]
+    }
     page = environment.from_string(source).render(result=result, months=months, rules=rules, cells=cells)
     write_text(path, page + "\n")

@@ -1,4 +1,4 @@
-"""data/tickets under DVC: what is versioned is brought back, never lost, never changed unasked."""
+"""The folders of months under DVC: what is versioned is brought back, never lost, never changed unasked."""
 
 import json
 import os
@@ -9,21 +9,21 @@ from pathlib import Path, PurePosixPath
 
 from ticket_sentiment.dvc_locks import mend_dvc_locks
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.tickets.schema import MONTH_FILE, TICKETS
-
-POINTER = TICKETS.with_suffix(".dvc")
+from ticket_sentiment.tickets.schema import MONTH_FILE, TICKET_TABLE, Table
 
 
-class TicketVersions:
-    """The DVC side of data/tickets in one repository."""
+class MonthVersions:
+    """The DVC side of a folder of months in one repository."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, kind: Table = TICKET_TABLE) -> None:
         """Raises TicketSentimentError where there is no DVC repository, before anything is read."""
         if not (root / ".dvc").is_dir():
             raise TicketSentimentError(
                 f"{root.resolve()} is no DVC repository: run from the repository's root, or `dvc init` first"
             )
         self.root = root
+        self.kind = kind
+        self._folder, self._pointer = kind.folder.as_posix(), kind.pointer.as_posix()
 
     def _dvc(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {"DVC_NO_ANALYTICS": "1", **os.environ}
@@ -43,17 +43,18 @@ class TicketVersions:
         """Months on disk against the versioned ones: added, modified, deleted; `folder` when the list of
         versioned months itself is not at hand."""
         done = self._dvc("data", "status", "--granular", "--json")
-        self._require(done, "dvc cannot tell the state of data/tickets", "run `dvc data status`")
+        self._require(done, f"dvc cannot tell the state of {self._folder}", "run `dvc data status`")
         report = json.loads(done.stdout or "{}")
         uncommitted = report.get("uncommitted", {})
+        folder = PurePosixPath(self._folder)
         found: dict[str, set[str]] = {"folder": set()}
         for kind in ("added", "modified", "deleted", "unknown"):
             paths = [PurePosixPath(path) for path in uncommitted.get(kind, [])]
-            ours = {path.name for path in paths if path.parent == PurePosixPath(TICKETS.as_posix())}
+            ours = {path.name for path in paths if path.parent == folder}
             found[kind] = {name.removesuffix(".parquet") for name in ours if MONTH_FILE.match(name)}
-            if kind != "added" and PurePosixPath(TICKETS.as_posix()) in paths:
+            if kind != "added" and folder in paths:
                 found["folder"].add(kind)
-        unlisted = TICKETS.as_posix() in {path.rstrip("/") for path in report.get("not_in_cache", [])}
+        unlisted = self._folder in {path.rstrip("/") for path in report.get("not_in_cache", [])}
         if unlisted and found["folder"]:
             found["folder"].add("unlisted")
         return found
@@ -70,67 +71,66 @@ class TicketVersions:
         Raises:
             TicketSentimentError: they cannot be brought back; going on would lose them.
         """
-        if not (self.root / POINTER).is_file():
+        if not (self.root / self._pointer).is_file():
             return {"added": {"all"}, "modified": set()}
         status = self._status()
         if "unlisted" in status["folder"]:
-            self._dvc("fetch", POINTER.as_posix())  # ends with 0 without a remote, so look again
+            self._dvc("fetch", self._pointer)  # ends with 0 without a remote, so look again
             status = self._status()
         if "deleted" in status["folder"]:
-            self._checkout(POINTER.as_posix())
+            self._checkout(self._pointer)
         elif status["deleted"]:
-            self._checkout(*(f"{TICKETS.as_posix()}/{month}.parquet" for month in sorted(status["deleted"])))
+            self._checkout(*(f"{self._folder}/{month}.parquet" for month in sorted(status["deleted"])))
         if status["deleted"] or "deleted" in status["folder"]:
             status = self._status()
         if status["deleted"] or status["folder"] & {"deleted", "unlisted"}:
             lost = ", ".join(sorted(status["deleted"])) or "months"
             raise TicketSentimentError(
-                f"{POINTER}: {lost} neither on disk nor in DVC's cache, and no remote brought them: set the "
-                f"remote that holds them (`dvc remote default NAME`), see that `dvc pull {POINTER}` works, "
-                "and run again"
+                f"{self._pointer}: {lost} neither on disk nor in DVC's cache, and no remote brought them: "
+                "set the remote that holds them (`dvc remote default NAME`), see that "
+                f"`dvc pull {self._pointer}` works, and run again"
             )
         return status
 
     def _checkout(self, *targets: str) -> None:
         if self._dvc("checkout", *targets).returncode:
-            self._dvc("fetch", POINTER.as_posix())
+            self._dvc("fetch", self._pointer)
             self._dvc("checkout", *targets)
 
     def add(self) -> None:
-        """`dvc add data/tickets`.
+        """`dvc add` of the folder.
 
         Raises:
             TicketSentimentError: DVC refuses; what was collected stays, and a second run goes on from there.
         """
-        done = self._dvc("add", "--quiet", TICKETS.as_posix())
-        self._require(done, f"dvc add {TICKETS} failed", "correct that and run again")
+        done = self._dvc("add", "--quiet", self._folder)
+        self._require(done, f"dvc add {self._folder} failed", "correct that and run again")
 
     def push(self) -> None:
-        """`dvc push` of the tickets where a default remote is configured; errors as `add`."""
+        """`dvc push` of the folder where a default remote is configured; errors as `add`."""
         if self._dvc("config", "core.remote").stdout.strip():
-            done = self._dvc("push", "--quiet", POINTER.as_posix())
+            done = self._dvc("push", "--quiet", self._pointer)
             self._require(
                 done,
-                f"{TICKETS} is collected and versioned here, but dvc push failed",
+                f"{self._folder} is collected and versioned here, but dvc push failed",
                 "check the remote (`dvc remote list`) and its credentials and run again",
             )
 
+    def refuse_modified(self, status: dict[str, set[str]], allowed: Iterable[str]) -> None:
+        """Refuse when a month on disk is not what was versioned and is not about to be replaced.
 
-def refuse_modified(status: dict[str, set[str]], allowed: Iterable[str]) -> None:
-    """Refuse when a month on disk is not what was versioned and is not about to be replaced.
+        Args:
+            status: what `restore_missing` returned.
+            allowed: months that may be replaced.
 
-    Args:
-        status: what `restore_missing` returned.
-        allowed: months that may be replaced.
-
-    Raises:
-        TicketSentimentError: naming the months and both remedies.
-    """
-    modified = sorted(status["modified"] - set(allowed))
-    if modified:
-        paths = " ".join(f"{TICKETS.as_posix()}/{month}.parquet" for month in modified)
-        replacing = " ".join(f"--replace {month}" for month in modified)
-        raise TicketSentimentError(
-            f"{paths} is not what {POINTER} has versioned: restore it with "
-            f"`dvc checkout --force {paths}`, or run `ticket-sentiment collect {replacing}`"
-        )
+        Raises:
+            TicketSentimentError: naming the months and both remedies.
+        """
+        modified = sorted(status["modified"] - set(allowed))
+        if modified:
+            paths = " ".join(f"{self._folder}/{month}.parquet" for month in modified)
+            replacing = " ".join(f"--replace {self.kind.replace.format(month=month)}" for month in modified)
+            raise TicketSentimentError(
+                f"{paths} is not what {self._pointer} has versioned: restore it with "
+                f"`dvc checkout --force {paths}`, or run `ticket-sentiment collect {replacing}`"
+            )

@@ -1,0 +1,115 @@
+"""Tickets that were answered lately: how sure the model was, whether the arms agree, what else is known."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+
+from ticket_sentiment.events.schema import feedback, predictions
+from ticket_sentiment.labels import LABELS
+from ticket_sentiment.tickets.schema import FEEDBACK, TICKETS, month_files, read_feedback
+
+CHUNK = 500  # ids of one query: SQLite takes at most 32,766 parameters, older ones 999
+PROBABILITIES = tuple(f"p_{label}" for label in LABELS)
+
+
+def answered_since(connection: sa.Connection, since: datetime) -> pd.DataFrame:
+    """The last answer to each ticket that somebody saw, from `since` on.
+
+    Returns:
+        ticket_id; at; margin (distance between the two highest probabilities, 0 to 1); disagree: whether the
+        other arm scored the same request unseen and said something else; stored: whether its masked text is
+        in the database; labelled: whether a person's label is there. In the order of the ids.
+    """
+    latest = (predictions.c.at.desc(), predictions.c.writer.desc(), predictions.c.sequence.desc())
+    place = sa.func.row_number().over(partition_by=predictions.c.ticket_id, order_by=latest)
+    answer = (
+        sa.select(
+            predictions.c.ticket_id,
+            predictions.c.request_id,
+            predictions.c.at,
+            predictions.c.label,
+            *(predictions.c[name] for name in PROBABILITIES),
+            predictions.c.text.is_not(None).label("stored"),
+            place.label("place"),
+        )
+        .where(
+            predictions.c.at >= since, predictions.c.shadow.is_(False), predictions.c.ticket_id.is_not(None)
+        )
+        .subquery()
+    )
+    disagree = sa.exists().where(
+        predictions.c.ticket_id == answer.c.ticket_id,
+        predictions.c.request_id == answer.c.request_id,
+        predictions.c.shadow.is_(True),
+        predictions.c.label != answer.c.label,
+    )
+    labelled = sa.exists().where(feedback.c.ticket_id == answer.c.ticket_id)
+    columns = [answer.c[name] for name in ("ticket_id", "at", *PROBABILITIES, "stored")]
+    rows = connection.execute(
+        sa.select(*columns, labelled, disagree).where(answer.c.place == 1).order_by(answer.c.ticket_id)
+    ).all()
+    names = ["ticket_id", "at", *PROBABILITIES, "stored", "labelled", "disagree"]
+    frame = pd.DataFrame([tuple(row) for row in rows], columns=names)
+    rising = np.sort(frame[list(PROBABILITIES)].to_numpy(float), axis=1)
+    frame["margin"] = rising[:, -1] - rising[:, -2]
+    flags = dict.fromkeys(("stored", "labelled", "disagree"), bool)
+    return frame[["ticket_id", "at", "margin", "disagree", "stored", "labelled"]].astype(flags)
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))
+
+
+def stored_texts(connection: sa.Connection, ids: Sequence[str]) -> dict[str, str]:
+    """Masked texts that the event database keeps (`events.store_text`), the latest of each ticket."""
+    found: dict[str, str] = {}
+    for chunk in _chunks(ids):
+        query = (
+            sa.select(predictions.c.ticket_id, predictions.c.text)
+            .where(predictions.c.ticket_id.in_(chunk), predictions.c.text.is_not(None))
+            .order_by(predictions.c.at, predictions.c.writer, predictions.c.sequence)
+        )
+        found.update((str(row.ticket_id), str(row.text)) for row in connection.execute(query))
+    return found
+
+
+def collected_labels(root: Path) -> pd.Series:
+    """By id of each collected ticket: whether its label is known, from its export or from a person."""
+    tables = [
+        pq.read_table(path, columns=["ticket_id", "label"]) for path in month_files(root / TICKETS).values()
+    ]
+    if not tables:
+        return pd.Series(dtype=bool)
+    together = pa.concat_tables(tables)
+    known = pd.Series(
+        together["label"].is_valid().to_numpy(), index=together["ticket_id"].to_pylist(), dtype=bool
+    )
+    said = set(read_feedback(root / FEEDBACK)["ticket_id"])
+    return known | known.index.isin(said)
+
+
+def collected_texts(root: Path, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Masked text and channel of tickets that are in data/tickets."""
+    wanted, found = pa.array(ids, pa.string()), {}
+    for path in month_files(root / TICKETS).values():
+        table = pq.read_table(path, columns=["ticket_id", "text", "channel"])
+        chosen = table.filter(pc.is_in(table["ticket_id"], value_set=wanted))
+        for row in chosen.to_pylist():
+            found[row["ticket_id"]] = (row["text"], row["channel"])
+    return found
+
+
+def unknown_tickets(connection: sa.Connection, ids: Sequence[str], root: Path) -> set[str]:
+    """Of these ids, those that no answer and no collected ticket has."""
+    known = set(collected_labels(root).index)
+    for chunk in _chunks([id_ for id_ in ids if id_ not in known]):
+        query = sa.select(predictions.c.ticket_id).where(predictions.c.ticket_id.in_(chunk)).distinct()
+        known.update(connection.scalars(query))
+    return set(ids) - known

@@ -1,0 +1,138 @@
+"""`ticket-sentiment label-import`: people's labels out of a filled queue, into the event database."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.store import EventStore
+from ticket_sentiment.events.types import Feedback
+from ticket_sentiment.feedback.database import event_url, reading_events
+from ticket_sentiment.labelling.candidates import unknown_tickets
+from ticket_sentiment.labelling.filled import Filled, read_filled
+from ticket_sentiment.params import Params
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did.
+
+    Attributes:
+        new: labels that were not there before.
+        known: labels that were there before.
+        outdone: of the known ones, whose ticket has had another label since.
+        empty: tickets of the file without a label.
+    """
+
+    new: int
+    known: int
+    outdone: int
+    empty: int
+
+    def line(self, path: Path) -> str:
+        """For the terminal."""
+        outdone = (
+            f"; {self.outdone} of them were corrected since and stay so: to make one count again, fill in "
+            "labelled_at"
+            if self.outdone
+            else ""
+        )
+        return (
+            f"{path}: {self.new} labels imported, {self.known} were there before{outdone}; "
+            f"{self.empty} tickets without a label"
+        )
+
+
+def event_id(row: Filled, source: str) -> str:
+    """The same for the same label of the same ticket at the same time: a file imported twice counts once."""
+    at = row.at.isoformat() if row.at else None
+    content = json.dumps([row.ticket_id, source, row.label, at, row.mark])
+    return hashlib.blake2b(content.encode(), digest_size=16, person=b"label-import").hexdigest()
+
+
+def import_labels(
+    path: Path,
+    source: str,
+    params: Params,
+    *,
+    root: Path = Path(),
+    now: datetime | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Imported:
+    """Store the labels of a file, all of them or none.
+
+    Args:
+        path: a filled queue (`filled.read_filled`).
+        source: who labelled, one of `prepare.label_sources` unless others are let in.
+        params: `events`, `prepare` and `tickets.timezone` are read.
+        root: the repository.
+        now: when a label without a time of its own was given.
+        environ: where the URL of the database may be.
+
+    Raises:
+        TicketSentimentError: a row is wrong, or its ticket is known neither to the event database nor to
+            data/tickets; the message names file, row and key.
+        EventStoreUnavailable: the database does not answer; import the file again.
+    """
+    rules = params.prepare
+    if rules.unknown_sources == "refuse" and source not in rules.label_sources:
+        raise TicketSentimentError(
+            f"--source: expected one of prepare.label_sources ({', '.join(rules.label_sources)})"
+        )
+    filled, empty = read_filled(path, _zone(params.tickets.timezone))
+    if not filled:
+        raise TicketSentimentError(f"{path} holds no label: fill in the column label, or label the tasks")
+    now = now or datetime.now(UTC)
+    url = event_url(params.events, environ)
+    events = [_event(row, source, now) for row in filled]  # before the database sees an id
+    with reading_events(url) as connection:
+        _refuse_unknown(filled, unknown_tickets(connection, [row.ticket_id for row in filled], root))
+    store = EventStore(url, queue=1, store_text=False)
+    try:
+        results = store.feedback_together(events)
+    finally:
+        store.close(1)
+    known = [(event, result) for event, result in zip(events, results, strict=True) if not result.created]
+    return Imported(
+        new=len(results) - len(known),
+        known=len(known),
+        outdone=sum(event.label != result.label for event, result in known),
+        empty=empty,
+    )
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise TicketSentimentError(
+            "tickets.timezone: is no known time zone: expected a name such as UTC or Europe/Berlin"
+        ) from None
+
+
+def _event(row: Filled, source: str, now: datetime) -> Feedback:
+    event = Feedback(row.at or now, row.ticket_id, source, event_id(row, source), row.label)
+    try:
+        event.check(now)
+    except TicketSentimentError as error:
+        raise TicketSentimentError(f"{row.where}: {error}; nothing of the file was imported") from None
+    return event
+
+
+def _refuse_unknown(filled: list[Filled], unknown: set[str]) -> None:
+    where = next((row.where for row in filled if row.ticket_id in unknown), None)
+    if where is not None:
+        raise TicketSentimentError(
+            f"{where}: ticket_id: no ticket has this id ({len(unknown)} such ids in the file): a "
+            "spreadsheet may have changed it, such as 007 to 7; nothing of the file was imported"
+        )
+
+
+def main(params: Params, path: Path, source: str) -> None:
+    """Import a file and say what became of it, in one line."""
+    print(import_labels(path, source, params).line(path))

@@ -1,0 +1,173 @@
+"""`ticket-sentiment label-queue`: the tickets that are worth a person's label, in a file to fill in."""
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.feedback.database import event_url, reading_events
+from ticket_sentiment.labelling import candidates as found
+from ticket_sentiment.labelling.choose import REASONS, choose, shuffled
+from ticket_sentiment.labelling.formats import Row, require_format, write_queue
+from ticket_sentiment.labelling.novelty import novelty
+from ticket_sentiment.params import Labelling, Params
+from ticket_sentiment.rollout.audit import audited
+from ticket_sentiment.tickets.privacy import clean
+
+LEARNT = Path("data/prepared/train.parquet")
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue, and what was left out of it.
+
+    Attributes:
+        rows: in the order of the file.
+        labelled: tickets left out because their label is known.
+        without_text: tickets left out because their text is nowhere here.
+        waiting: audited tickets for which the queue has no place.
+        compared: whether the tickets were compared with those learnt from.
+    """
+
+    rows: list[Row]
+    labelled: int
+    without_text: int
+    waiting: int
+    compared: bool
+
+    def lines(self, path: Path) -> list[str]:
+        """For the terminal: no text, no id."""
+        counts = {why: sum(row.why == why for row in self.rows) for why in REASONS}
+        parts = ", ".join(f"{count} {why}" for why, count in counts.items() if count)
+        lines = [f"{path}: {len(self.rows)} tickets ({parts})"]
+        if self.labelled or self.without_text:
+            lines.append(
+                f"left out: {self.labelled} labelled already, {self.without_text} without text here "
+                "(collect their month, or set events.store_text)"
+            )
+        if self.waiting:
+            lines.append(
+                f"{self.waiting} more audited tickets wait: raise --count or labelling.quotas.audit, "
+                "or lower labelling.audit_share, until none does"
+            )
+        if not self.compared:
+            lines.append(f"not compared with what was learnt from: too few tickets, or no {LEARNT}")
+        return lines
+
+
+def make_queue(
+    params: Params,
+    *,
+    count: int | None = None,
+    since_days: int | None = None,
+    root: Path = Path(),
+    now: datetime | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Queue:
+    """Choose the tickets; equal database, files and `now` give an equal queue.
+
+    Args:
+        params: `labelling` and `events` are read.
+        count: of the queue, instead of `labelling.count`.
+        since_days: how far to look back, instead of `labelling.since_days`.
+        root: the repository.
+        now: the present time.
+        environ: where the URL of the database may be.
+
+    Raises:
+        TicketSentimentError: there is no event database, or no ticket that can be labelled.
+        EventStoreUnavailable: the database does not answer.
+    """
+    settings = params.labelling
+    days = since_days or settings.since_days
+    since = (now or datetime.now(UTC)) - timedelta(days=days)
+    with reading_events(event_url(params.events, environ)) as connection:
+        answered = found.answered_since(connection, since)
+        known = found.collected_labels(root)
+        labelled = answered["labelled"] | answered["ticket_id"].map(known.to_dict()).eq(True)
+        here = answered["stored"] | answered["ticket_id"].isin(known.index)
+        open_ = answered[~labelled & here].reset_index(drop=True)
+        if open_.empty:
+            raise TicketSentimentError(
+                f"no ticket to label: of {len(answered)} tickets answered in the last {days} days "
+                f"{int(labelled.sum())} have a label and {int((~labelled & ~here).sum())} no text here; "
+                "collect their month, set events.store_text, or look further back with --since"
+            )
+        scores = _novelty(connection, open_["ticket_id"], settings, root)
+        open_["novelty"] = np.nan if scores is None else open_["ticket_id"].map(scores)
+        chosen = choose(open_, count or settings.count, settings)
+        texts = _texts(connection, list(chosen["ticket_id"]), root)
+    drawn = sum(audited(id_, settings.audit_salt, settings.audit_share) for id_ in open_["ticket_id"])
+    return Queue(
+        rows=list(_rows(chosen, texts)),
+        labelled=int(labelled.sum()),
+        without_text=int((~labelled & ~here).sum()),
+        waiting=drawn - int((chosen["why"] == "audit").sum()),
+        compared=scores is not None,
+    )
+
+
+def _texts(connection: sa.Connection, ids: list[str], root: Path) -> dict[str, tuple[str, str | None]]:
+    """Text and channel: from data/tickets, else the text that the event database keeps."""
+    texts: dict[str, tuple[str, str | None]] = dict(found.collected_texts(root, ids))
+    rest = [id_ for id_ in ids if id_ not in texts]
+    return texts | {id_: (text, None) for id_, text in found.stored_texts(connection, rest).items()}
+
+
+def _novelty(
+    connection: sa.Connection, ids: pd.Series, settings: Labelling, root: Path
+) -> dict[str, float] | None:
+    """Of a draw of the tickets, how unlike the learnt ones each is; None where that cannot be said."""
+    path = root / LEARNT
+    if not path.is_file():
+        return None
+    learnt = pq.read_table(path, columns=["ticket_id", "text", "channel"]).to_pandas()
+    few = _draw(learnt["ticket_id"], settings)
+    learnt = learnt[learnt["ticket_id"].isin(few)]
+    texts = _texts(connection, _draw(ids, settings), root)
+    scores = novelty(
+        [text for text, _ in texts.values()],
+        [channel for _, channel in texts.values()],
+        learnt["text"].tolist(),
+        learnt["channel"].tolist(),
+    )
+    return None if scores is None else dict(zip(texts, scores.tolist(), strict=True))
+
+
+def _draw(ids: pd.Series, settings: Labelling) -> list[str]:
+    """At most `drift_rows` of them, drawn with the seed, in the order of the ids."""
+    order = pd.Series(shuffled(ids, settings.seed), index=ids.to_numpy(), dtype="uint64")
+    return sorted(order.nsmallest(settings.drift_rows).index)
+
+
+def _rows(chosen: pd.DataFrame, texts: dict[str, tuple[str, str | None]]) -> Iterator[Row]:
+    columns = ("ticket_id", "why", "probability", "at")
+    for id_, why, probability, at in zip(*(chosen[name].tolist() for name in columns), strict=True):
+        text, channel = texts[id_]
+        drawn_with = None if math.isnan(probability) else probability
+        yield Row(id_, clean(text), channel, why, drawn_with, at.to_pydatetime())
+
+
+def main(params: Params, out: Path, count: int | None = None, since_days: int | None = None) -> None:
+    """Write the queue and say what is in it.
+
+    Raises:
+        TicketSentimentError: as `make_queue`, or the file is there already.
+    """
+    require_format(out)
+    if out.exists():
+        raise TicketSentimentError(
+            f"{out} is there already, and people's labels may be in it: `ticket-sentiment label-import` it "
+            "and remove it, or choose another name"
+        )
+    queue = make_queue(params, count=count, since_days=since_days)
+    write_queue(out, queue.rows)
+    print("\n".join(queue.lines(out)))

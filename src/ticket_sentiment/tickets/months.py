@@ -1,0 +1,140 @@
+"""Months into their folder: compared before the first is written, written as a whole, versioned with DVC."""
+
+import shutil
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import require_space
+from ticket_sentiment.tickets.schema import Table, month_files, read_table, write_month
+from ticket_sentiment.tickets.versions import MonthVersions
+
+Row = tuple[object, ...]
+
+
+def month_before(day: date) -> str:
+    """The month before that of a day, `YYYY-MM`."""
+    return f"{day.year - 1}-12" if day.month == 1 else f"{day.year}-{day.month - 1:02d}"
+
+
+def require_held(months: dict[str, pd.DataFrame], replace: Iterable[str], kind: Table) -> None:
+    """Refuse to replace a month that the source does not hold.
+
+    Raises:
+        TicketSentimentError: naming the month and those that the source holds.
+    """
+    absent = [month for month in replace if month not in months]
+    if absent:
+        raise TicketSentimentError(
+            f"--replace {kind.replace.format(month=absent[0])}: the source holds no complete month "
+            f"{absent[0]} (it holds {', '.join(months) or 'none'}): take it out"
+        )
+
+
+def keep_months(
+    months: dict[str, pd.DataFrame], versions: MonthVersions, replace: Iterable[str] = ()
+) -> list[str]:
+    """Write and version the months that are new or may be replaced; the others stay as they are.
+
+    A month appears as a whole or not at all, so that an interrupted run can be run again. The folder exists
+    afterwards, empty where there is no month: stages depend on it.
+
+    Args:
+        months: complete months by name, with the columns of the table.
+        versions: of the table's folder.
+        replace: months that may change although they are there.
+
+    Returns:
+        The months that were written.
+
+    Raises:
+        TicketSentimentError: a month would change, or DVC cannot do its part.
+    """
+    kind, folder, replace = versions.kind, versions.root / versions.kind.folder, tuple(replace)
+    status = versions.restore_missing()
+    versions.refuse_modified(status, allowed=replace)
+    there = {
+        month: _read(path, kind, month in replace)
+        for month, path in month_files(folder).items()
+        if month in months
+    }
+    changed = _changed(months, there, replace, kind)
+    if changed:
+        _write({month: months[month] for month in changed}, folder, kind)
+    folder.mkdir(parents=True, exist_ok=True)
+    if changed or any(status.values()):  # the latter: a killed run wrote, but did not version
+        versions.add()
+    versions.push()
+    return changed
+
+
+def _read(path: Path, kind: Table, replaceable: bool) -> pd.DataFrame:
+    try:
+        return read_table(path, kind).to_pandas()
+    except TicketSentimentError:
+        if replaceable:  # a damaged month is one that `--replace` is for
+            return kind.schema.empty_table().to_pandas()
+        raise
+
+
+def _rows(frame: pd.DataFrame, columns: Iterable[str]) -> set[Row]:
+    values = frame[list(columns)]
+    for name in values.select_dtypes("datetimetz"):
+        values = values.assign(**{str(name): values[name].dt.as_unit("us").astype("int64")})
+    values = values.astype(object)
+    return set(values.where(values.notna(), None).itertuples(index=False, name=None))
+
+
+def _differing(old: pd.DataFrame, new: pd.DataFrame, kind: Table, replaceable: bool) -> set[object]:
+    """Ids of the rows for which the month would have to change; the first column is the ticket's id."""
+    columns = kind.columns if replaceable else kind.compared
+    before, now = _rows(old, columns), _rows(new, columns)
+    kept = kind.source_forgets and not replaceable
+    return {row[0] for row in (now - before if kept else now ^ before)}
+
+
+def _changed(
+    months: dict[str, pd.DataFrame], there: dict[str, pd.DataFrame], replace: tuple[str, ...], kind: Table
+) -> list[str]:
+    """Months to write; refuses when one is there with other content and may not be replaced."""
+    changed, refused = [], []
+    for month, frame in months.items():
+        if month not in there:
+            changed.append(month)
+            continue
+        differing = _differing(there[month], frame, kind, month in replace)
+        if not differing:
+            continue
+        changed.append(month)
+        if month not in replace:
+            refused.append((month, f"{month} ({len(differing)} of {len(there[month])} {kind.rows} differ)"))
+    if refused:
+        names = " ".join(f"--replace {kind.replace.format(month=month)}" for month, _ in refused)
+        raise TicketSentimentError(
+            f"{kind.folder}: month {', '.join(text for _, text in refused)} is already there with other "
+            "content: a month is not changed unless told to; check the source, or run "
+            f"`ticket-sentiment collect {names}`"
+        )
+    return changed
+
+
+def _write(months: dict[str, pd.DataFrame], folder: Path, kind: Table) -> None:
+    # Text is most of a row; twice its size is more than Parquet with zstd ever takes.
+    needed = sum(_bytes(frame) for frame in months.values())
+    require_space(folder, needed + 1_000_000)
+    staging = folder.parent / f".{folder.name}-staging"
+    shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed
+    for month, frame in months.items():
+        write_month(staging / f"{month}.parquet", frame, kind)
+    folder.mkdir(parents=True, exist_ok=True)
+    for month in months:
+        (staging / f"{month}.parquet").replace(folder / f"{month}.parquet")
+    staging.rmdir()
+
+
+def _bytes(frame: pd.DataFrame) -> int:
+    text = int(frame["text"].str.len().sum()) if "text" in frame else 0
+    return text * 2 + 200 * len(frame)
