@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.events.events import DIGEST, NOON, OTHER, change, feedback, look, prediction, state
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.changes import Look
 from ticket_sentiment.events.evidence import read_evidence
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.events.store import EventStore
@@ -35,6 +36,7 @@ from ticket_sentiment.rollout.evidence import (
     PairedCounts,
     UnitSums,
 )
+from ticket_sentiment.rollout.policy import decide
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 SETTINGS: Rollout = PARAMS.rollout.model_copy(update={"audit_share": 0.8, "maturity_hours": 24.0})
@@ -160,6 +162,7 @@ def recount(events: list[Event]) -> Evidence:
     for answer in first.values():
         if (label := label_of(answer)) is not None:
             count("quality", answer, answer.label != label)
+        count("unlabelled", answer, label is None)
     for answer in answers:
         if not answer.shadow and not answer.cached:
             count("errors", answer, False)
@@ -402,3 +405,13 @@ def test_a_reading_sees_one_moment(begun, store, monkeypatch):
     assert read(begun) == before
     monkeypatch.undo()
     assert read(begun) != before
+
+
+def test_the_policy_decides_on_what_is_read_and_the_ledger_keeps_its_look(begun, store):
+    put(store, random_events(1))
+    decision = decide(read(begun), SETTINGS)
+    guardrails = tuple(asdict(item) for item in decision.guardrails)
+    assert begun.look(Look(decision.epoch, 1, NOW, decision.action, decision.reasons, guardrails, True))
+    (kept,) = begun.looks(2)
+    assert [item["name"] for item in kept.guardrails] == [item.name for item in decision.guardrails]
+    assert kept.reasons == decision.reasons

@@ -134,12 +134,12 @@ def test_a_service_of_version_1_goes_on_beside_the_new_schema(engine, url, rows,
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_an_index_may_take_longer_than_any_other_statement(url, monkeypatch):
-    monkeypatch.setattr(database, "WAIT_S", 0.3)
+    monkeypatch.setattr(database, "WAIT_S", 1)
     engine = open_engine(url, durable=True)
     with engine.connect() as connection:
-        assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == "300ms"
-    slow = (*MIGRATIONS, ("SELECT pg_sleep(0.7)",))
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == "1s"
+    slow = (*MIGRATIONS, ("SELECT pg_sleep(1.3)",))
     assert migrate(engine, slow) == len(slow)
     with engine.connect() as connection, pytest.raises(SQLAlchemyError):
-        connection.exec_driver_sql("SELECT pg_sleep(0.7)")
+        connection.exec_driver_sql("SELECT pg_sleep(1.3)")
     engine.dispose()

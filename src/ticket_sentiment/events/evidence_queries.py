@@ -164,10 +164,17 @@ def cell_rows(ramp: Sequence[int], objective_ms: float) -> sa.CompoundSelect[Any
         .where(a.epoch.in_(ramp), a.correct.is_not(None))
         .group_by(a.unit, a.epoch, a.arm)
     )
+    missing = sa.func.sum(_one_if(a.correct.is_(None)))
+    unlabelled = (
+        sa.select(sa.literal("unlabelled"), a.unit, a.epoch, a.arm, sa.func.count(), missing)
+        .where(a.epoch.in_(ramp))
+        .group_by(a.unit, a.epoch, a.arm)
+    )
     return sa.union_all(
         of("errors", r.failed, r.answered + r.failed),
         of("slow", r.slow + r.late, r.answered + r.late),
         quality,
+        unlabelled,
     )
 
 
