@@ -44,10 +44,10 @@ def test_the_repository_s_own_file_is_valid():
             "labelling.quotas: Value error, the shares add",
         ),
         (
-            lambda p: p["labelling"].update(audit_salt="ß" * 33),
-            "labelling.audit_salt: Value error, is longer",
+            lambda p: p["rollout"].update(audit_salt="ß" * 33),
+            "rollout.audit_salt: Value error, is longer",
         ),
-        (lambda p: p["labelling"].update(audit_share=0), "labelling.audit_share"),
+        (lambda p: p["rollout"].update(audit_share=0), "rollout.audit_share"),
     ],
 )
 def test_a_bad_key_or_value_is_named_with_the_file(tmp_path, change, named):

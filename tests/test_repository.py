@@ -172,7 +172,6 @@ def test_the_sections_of_params_are_named_for_what_reads_them():
         "labelling",
         "rollout",
         "cache",
-        "rollout",
     }
     fields = {field.alias or name for name, field in Params.model_fields.items()}
     assert fields - others <= set(STAGES)
