@@ -189,6 +189,10 @@ def _coverage(evidence: Evidence, settings: Rollout) -> list[str]:
                 f"{coverage.share:.0%} of the {coverage.mature:,} audited tickets that the {arm} answered "
                 f"have a label, at least {settings.min_coverage:.0%} are needed."
             )
+    if evidence.coverage.challenger.mature and not any(
+        item.unlabelled.challenger.n for item in evidence.epochs
+    ):
+        found.append("Whether labels come for both arms alike is not known: their sums are not there.")
     return found
 
 
