@@ -36,6 +36,12 @@ def test_the_repository_s_own_file_is_valid():
         (lambda p: p["prune"].pop("epochs"), "prune.epochs: Field required"),
         (lambda p: p.pop("gate"), "gate: Field required"),
         (lambda p: p["tickets"].update(source={"kind": "ftp"}), "tickets.source"),
+        (lambda p: p["rollout"].update(alpha=0.5), "rollout.alpha"),
+        (lambda p: p["rollout"]["steps"][0].update(share=0.1), "rollout.steps: Value error, the first step"),
+        (lambda p: p["rollout"]["steps"][2].update(share=0.05), "each later share is above the one before"),
+        (lambda p: p["rollout"]["steps"][3].update(share=1.0), "rollout.steps.3.share"),
+        (lambda p: p["rollout"]["hotfix"].update(steps=[]), "rollout.hotfix.steps"),
+        (lambda p: p["rollout"]["hotfix"].update(alpha=0.2), "rollout.hotfix.alpha: is not a known key"),
         (lambda p: p["tickets"].update(labels={"bad": "negativ"}), "tickets.labels.bad"),
     ],
 )
