@@ -4,7 +4,9 @@ import sys
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from scipy.stats import chisquare
 
 from tests.rollout.test_state import STATE
 from ticket_sentiment.rollout.assignment import assign, bucket, unit
@@ -35,6 +37,16 @@ def test_buckets_are_uniform_for_ids_of_every_shape(name):
     """Chi-square over 100 cells, 99 degrees of freedom: above 148.2 in one of a thousand."""
     cells = Counter(bucket(unit(name(number), None), "s") * 100 >> 64 for number in range(20_000))
     assert chi_square([cells[cell] for cell in range(100)], 200) < 148.2
+
+
+def test_a_million_ids_are_uniform_and_two_salts_independent():
+    """Chi-square over 1,000 cells, then over the 32 x 32 table of two salts: p above 0.001."""
+    names = [f"customer:{number}" for number in range(1_000_000)]
+    first = np.array([bucket(name, "first") for name in names], dtype=np.uint64)
+    assert chisquare(np.bincount((first >> 32) * 1000 >> 32, minlength=1000)).pvalue > 0.001
+    second = np.array([bucket(name, "second") for name in names[:300_000]], dtype=np.uint64)
+    pairs = (first[:300_000] >> 59) * 32 + (second >> 59)
+    assert chisquare(np.bincount(pairs, minlength=1024)).pvalue > 0.001
 
 
 def test_a_ramp_moves_nobody_back_and_forth():
