@@ -194,6 +194,7 @@ class Hotfix(Section):
     learning_rate: float = Field(gt=0)
     hidden_weight: float = Field(ge=0)
     label_weight: float = Field(ge=0)
+    aim: Share
     seed: int
 
 

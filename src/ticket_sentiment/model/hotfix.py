@@ -4,7 +4,9 @@ Both its models go on from where they are. Beside the corrected tickets they see
 whose target is what they answer themselves, so that only what the corrections ask for changes (Li and Hoiem
 2016, "Learning without Forgetting"; Buzzega et al. 2020, "Dark Experience for General Continual Learning").
 First the dense model learns the corrections; then the pruned one, from their labels and from what the dense
-one now says about varied forms of them. Shapes stay as they are.
+one now says about varied forms of them. At last the change of the weights is gone back as far as the
+corrections stay learnt (Ilharco et al. 2022, "Patching open-vocabulary models by interpolating weights").
+Shapes stay as they are.
 """
 
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 from tokenizers import Tokenizer
+from torch import Tensor, nn
 
 from ticket_sentiment.files import read_json, replacing_folder, write_json
 from ticket_sentiment.model.augment import varied
@@ -38,9 +41,12 @@ from ticket_sentiment.model.fit import (
 from ticket_sentiment.model.prune import attempt
 from ticket_sentiment.params import Params
 
+State = dict[str, Tensor]
+
 CHAMPION = Path("champion")  # its dense and pruned model, as the flow fetched them
 DENSE_CURVE = Path("reports/training/learning_curve.csv")
 PRUNED_CURVE = Path("reports/training/distillation_curve.csv")
+STEPS = 20  # in which the change of the weights is gone back
 SURE = 8.0  # logit of a corrected label above the others: 96 % at distillation temperature 2
 
 
@@ -85,6 +91,36 @@ def with_labels(answers: TeacherAnswers, labels: NDArray) -> TeacherAnswers:
     return TeacherAnswers(logits, answers.states)
 
 
+def mixed(before: State, after: State, share: float) -> State:
+    """Weights on the way from one model to the other; codes, which are no scale, are of the first."""
+    return {
+        name: torch.lerp(old, after[name], share) if old.is_floating_point() else old
+        for name, old in before.items()
+    }
+
+
+def go_back(model: nn.Module, before: State, rows: list[list[int]], labels: NDArray, wanted: float) -> float:
+    """Set the weights, in place, to the smallest share of their change that answers enough rows right.
+
+    Args:
+        model: after training.
+        before: its weights before.
+        rows: token ids of the corrected tickets.
+        labels: their class numbers.
+        wanted: share of them that must be right; where it is never reached, the whole change stays.
+
+    Returns:
+        The share of the change.
+    """
+    after = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for step in range(STEPS + 1):
+        model.load_state_dict(mixed(before, after, step / STEPS))
+        right = predict_rows(model, rows, EVALUATION_BATCH).argmax(axis=1) == labels
+        if right.mean() >= wanted:
+            break
+    return step / STEPS
+
+
 def _learn(
     model: CompactClassifier,
     tokenizer: Tokenizer,
@@ -93,27 +129,31 @@ def _learn(
     layers: Sequence[int],
     params: Params,
 ) -> list[Point]:
-    """Train in place on texts and what is to be answered; the model is left at its best evaluation."""
-    train, where = params.train, device()
-    model.dropout = 0.0  # the answers to be kept were given without
-    corrected = read_texts("corrected")
-    tuning = read_texts("tune").sample(train.evaluation_rows, params.hotfix.seed)
+    """Train in place on texts and what is to be answered, then go back as far as the corrections allow."""
+    settings, train, where = params.hotfix, params.train, device()
+    model.to(where).dropout = 0.0  # the answers to be kept were given without
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    corrected, tuning = read_texts("corrected"), read_texts("tune")
+    tuning = tuning.sample(train.evaluation_rows, settings.seed)
+    rows = encode(tokenizer, corrected.texts, train.max_length)
     aims = params.prune.model_copy(
-        update={"hidden_weight": params.hotfix.hidden_weight, "label_weight": params.hotfix.label_weight}
+        update={"hidden_weight": settings.hidden_weight, "label_weight": settings.label_weight}
     )
-    return fit(
-        model.to(where),
+    curve = fit(
+        model,
         encode(tokenizer, lesson.texts, train.max_length),
         distillation_loss(with_labels(answers, lesson.labels), layers, lesson.labels, aims, where),
         score_of_both(
-            encode(tokenizer, tuning.texts, train.max_length),
-            tuning.labels,
-            encode(tokenizer, corrected.texts, train.max_length),
-            corrected.labels,
+            encode(tokenizer, tuning.texts, train.max_length), tuning.labels, rows, corrected.labels
         ),
         fit_settings(params),
         "hotfix",
     )
+    share = go_back(model, before, rows, corrected.labels, settings.aim)
+    print(
+        f"hotfix: {share:.0%} of the change of the weights are kept for {settings.aim:.0%} of the corrections"
+    )
+    return curve
 
 
 def lesson_of(params: Params, *unlabelled: list[str]) -> LabelledTexts:
