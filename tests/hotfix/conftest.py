@@ -14,7 +14,8 @@ from tests.registry.conftest import empty_database, project
 from tests.support.evidence import tickets
 from tests.support.project import REPOSITORY, Project, git
 from tests.support.tiny_bundle import make_tiny_bundle
-from ticket_sentiment.files import sha256_tree, write_json, write_text
+from ticket_sentiment.files import read_json, sha256_tree, write_json, write_text
+from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.params import load_params
 from ticket_sentiment.tickets.schema import write_tickets
 
@@ -66,7 +67,7 @@ def champion(project: Project) -> Project:
         make_tiny_bundle(
             root / "models/release" / device, seed=1, precision=precision, training_data=made_from
         )
-    _judged(root)
+    judged(root)
     write_json(root / "reports/validation/result.json", {"success": True})
     stages = {
         "prepare": {"outs": [_out(root, "data/prepared")]},
@@ -80,12 +81,8 @@ def champion(project: Project) -> Project:
     return project
 
 
-def _judged(root: Path) -> None:
-    """reports/gate.json about the bundles that lie there."""
-    from ticket_sentiment.files import read_json
-    from ticket_sentiment.model.bundle import load_bundle
-
-    gate = read_json(root / "reports/gate.json")
-    gate["bundle_digest"] = load_bundle(root / "models/release/cpu").digest
-    gate["gpu_bundle_digest"] = load_bundle(root / "models/release/gpu").digest
-    write_json(root / "reports/gate.json", gate)
+def judged(root: Path, decision: str = "pass") -> None:
+    """Let reports/gate.json be about the bundles that lie there."""
+    digests = {name: load_bundle(root / f"models/release/{name}").digest for name in ("cpu", "gpu")}
+    about = {"bundle_digest": digests["cpu"], "gpu_bundle_digest": digests["gpu"], "decision": decision}
+    write_json(root / "reports/gate.json", read_json(root / "reports/gate.json") | about)
