@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ticket_sentiment.cli import STAGES
+from ticket_sentiment.cli import HOTFIX_STAGES, STAGES
+from ticket_sentiment.hotfix.folder import graph
 from ticket_sentiment.params import Params
 
 ROOT = Path(__file__).parents[1]
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+HOTFIX = yaml.safe_load((ROOT / "dvc.hotfix.yaml").read_text())
 GROUND = {f"ticket_sentiment.{name}" for name in ("errors", "files", "labels", "params", "cli")}
 
 
@@ -94,10 +96,23 @@ def test_stages_and_commands_are_the_same():
         assert stage["cmd"] == f"ticket-sentiment {name}"
 
 
+def test_the_stages_of_a_hotfix_are_commands_and_name_what_they_run():
+    stages = {name: stage for name, stage in HOTFIX["stages"].items() if stage and "cmd" in stage}
+    assert [stage["cmd"] for stage in stages.values()] == [
+        f"ticket-sentiment {name}" for name in HOTFIX_STAGES
+    ]
+    for stage in stages.values():
+        command = stage["cmd"].removeprefix("ticket-sentiment ")
+        for module in reached(HOTFIX_STAGES[command].partition(":")[0]):
+            path = file_of(module).relative_to(ROOT).as_posix()
+            named = (path == dep or path.startswith(dep + "/") for dep in names(stage["deps"]))
+            assert any(named), f"{command} runs {path}"
+
+
 def test_the_params_of_stages_exist():
     raw = yaml.safe_load((ROOT / "params.yaml").read_text())
-    for name, stage in DVC["stages"].items():
-        for key in stage["params"]:
+    for name, stage in {**DVC["stages"], **graph(DVC, HOTFIX)["stages"]}.items():
+        for key in stage.get("params", []):
             value = raw
             for part in key.split("."):
                 assert part in value, f"{name} follows {key}, which params.yaml does not have"
@@ -172,6 +187,7 @@ def test_the_sections_of_params_are_named_for_what_reads_them():
         "labelling",
         "rollout",
         "cache",
+        "hotfix",
     }
     fields = {field.alias or name for name, field in Params.model_fields.items()}
     assert fields - others <= set(STAGES)

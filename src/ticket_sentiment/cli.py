@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,14 @@ STAGES = {
     "report": "ticket_sentiment.gates.report",
 }
 
+# Of dvc.hotfix.yaml, where they are called prepare, train, prune and compare.
+HOTFIX_STAGES = {
+    "hotfix-prepare": "ticket_sentiment.tickets.hotfix",
+    "hotfix-train": "ticket_sentiment.model.hotfix:main_dense",
+    "hotfix-prune": "ticket_sentiment.model.hotfix:main_pruned",
+    "hotfix-compare": "ticket_sentiment.gates.comparison",
+}
+
 TRAFFIC = {  # options of `simulate`, fields of rollout.world.Traffic
     "tickets_per_day": (float, "2000"),
     "customers": (int, "who send them, a few of them most; 2000"),
@@ -45,6 +54,13 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
+# As in the Makefile, unless the environment says where a server is.
+LOCAL_STATE = {"PREFECT_HOME": "var/prefect", "BENTOML_HOME": "var/bentoml"}
+PREFECT = {
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+}
+
 
 def quiet_environment() -> None:
     """Switch off what phones home, unless the environment says otherwise."""
@@ -52,13 +68,15 @@ def quiet_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def _stage(name: str) -> Callable[[argparse.Namespace], None]:
+def _stage(place: str) -> Callable[[argparse.Namespace], None]:
+    module, _, function = place.partition(":")
+
     def run(_: argparse.Namespace) -> None:
         from ticket_sentiment.params import load_params
 
         params = load_params()
         die_with_parent()
-        importlib.import_module(STAGES[name]).main(params)
+        getattr(importlib.import_module(module), function or "main")(params)
 
     return run
 
@@ -141,6 +159,20 @@ def _releases(_: argparse.Namespace) -> None:
     releases(load_params())
 
 
+def _hotfix(arguments: argparse.Namespace) -> None:
+    """The flow, in a process of its own: the library does not know Prefect."""
+    here = {name: str(Path(folder).resolve()) for name, folder in LOCAL_STATE.items()}
+    for folder in here.values():
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    given = [str(arguments.file)] if arguments.file else []
+    given += ["--feedback-since", arguments.feedback_since] if arguments.feedback_since else []
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.hotfix", *given], env={**here, **PREFECT, **os.environ}, check=False
+    )
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
 def _simulate(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.params import load_params
     from ticket_sentiment.rollout.simulation import main as simulate
@@ -212,6 +244,20 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "releases", help="bring the bundles that the ledger names to where running services find them"
     ).set_defaults(run=_releases)
+    hotfix = commands.add_parser("hotfix", help="let the champion learn corrected tickets: docs/hotfix.md")
+    hotfix.add_argument(
+        "file",
+        type=Path,
+        nargs="?",
+        metavar="FILE",
+        help="CSV, JSON Lines or Parquet with text, label and, if known, ticket_id",
+    )
+    hotfix.add_argument(
+        "--feedback-since",
+        metavar="DATE",
+        help="instead: tickets that people have labelled otherwise since",
+    )
+    hotfix.set_defaults(run=_hotfix)
     simulate = commands.add_parser(
         "simulate", help="what the rollout policy of params.yaml would do with good and bad models"
     )
@@ -221,8 +267,9 @@ def parser() -> argparse.ArgumentParser:
     for name, (kind, text) in TRAFFIC.items():
         simulate.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=text)
     simulate.set_defaults(run=_simulate)
-    for name, module in STAGES.items():
-        commands.add_parser(name, help=f"stage of dvc.yaml ({module})").set_defaults(run=_stage(name))
+    for graph, stages in (("dvc.yaml", STAGES), ("dvc.hotfix.yaml", HOTFIX_STAGES)):
+        for name, place in stages.items():
+            commands.add_parser(name, help=f"stage of {graph} ({place})").set_defaults(run=_stage(place))
     return root
 
 

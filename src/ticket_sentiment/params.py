@@ -181,6 +181,23 @@ class Quantize(Section):
     reduce_range: bool
 
 
+class Hotfix(Section):
+    """How the champion learns corrected tickets."""
+
+    max_rows: int = Field(ge=1)
+    source: str = Field(min_length=1)
+    replay_rows: int = Field(ge=1)
+    copies: int = Field(ge=1)
+    varied_copies: int = Field(ge=0)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    hidden_weight: float = Field(ge=0)
+    label_weight: float = Field(ge=0)
+    aim: Share
+    seed: int
+
+
 class Evaluate(Section):
     bootstrap_samples: int = Field(ge=100)
     seed: int
@@ -226,6 +243,8 @@ class Gate(Section):
     max_bundle_mb: float = Field(gt=0)
     min_speedup: float = Field(gt=0)
     max_report_age_days: int = Field(ge=1)
+    min_corrected: Share
+    max_broken: Share
 
 
 class Registry(Section):
@@ -381,7 +400,7 @@ class Margins(Section):
     slow: float = Field(gt=0, lt=1)
 
 
-class Hotfix(Section):
+class RolloutHotfix(Section):
     """What holds instead in the rollout of a hotfix; the guardrails are the same."""
 
     steps: Steps
@@ -402,7 +421,7 @@ class Rollout(Section):
     missing_looks: int = Field(ge=1)
     max_look_gap_hours: float = Field(gt=0)
     tuning: float = Field(gt=0)
-    hotfix: Hotfix
+    hotfix: RolloutHotfix
 
     @field_validator("audit_salt")
     @classmethod
@@ -423,6 +442,7 @@ class Params(Section):
     prune: Prune
     search: Search
     quantize: Quantize
+    hotfix: Hotfix
     evaluate: Evaluate
     drift: Drift
     benchmark: Benchmark

@@ -1,9 +1,7 @@
 """The whole month on a slice of the real text with the real weights, through the real tools."""
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -12,26 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.repository import Repository, clone, learnable_tickets, slice_of_demo
-from tests.support.tiny_model import make_tiny_base
+from tests.support.repository import CALM_DRIFT, LENIENT, Repository, clone, kill_at, slice_of_demo, tiny
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.tickets.demo import fetch
 
 pytestmark = pytest.mark.slow
-
-# A model that has seen 200 tickets is no good; what is tested here is the way, not the quality.
-LENIENT = {
-    "min_macro_f1": 0.0,
-    "min_class_recall": 0.0,
-    "min_gain_over_tfidf": -1.0,
-    "max_loss_to_champion": 1.0,
-    "max_calibration_error": 1.0,
-    "min_holdout_rows": 10,
-    "min_label_agreement": 0.8,
-    "min_speedup": 0.1,
-}
-CALM_DRIFT = {"numeric_threshold": 9.0, "categorical_threshold": 0.9, "embedding_threshold": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -159,33 +143,9 @@ def test_a_bad_month_stops_before_training_and_leaves_earlier_data(repository, t
     assert {path.name: path.read_bytes() for path in (repository.root / "data/tickets").iterdir()} == before
 
 
-def _tiny(root: Path) -> Repository:
-    """The same way with a tiny base model, so that it can be gone many times."""
-    made = clone(root)
-    learnable_tickets(made.root / "exports/tickets.csv", rows=150)
-    make_tiny_base(made.root / "base")
-    made.edit_params(
-        validate={"min_language_share": 0.0, "max_duplicate_share": 1.0},
-        train={
-            "base_model": "./base",
-            "epochs": 8,
-            "batch_size": 8,
-            "learning_rate": 5.0e-3,
-            "max_length": 24,
-            "patience": 9,
-        },
-        prune={"batch_size": 8, "learning_rate": 5.0e-3},
-        budget={"max_loss": 1.0},
-        gate={**LENIENT, "min_label_agreement": 0.0},
-        drift=CALM_DRIFT,
-    )
-    made.write_frontier(base_model="./base", layers=2, heads=2, ffn=32, embedding_bytes=8)
-    return made
-
-
 @pytest.fixture(scope="module")
 def tiny_repository(tmp_path_factory) -> Repository:
-    return _tiny(tmp_path_factory.mktemp("tiny") / "repository")
+    return tiny(tmp_path_factory.mktemp("tiny") / "repository")
 
 
 # Where the flow is killed, in this order, each time going on from where the last kill left it: at the start
@@ -206,30 +166,11 @@ KILLS = (
 )
 
 
-def _kill_at(repository: Repository, mark: str, everything: bool) -> None:
-    """`kill -9` of the flow's process, or of all its children too, as when the machine goes down."""
-    process = repository.start("flows.monthly_retrain")
-    seen = ""
-    for line in process.stdout:
-        seen += line
-        if mark in line or (repository.root / mark).exists():
-            break
-    else:
-        pytest.fail(f"the flow ended before {mark}: {seen[-2000:]}")
-    time.sleep(0.5)
-    if everything:
-        os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
-    process.stdout.close()
-    process.wait()
-
-
 def test_killed_anywhere_and_run_again_ends_as_if_undisturbed(tiny_repository, tmp_path_factory):
-    undisturbed = _tiny(tmp_path_factory.mktemp("undisturbed") / "repository")
+    undisturbed = tiny(tmp_path_factory.mktemp("undisturbed") / "repository")
     undisturbed.retrain()
     for number, mark in enumerate(KILLS):
-        _kill_at(tiny_repository, mark, everything=number % 2 == 0)
+        kill_at(tiny_repository, mark, number % 2 == 0, "flows.monthly_retrain")
     tiny_repository.retrain()
     for device in ("cpu", "gpu", "edge"):
         ours, theirs = (

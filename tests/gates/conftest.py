@@ -35,6 +35,22 @@ def good_evidence(evidence_folders, tmp_path, monkeypatch) -> Callable[..., Path
     return lay
 
 
+@pytest.fixture(scope="session")
+def hotfix_folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("evidence")
+    write_evidence(folder, of_hotfix=True)
+    return folder
+
+
+@pytest.fixture
+def good_hotfix(hotfix_folder, tmp_path, monkeypatch) -> Path:
+    """A complete set of passing evidence about a hotfix, as the current folder."""
+    root = tmp_path / "root"
+    shutil.copytree(hotfix_folder, root)
+    monkeypatch.chdir(root)
+    return root
+
+
 @pytest.fixture
 def now() -> datetime:
     """A day after the benchmark of the evidence."""

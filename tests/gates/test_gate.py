@@ -323,8 +323,7 @@ def test_tickets_or_a_holdout_that_changed_fail(good_evidence, verdicts):
     assert "holdout" in found["integrity"]["reasons"][0]
 
 
-def test_every_threshold_can_change_the_decision(good_evidence, verdicts, limits):
-    good_evidence()
+def test_every_threshold_can_change_the_decision(good_hotfix, verdicts, limits):
     unreachable = {
         "min_holdout_rows": 10**6,
         "min_macro_f1": 1.0,
@@ -340,7 +339,10 @@ def test_every_threshold_can_change_the_decision(good_evidence, verdicts, limits
         "max_bundle_mb": 1e-9,
         "min_speedup": 1e9,
         "max_report_age_days": 0,
+        "min_corrected": 1.1,
+        "max_broken": -1.0,
     }
+    assert verdicts()["all"]["decision"] == "pass"
     elsewhere = {"margin", "tries"}  # of the choice of a shape
     keys = set(type(limits.gate).model_fields) | set(type(limits.budget).model_fields)
     assert set(unreachable) == keys - elsewhere

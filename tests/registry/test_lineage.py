@@ -4,7 +4,13 @@ from pathlib import Path
 
 from tests.support.project import DVC_LOCK, Project, git
 from ticket_sentiment.files import sha256_file, write_text
-from ticket_sentiment.registry.lineage import lineage, lock_digest, snapshot, snapshot_files
+from ticket_sentiment.registry.lineage import (
+    lineage,
+    lock_digest,
+    read_snapshot,
+    snapshot,
+    snapshot_files,
+)
 
 
 def test_lineage_names_commit_data_and_params(project: Project) -> None:
@@ -101,3 +107,24 @@ def test_no_repository_or_no_commit_is_no_snapshot(tmp_path: Path) -> None:
     assert snapshot(tmp_path, ["dvc.lock"], "model/v1") is None
     git(tmp_path, "init", "--quiet")
     assert snapshot(tmp_path, ["dvc.lock"], "model/v1") is None
+
+
+def test_a_file_of_a_snapshot_is_read_as_it_was(project: Project) -> None:
+    root = project.root
+    write_text(root / "reports/odd.json", "  {}\n\n")
+    commit = snapshot(root, snapshot_files(root), "model/v1")
+    write_text(root / "reports/odd.json", "other")
+    assert read_snapshot(root, commit, "reports/odd.json") == b"  {}\n\n"
+    assert read_snapshot(root, commit, "reports/none.json") is None
+    assert read_snapshot(root, "0" * 40, "dvc.lock") is None
+
+
+def test_files_made_elsewhere_lie_in_a_snapshot_as_if_made_here(project: Project) -> None:
+    root, elsewhere = project.root, project.root / "var/elsewhere"
+    write_text(elsewhere / "dvc.lock", "of elsewhere\n")
+    before = state(root)
+    commit = snapshot(root, ["dvc.lock", "none.json"], "model/v2", elsewhere)
+    assert state(root) == before
+    assert read_snapshot(root, commit, "dvc.lock") == b"of elsewhere\n"
+    changed = git(root, "diff", "--name-only", "HEAD", commit).splitlines()
+    assert changed == ["dvc.lock"]

@@ -2,22 +2,38 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 import yaml
 
 from tests.support.frontier import frontier_point
-from tests.support.tiny_model import tiny_texts
+from tests.support.tiny_model import make_tiny_base, tiny_texts
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.frontier import write_frontier
 from ticket_sentiment.params import DemoSource, load_params
 from ticket_sentiment.registry import store
 from ticket_sentiment.tickets.demo import read_demo
+
+# A model that has seen 200 tickets is no good; what is tested here is the way, not the quality.
+LENIENT = {
+    "min_macro_f1": 0.0,
+    "min_class_recall": 0.0,
+    "min_gain_over_tfidf": -1.0,
+    "max_loss_to_champion": 1.0,
+    "max_calibration_error": 1.0,
+    "min_holdout_rows": 10,
+    "min_label_agreement": 0.8,
+    "min_speedup": 0.1,
+}
+CALM_DRIFT = {"numeric_threshold": 9.0, "categorical_threshold": 0.9, "embedding_threshold": 1.0}
 
 ORIGINAL = Path(__file__).parents[2]
 IDENTITY = ["-c", "user.name=Person", "-c", "user.email=person@example.com"]
@@ -142,3 +158,53 @@ def clone(root: Path) -> Repository:
         benchmark={"texts": 20, "rounds": 2},
     )
     return repository
+
+
+def tiny(root: Path) -> Repository:
+    """The whole way with a tiny base model, so that it can be gone many times."""
+    made = clone(root)
+    learnable_tickets(made.root / "exports/tickets.csv", rows=150)
+    make_tiny_base(made.root / "base")
+    made.edit_params(
+        validate={"min_language_share": 0.0, "max_duplicate_share": 1.0},
+        train={
+            "base_model": "./base",
+            "epochs": 8,
+            "batch_size": 8,
+            "learning_rate": 5.0e-3,
+            "max_length": 24,
+            "patience": 9,
+        },
+        prune={"batch_size": 8, "learning_rate": 5.0e-3},
+        budget={"max_loss": 1.0},
+        gate={**LENIENT, "min_label_agreement": 0.0},
+        drift=CALM_DRIFT,
+    )
+    made.write_frontier(base_model="./base", layers=2, heads=2, ffn=32, embedding_bytes=8)
+    return made
+
+
+def kill_at(repository: Repository, mark: str, everything: bool, *arguments: str) -> None:
+    """`kill -9` of a Python module's process, or of all its children too, as when the machine goes down.
+
+    Args:
+        repository: where it runs.
+        mark: what it prints, or a path that appears, when it is killed.
+        everything: whether the children are killed, too.
+        *arguments: the module, and what follows.
+    """
+    process = repository.start(*arguments)
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if mark in line or (repository.root / mark).exists():
+            break
+    else:
+        pytest.fail(f"the flow ended before {mark}: {seen[-2000:]}")
+    time.sleep(0.5)
+    if everything:
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.stdout.close()
+    process.wait()

@@ -114,7 +114,7 @@ def export_feedback(
 def _read(url: str, end: datetime) -> tuple[dict[str, pd.DataFrame], int]:
     """Labels received before `end` by month, and how many came since."""
     with reading_events(url) as connection:
-        rows = connection.execute(_query(end)).all()
+        rows = connection.execute(labels_where(feedback.c.received_at < end)).all()
         later = connection.scalar(
             sa.select(sa.func.count()).select_from(feedback).where(feedback.c.received_at >= end)
         )
@@ -125,8 +125,15 @@ def _read(url: str, end: datetime) -> tuple[dict[str, pd.DataFrame], int]:
     return {str(month): ordered(group, FEEDBACK_TABLE) for month, group in months}, int(later or 0)
 
 
-def _query(end: datetime) -> sa.Select[tuple[object, ...]]:
-    """Each label with what had answered its ticket last before it was given, unseen answers left out."""
+def labels_where(condition: sa.ColumnElement[bool]) -> sa.Select[tuple[object, ...]]:
+    """Each label with what had answered its ticket last before it was given, unseen answers left out.
+
+    Args:
+        condition: on table `feedback`.
+
+    Returns:
+        A query with the columns of FEEDBACK_SCHEMA.
+    """
     answered = sa.and_(
         predictions.c.ticket_id == feedback.c.ticket_id,
         predictions.c.shadow.is_(False),
@@ -148,7 +155,7 @@ def _query(end: datetime) -> sa.Select[tuple[object, ...]]:
             sa.func.row_number().over(partition_by=key, order_by=latest).label("place"),
         )
         .select_from(feedback.outerjoin(predictions, answered))
-        .where(feedback.c.received_at < end)
+        .where(condition)
         .subquery()
     )
     columns = [ranked.c[name] for name in FEEDBACK_SCHEMA.names]

@@ -44,8 +44,13 @@ def excerpt(text: str, limit: int = EXCERPT_CHARS) -> str:
     return (at_word if len(at_word) > limit // 2 else head) + "…"
 
 
-def _examples(rows: pd.DataFrame, before: str) -> tuple[Example, ...]:
-    # Where the new model is surest: its clearest gains, and its most confident new mistakes.
+def examples(rows: pd.DataFrame, before: str) -> tuple[Example, ...]:
+    """Those where the new model is surest: its clearest gains, and its most confident new mistakes.
+
+    Args:
+        rows: ticket_id, channel, text, label, compressed_label, confidence and the column `before`.
+        before: the column of the labels that are compared with.
+    """
     ordered = rows.sort_values(["confidence", "ticket_id"], ascending=[False, True]).drop_duplicates("text")
     return tuple(
         Example(
@@ -83,6 +88,6 @@ def changes(predictions: pd.DataFrame, holdout: pd.DataFrame) -> Changes:
             (label, int((better["label"] == label).sum()), int((worse["label"] == label).sum()))
             for label in LABELS
         ),
-        better_examples=_examples(better, before),
-        worse_examples=_examples(worse, before),
+        better_examples=examples(better, before),
+        worse_examples=examples(worse, before),
     )

@@ -18,6 +18,7 @@ from ticket_sentiment.gates.evidence_types import (
     Compression,
     Drift,
     Evaluation,
+    Hotfix,
     Part,
     Split,
     Validation,
@@ -38,6 +39,8 @@ CPU_BUNDLE = Path("models/release/cpu")
 GPU_BUNDLE = Path("models/release/gpu")
 EDGE_BUNDLE = Path("models/release/edge")
 CHAMPION = Path("models/champion/bundle")
+HOTFIX = Path("reports/hotfix.json")
+STARTED_FROM = Path("champion/version.json")  # lies where a hotfix is made, and nowhere else
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Evidence:
     gpu: Bundle | Missing
     edge: Bundle | Missing
     champion: Bundle | Missing | None  # None: there is none yet
+    hotfix: Hotfix | Missing | None  # None: this is no hotfix
     frontier: tuple[FrontierPoint, ...] | Missing
     tickets_sha256: str | Missing
     prepared_sha256: str | Missing
@@ -125,6 +129,9 @@ def gather(now: datetime) -> Evidence:
         gpu=read_bundle(GPU_BUNDLE),
         edge=read_bundle(EDGE_BUNDLE),
         champion=read_bundle(CHAMPION) if (CHAMPION / MANIFEST).exists() else None,
+        hotfix=read_part(HOTFIX, Hotfix, "The comparison of the hotfix with its champion")
+        if STARTED_FROM.exists() or HOTFIX.exists()
+        else None,
         frontier=read_points(),
         tickets_sha256=sha256_tree(TICKETS) if TICKETS.is_dir() else Missing(f"There is no {TICKETS}."),
         prepared_sha256=sha256_tree(PREPARED) if PREPARED.is_dir() else Missing(f"There is no {PREPARED}."),

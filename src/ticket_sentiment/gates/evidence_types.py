@@ -314,3 +314,35 @@ class Benchmark(Part):
     ratios: Ratios
     size_ratio: Positive
     cost: Cost
+
+
+class StartedFrom(Part):
+    version: Annotated[str, Field(min_length=1)]
+    digest: Sha256
+
+
+class Corrected(Part):
+    """How many of the corrected tickets are answered right, by the champion and by the hotfix."""
+
+    rows: Annotated[int, Field(ge=1)]
+    right_before: Count
+    right_now: Count
+
+
+class Kept(Part):
+    """What became of the holdout: tickets that were right, the share of them that broke, others mended."""
+
+    right_before: Count
+    broken: Estimate
+    mended: Count
+
+
+class Hotfix(Part):
+    """reports/hotfix.json."""
+
+    champion: StartedFrom
+    bundle_digest: Sha256
+    prepared_sha256: Sha256
+    holdout_sha256: Sha256
+    corrected: Corrected
+    kept: Kept

@@ -7,7 +7,7 @@ from typing import Any
 from ticket_sentiment.files import write_json
 from ticket_sentiment.gates.evidence import Evidence, Missing, gather
 from ticket_sentiment.gates.fail_closed import Limits
-from ticket_sentiment.gates.rules import GATES
+from ticket_sentiment.gates.rules import gates_for
 from ticket_sentiment.gates.verdict import combine
 from ticket_sentiment.params import Params
 
@@ -16,7 +16,7 @@ RESULT = Path("reports/gate.json")
 
 def judge(evidence: Evidence, limits: Limits) -> dict[str, Any]:
     """The content of reports/gate.json: the decision, why, and every gate's verdict."""
-    verdicts = [function(evidence, limits) for function in GATES.values()]
+    verdicts = [function(evidence, limits) for function in gates_for(evidence)]
     decision, reasons = combine(verdicts)
 
     def digest(bundle: Any) -> str | None:

@@ -22,6 +22,7 @@ from ticket_sentiment.gates.evidence_types import (
     Compression,
     Drift,
     Evaluation,
+    Hotfix,
     JoinedLabels,
     Split,
     Validation,
@@ -30,6 +31,7 @@ from ticket_sentiment.gates.figures import reliability_plot
 from ticket_sentiment.gates.frontier_section import frontier, summary_line
 from ticket_sentiment.gates.gate import RESULT as GATE
 from ticket_sentiment.gates.headline import headline
+from ticket_sentiment.gates.hotfix_section import hotfix_line, hotfix_section
 from ticket_sentiment.gates.rules import DECIDING_DRIFT
 from ticket_sentiment.gates.verdict import Verdict
 from ticket_sentiment.gates.words import (
@@ -60,6 +62,7 @@ QUESTIONS = {
     "drift": "Is this month like the months before?",
     "benchmark": "Is it small and fast?",
     "integrity": "Is every report about this very model?",
+    "hotfix": "Are the corrected tickets right now, and the others still?",
 }
 DECISIONS = {
     "pass": "Pass: the new model may be released",
@@ -70,12 +73,18 @@ REASONS_IN_SUMMARY = 4
 WIDTH, INDENT = 110, 10  # characters of a line of the summary, and of its first column
 
 
+def in_words(decision: str, evidence: Evidence) -> str:
+    """The decision as a heading."""
+    words = DECISIONS[decision]
+    return words if evidence.hotfix is None else words.replace("new model", "hotfix")
+
+
 def next_step(decision: str, evidence: Evidence) -> str:
     """What happens now, and what a person does."""
     if decision == "fail":
         return (
-            "The model is not registered and what serves today stays. "
-            "Correct what the reasons name, then run make retrain again."
+            "The model is not registered and what serves today stays. Correct what the reasons name, "
+            f"then run {'make retrain' if evidence.hotfix is None else 'the hotfix'} again."
         )
     if decision == "review":
         return (
@@ -86,6 +95,8 @@ def next_step(decision: str, evidence: Evidence) -> str:
         return "It is the present champion already: make serve answers with it."
     if evidence.champion is None:
         return "It is the first model and becomes the champion: make serve answers with it."
+    if evidence.hotfix is not None:
+        return "It is registered as the challenger of the champion, for the short rollout of a hotfix."
     return "It is registered as the challenger of the present champion; see both in MLflow (make ui)."
 
 
@@ -141,12 +152,13 @@ def context(evidence: Evidence, gate: dict[str, Any], params: Params) -> dict[st
     }
     return {
         "decision": gate["decision"],
-        "headline": DECISIONS[gate["decision"]],
+        "headline": in_words(gate["decision"], evidence),
         "reasons": gate["reasons"],
         "next_step": next_step(gate["decision"], evidence),
         "checks": [
             (QUESTIONS[verdict.gate], verdict) for verdict in map(Verdict.model_validate, gate["verdicts"])
         ],
+        "hotfix": None if evidence.hotfix is None else hotfix_section(evidence.hotfix),
         "holdout": None if isinstance(evaluation, Missing) else evaluation.holdout,
         "quality": quality,
         "confusion": confusion,
@@ -257,13 +269,15 @@ def _wrapped(name: str, text: str) -> str:
 def summary(evidence: Evidence, gate: dict[str, Any], budget: Budget) -> str:
     """About fifteen short lines for the end of a run."""
     decision, reasons = gate["decision"], gate["reasons"]
-    lines = [("Decision", DECISIONS[decision])]
+    lines = [("Decision", in_words(decision, evidence))]
     if decision == "pass":
         lines.append(("", f"all {len(gate['verdicts'])} checks passed"))
     else:
         lines += [("", f"- {reason}") for reason in reasons[:REASONS_IN_SUMMARY]]
         if len(reasons) > REASONS_IN_SUMMARY:
             lines.append(("", f"- and {len(reasons) - REASONS_IN_SUMMARY} more in the report"))
+    if isinstance(evidence.hotfix, Hotfix):
+        lines.append(("Hotfix", hotfix_line(evidence.hotfix)))
     if isinstance(evidence.evaluation, Evaluation):
         lines += _quality_lines(evidence.evaluation)
     if isinstance(evidence.compression, Compression):

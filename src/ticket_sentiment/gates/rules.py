@@ -19,6 +19,7 @@ from ticket_sentiment.gates.fail_closed import (
     gate,
     need,
 )
+from ticket_sentiment.gates.hotfix import hotfix
 from ticket_sentiment.gates.verdict import Finding
 from ticket_sentiment.gates.words import measure, months, number, points, share
 from ticket_sentiment.labels import LABELS
@@ -318,3 +319,8 @@ GATES: dict[str, GateFunction] = {
         integrity,
     )
 }
+
+
+def gates_for(evidence: Evidence) -> list[GateFunction]:
+    """Those that a result is judged by: a hotfix by one more."""
+    return [*GATES.values(), *([] if evidence.hotfix is None else [hotfix])]

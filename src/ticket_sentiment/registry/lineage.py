@@ -20,12 +20,14 @@ PACKAGES = ("onnxruntime", "torch", "transformers")
 BUNDLE_STAGES = ("train", "prune", "quantize")
 # What a retraining changes in the working copy; a snapshot holds these as they are now.
 SNAPSHOT_PATHS = ("dvc.lock", "dvc.yaml", "params.yaml", "data/*.dvc", "reports/**/*.json")
+# Of a hotfix also these, which the snapshot of its champion held or names.
+HOTFIX_PATHS = (*SNAPSHOT_PATHS, "champion/*.dvc", "champion/*.json", "models/frontier/frontier.csv")
 GIT_LOCATIONS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 IDENTITY = {"NAME": "Ticket Sentiment", "EMAIL": "ticket-sentiment@localhost"}
 
 
-def _git(root: Path, *arguments: str, **environment: str) -> str | None:
-    """Output of a git command, or None when it fails (no git, no repository, no commit)."""
+def _run_git(root: Path, *arguments: str, given: str | None = None, **environment: str) -> bytes | None:
+    """What a git command writes, or None when it fails (no git, no repository, no commit)."""
     # Inside a git hook these would point at another repository or index.
     inherited = {name: value for name, value in os.environ.items() if name not in GIT_LOCATIONS}
     try:
@@ -33,12 +35,29 @@ def _git(root: Path, *arguments: str, **environment: str) -> str | None:
             # Without optional locks even `git status` leaves the index file untouched.
             ["git", "--no-optional-locks", "-C", str(root), *arguments],
             capture_output=True,
-            text=True,
+            input=None if given is None else given.encode(),
             env={**inherited, **environment},
         )
     except OSError:
         return None
-    return result.stdout.strip() if result.returncode == 0 else None
+    return result.stdout if result.returncode == 0 else None
+
+
+def _git(root: Path, *arguments: str, given: str | None = None, **environment: str) -> str | None:
+    """The same, as text."""
+    output = _run_git(root, *arguments, given=given, **environment)
+    return None if output is None else output.decode().strip()
+
+
+def read_snapshot(root: Path, commit: str, path: str) -> bytes | None:
+    """A file of a commit, as it was; None when there is no such commit or file.
+
+    Args:
+        root: the repository, or a folder in it.
+        commit: its hash.
+        path: relative to `root`.
+    """
+    return _run_git(root, "show", f"{commit}:./{path}")
 
 
 def snapshot_files(root: Path, patterns: Sequence[str] = SNAPSHOT_PATHS) -> list[str]:
@@ -92,11 +111,12 @@ def _prepared_hashes(root: Path) -> dict[str, str]:
     return {f"data.{split}.sha256": hashes.get(split, NONE) for split in ("train", "tune", "holdout")}
 
 
-def lineage(root: Path) -> dict[str, str]:
+def lineage(root: Path, made_in: Path | None = None) -> dict[str, str]:
     """Tags that lead from a model version back to what made it.
 
     Args:
         root: the repository.
+        made_in: where its stages ran, if not there.
 
     Returns:
         git.commit; git.dirty (`true` when a tracked file other than those of a snapshot differs from
@@ -104,22 +124,22 @@ def lineage(root: Path) -> dict[str, str]:
         data.{train,tune,holdout}.sha256; python, onnxruntime, torch and transformers (versions). `none`
         stands for what is not there.
     """
-    commit = _git(root, "rev-parse", "HEAD")
-    params = root / "params.yaml"
+    commit, made_in = _git(root, "rev-parse", "HEAD"), made_in or root
+    params = made_in / "params.yaml"
     return {
         "git.commit": commit or NONE,
         "git.dirty": str(is_dirty(root)).lower() if commit else NONE,
-        "dvc.lock.sha256": lock_digest(root),
-        "dvc.data.md5": _versioned(root / "data/tickets.dvc"),
-        "dvc.feedback.md5": _versioned(root / "data/feedback.dvc"),
+        "dvc.lock.sha256": lock_digest(made_in),
+        "dvc.data.md5": _versioned(made_in / "data/tickets.dvc"),
+        "dvc.feedback.md5": _versioned(made_in / "data/feedback.dvc"),
         "params.sha256": sha256_file(params) if params.is_file() else NONE,
-        **_prepared_hashes(root),
+        **_prepared_hashes(made_in),
         "python": platform.python_version(),
         **{name: _package_version(name) for name in PACKAGES},
     }
 
 
-def snapshot(root: Path, paths: Sequence[str], name: str) -> str | None:
+def snapshot(root: Path, paths: Sequence[str], name: str, made_in: Path | None = None) -> str | None:
     """Commit HEAD's tree plus the working copies of `paths`, and tag it `name`.
 
     A retraining changes dvc.lock, the data pointer and the reports, and nobody commits them before the
@@ -130,22 +150,30 @@ def snapshot(root: Path, paths: Sequence[str], name: str) -> str | None:
         root: the repository, or a folder in it.
         paths: files relative to `root`.
         name: of the tag. A tag of this name is moved: the registry numbers versions, git follows.
+        made_in: where these files lie, if not in `root`; in the commit they lie as if they did.
 
     Returns:
         The commit's hash; None when there is no git repository or no commit yet.
     """
-    head = _git(root, "rev-parse", "HEAD")
+    head, prefix = _git(root, "rev-parse", "HEAD"), _git(root, "rev-parse", "--show-prefix")
     date = _git(root, "log", "-1", "--format=%cd", "--date=raw")
     if not head or not date:
         return None
-    present = [path for path in paths if (root / path).is_file()]
+    folder = made_in or root
+    present = [path for path in paths if (folder / path).is_file()]
+    stored = "\n".join(str((folder / path).resolve()) for path in present)
+    blobs = _git(root, "hash-object", "-w", "--no-filters", "--stdin-paths", given=stored)
+    if blobs is None:
+        return None
+    entries = [f"100644 {blob}\t{prefix}{path}" for blob, path in zip(blobs.split(), present, strict=True)]
     roles = ("AUTHOR", "COMMITTER")
     identity = {f"GIT_{role}_{key}": value for role in roles for key, value in IDENTITY.items()}
     identity |= {f"GIT_{role}_DATE": date for role in roles}
-    with tempfile.TemporaryDirectory() as folder:
-        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        steps = [("read-tree", "HEAD"), *([("add", "--force", "--", *present)] if present else [])]
-        if any(_git(root, *step, **index) is None for step in steps):
+    with tempfile.TemporaryDirectory() as temporary:
+        index = {"GIT_INDEX_FILE": str(Path(temporary) / "index")}
+        read = _git(root, "read-tree", "HEAD", **index)
+        added = _git(root, "update-index", "--add", "--index-info", given="\n".join(entries), **index)
+        if read is None or added is None:
             return None
         tree = _git(root, "write-tree", **index)
     commit = tree and _git(root, "commit-tree", tree, "-p", head, "-m", f"Snapshot for {name}", **identity)

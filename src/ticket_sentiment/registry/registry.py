@@ -82,7 +82,8 @@ def _ensure_run(store: Store, params: Params, root: Path, result: Result) -> str
             return run.info.run_id
         client.delete_run(run.info.run_id)
     months = result.tags["data.holdout.months"]
-    name = f"{months.split(' ')[-1]} {result.decision} {result.key[:8]}"
+    kind = result.tags.get("release.kind", "")
+    name = " ".join(filter(None, [months.split(" ")[-1], kind, result.decision, result.key[:8]]))
     run_id = client.create_run(experiment, tags=result.tags, run_name=name).info.run_id
     values, metrics = evidence.run_params(params), evidence.run_metrics(root)
     for start in range(0, max(len(values), len(metrics)), BATCH):
@@ -104,6 +105,11 @@ def _description(result: Result) -> str:
             f"To put it into service move the alias `{CHAMPION}` to it; to try it first, `{CHALLENGER}`."
         )
     tags = result.tags
+    if tags.get("release.kind") == "hotfix":
+        lines.append(
+            f"\nA hotfix of version {tags['hotfix.champion.version']}, made of "
+            f"{tags['hotfix.corrections.rows']} corrected tickets."
+        )
     lines.append(f"\nTrained on {tags['data.train.months']}, judged on {tags['data.holdout.months']}.")
     return "\n".join(lines)
 
@@ -147,7 +153,9 @@ def _set_alias(store: Store, version: str, decision: str) -> None:
         store.client.set_registered_model_alias(store.model, CHAMPION, version)
 
 
-def _settle(store: Store, root: Path, version: ModelVersion, run_id: str, result: Result) -> None:
+def _settle(
+    store: Store, root: Path, made_in: Path, version: ModelVersion, run_id: str, result: Result
+) -> None:
     """Bring tags, snapshot and alias of a version to what the result says. Each step may be repeated."""
     client, name, number = store.client, store.model, version.version
     wanted = _version_tags(run_id, result)
@@ -158,7 +166,9 @@ def _settle(store: Store, root: Path, version: ModelVersion, run_id: str, result
         client.update_model_version(name, number, description=_description(result))
     for key, value in changed.items():
         client.set_model_version_tag(name, number, key, value)
-    commit = lineage.snapshot(root, lineage.snapshot_files(root), snapshot_tag(number))
+    patterns = lineage.SNAPSHOT_PATHS if made_in == root else lineage.HOTFIX_PATHS
+    files = lineage.snapshot_files(made_in, patterns)
+    commit = lineage.snapshot(root, files, snapshot_tag(number), made_in)
     client.set_model_version_tag(name, number, "git.snapshot", commit or lineage.NONE)
     _set_alias(store, number, result.decision)
     client.set_model_version_tag(name, number, STATE, "complete")
@@ -174,7 +184,7 @@ def _alias_of(store: Store, version: int | str) -> str | None:
     return next((alias for alias in (CHAMPION, CHALLENGER) if alias in held), None)
 
 
-def register(params: Params, root: Path = Path()) -> Registration:
+def register(params: Params, root: Path = Path(), made_in: Path | None = None) -> Registration:
     """Log the present result as an MLflow run and, unless the gate said fail, as a model version.
 
     Idempotent by content: a second call with the same result changes nothing, not even an alias that a
@@ -189,12 +199,14 @@ def register(params: Params, root: Path = Path()) -> Registration:
     Args:
         params: of params.yaml.
         root: the repository.
+        made_in: where the stages ran, if not there: the folder of a hotfix.
 
     Raises:
         TicketSentimentError: there is no reports/gate.json, or it judged other bundles.
     """
-    result, store = read_result(root), connect(params, root)
-    run_id = _ensure_run(store, params, root, result)
+    made_in = made_in or root
+    result, store = read_result(root, made_in), connect(params, root)
+    run_id = _ensure_run(store, params, made_in, result)
     version, created = _find_version(store, result.digests), False
     if version is None:
         if result.decision == "fail":
@@ -202,7 +214,7 @@ def register(params: Params, root: Path = Path()) -> Registration:
         version, created = _create_version(store, run_id, result), True
     settled = version.tags.get(STATE) == "complete" and version.tags.get("gate.decision") == result.decision
     if not settled:
-        _settle(store, root, version, run_id, result)
+        _settle(store, root, made_in, version, run_id, result)
     number = int(version.version)
     return Registration(number, run_id, _alias_of(store, number), result.decision, created)
 

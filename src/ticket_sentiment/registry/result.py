@@ -54,17 +54,37 @@ def _months(root: Path) -> dict[str, str]:
     }
 
 
-def read_result(root: Path) -> Result:
+def _hotfix(root: Path) -> dict[str, str]:
+    """What a hotfix started from and learnt; nothing of another result."""
+    path = root / "champion/version.json"
+    if not path.is_file():
+        return {}
+    champion, split = read_json(path), read_json(root / "data/prepared/split.json")
+    return {
+        "release.kind": "hotfix",
+        "hotfix.champion.version": champion["version"],
+        "hotfix.champion.digest": champion["digest"],
+        "hotfix.corrections.sha256": champion["corrections_sha256"],
+        "hotfix.corrections.rows": str(split["corrected"]["rows"]),
+    }
+
+
+def read_result(root: Path, made_in: Path | None = None) -> Result:
     """Read reports/gate.json and everything that names the result.
+
+    Args:
+        root: the repository.
+        made_in: where the stages ran, if not there.
 
     Raises:
         TicketSentimentError: the gate has not been run, or it judged other bundles than those in
             models/release.
     """
-    gate = read_json(root / "reports/gate.json")
-    digests = _read_bundles(root, gate)
-    tags = lineage.lineage(root) | _months(root)
-    evaluation = root / evidence.METRIC_FILES["evaluation"]
+    folder = made_in or root
+    gate = read_json(folder / "reports/gate.json")
+    digests = _read_bundles(folder, gate)
+    tags = lineage.lineage(root, folder) | _months(folder) | _hotfix(folder)
+    evaluation = folder / evidence.METRIC_FILES["evaluation"]
     named = [digests, tags["dvc.lock.sha256"], gate["decision"]]
     named.append(sha256_file(evaluation) if evaluation.is_file() else None)
     tags |= {

@@ -1,0 +1,47 @@
+"""Steps that more than one flow takes."""
+
+from pathlib import Path
+
+from prefect import task
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import TaskRun
+from prefect.states import State
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.types import EventStoreUnavailable
+from ticket_sentiment.params import Params
+from ticket_sentiment.pipeline import reproduce
+from ticket_sentiment.registry.build import build_services
+from ticket_sentiment.registry.registry import Registration
+
+SUMMARY = Path("reports/summary.txt")
+REPORT = Path("reports/release.html")
+
+
+async def may_pass(_task: object, _run: TaskRun, state: State) -> bool:
+    """What was away may be back: a source, a registry. What a person must correct is not tried again."""
+    failure = await state.aresult(raise_on_failure=False)
+    return isinstance(failure, EventStoreUnavailable) or not isinstance(failure, TicketSentimentError)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="dvc repro {stage}")
+def repro(stage: str, root: Path = Path()) -> None:
+    """A stage, with all before it that are out of date: `prepare` validates, `report` judges."""
+    reproduce(stage, root)
+
+
+@task(cache_policy=NO_CACHE, retries=1, retry_delay_seconds=10, retry_condition_fn=may_pass)
+def build(params: Params, version: int) -> dict[str, str]:
+    return build_services(params, version)
+
+
+@task(cache_policy=NO_CACHE)
+def publish(registration: Registration, news: list[str], root: Path = Path()) -> str:
+    """What a person reads: at the end of the terminal, and as artifacts of the run."""
+    summary = (root / SUMMARY).read_text(encoding="utf-8").rstrip()
+    text = "\n".join([summary, *registration.lines(), *news])
+    create_markdown_artifact(f"```\n{text}\n```", key="release", description="The decision and its reasons")
+    report = (root / REPORT).resolve().as_uri()
+    create_link_artifact(report, key="release-report", link_text="Release report")
+    return text

@@ -1,0 +1,79 @@
+"""The gate `hotfix`: the corrected tickets are right now, and hardly anything that was right broke."""
+
+from collections.abc import Iterator
+
+from ticket_sentiment.gates.evidence import Evidence
+from ticket_sentiment.gates.evidence_types import Estimate, Hotfix
+from ticket_sentiment.gates.fail_closed import Limits, Looked, MissingEvidence, finding, found, gate, need
+from ticket_sentiment.gates.verdict import Finding
+from ticket_sentiment.gates.words import number, share
+
+
+def in_words(estimate: Estimate) -> str:
+    """ "1.2 % (0.8 to 1.7)": a share with its interval."""
+    low, high = number(100 * estimate.low, 1), number(100 * estimate.high, 1)
+    return f"{share(estimate.value, 1)} ({low} to {high})"
+
+
+def require_same(evidence: Evidence) -> Hotfix:
+    """The comparison, which must be about these bundles and these tickets.
+
+    Raises:
+        MissingEvidence: it is missing or about others, or there is no champion.
+    """
+    report, champion = need(evidence.hotfix), need(evidence.champion)
+    if champion is None:
+        raise MissingEvidence("A hotfix starts from a champion, and there is none to compare it with.")
+    here = (
+        champion.digest,
+        need(evidence.cpu).digest,
+        need(evidence.prepared_sha256),
+        need(evidence.holdout_sha256),
+    )
+    about = (report.champion.digest, report.bundle_digest, report.prepared_sha256, report.holdout_sha256)
+    if about != here:
+        raise MissingEvidence(
+            "The comparison with the champion is about other models or tickets: run `dvc repro compare`."
+        )
+    return report
+
+
+@gate
+def hotfix(evidence: Evidence, limits: Limits) -> Looked:
+    """The corrected tickets are right now, and what the champion answers right is not broken."""
+    report = require_same(evidence)
+    corrected, kept, limit = report.corrected, report.kept, limits.gate.max_broken
+    reached = corrected.right_now / corrected.rows
+
+    def findings() -> Iterator[Finding]:
+        yield found(
+            reached >= limits.gate.min_corrected,
+            "fail",
+            f"{corrected.right_now:,} of {corrected.rows:,} corrected tickets are right now "
+            f"({share(reached, 1)}, {corrected.right_before:,} were before), "
+            f"at least {share(limits.gate.min_corrected)} wanted.",
+        )
+        broke = (
+            f"Of {kept.right_before:,} tickets of the holdout that the champion answers right, "
+            f"{in_words(kept.broken)} are wrong now"
+        )
+        if kept.broken.low > limit:
+            yield finding("fail", f"{broke}, surely more than the {share(limit, 1)} that are accepted.")
+        yield found(
+            kept.broken.high <= limit,
+            "review",
+            f"{broke}; up to {share(limit, 1)} are accepted.",
+            f"{broke}: more than the {share(limit, 1)} that are accepted cannot be ruled out.",
+        )
+        yield found(
+            kept.right_before >= limits.gate.min_holdout_rows,
+            "review",
+            f"What broke was counted on {kept.right_before:,} tickets, at least "
+            f"{limits.gate.min_holdout_rows:,} are needed for a decision without a person.",
+        )
+
+    return findings(), {
+        "champion_version": report.champion.version,
+        "corrected": corrected.model_dump(),
+        "broken": kept.broken.model_dump(),
+    }

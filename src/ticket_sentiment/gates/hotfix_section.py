@@ -1,0 +1,56 @@
+"""What the release report says of a hotfix: the corrected tickets before and after, by id."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ticket_sentiment.gates.changes import examples
+from ticket_sentiment.gates.evidence import Missing
+from ticket_sentiment.gates.evidence_types import Hotfix
+from ticket_sentiment.gates.hotfix import in_words
+from ticket_sentiment.gates.words import share
+
+CORRECTED = Path("data/prepared/corrected.parquet")
+ANSWERS = Path("reports/corrected.parquet")
+
+
+def hotfix_line(report: Hotfix) -> str:
+    """For the summary."""
+    corrected, kept = report.corrected, report.kept
+    return (
+        f"of version {report.champion.version}: {corrected.right_now:,} of {corrected.rows:,} corrected "
+        f"tickets are right, {corrected.right_before:,} were before; of {kept.right_before:,} others that "
+        f"were right {in_words(kept.broken)} are wrong now"
+    )
+
+
+def hotfix_section(report: Hotfix | Missing) -> dict[str, Any]:
+    """Title, numbers, examples, and what was answered to every corrected ticket."""
+    if isinstance(report, Missing):
+        return {"title": "What the hotfix changed is not known", "missing": report.sentence}
+    corrected, kept = report.corrected, report.kept
+    section = {
+        "title": f"This is a hotfix of version {report.champion.version}: {corrected.right_now:,} of "
+        f"{corrected.rows:,} corrected tickets are right now, {corrected.right_before:,} were before",
+        "reached": share(corrected.right_now / corrected.rows, 1),
+        "broken": in_words(kept.broken),
+        "kept": f"{kept.right_before:,}",
+        "mended": f"{kept.mended:,}",
+    }
+    if not (CORRECTED.is_file() and ANSWERS.is_file()):
+        return section | {"missing": "The corrected tickets or the answers to them are missing."}
+    answers = pd.read_parquet(ANSWERS).rename(columns={"compressed_confidence": "confidence"})
+    texts = pd.read_parquet(CORRECTED, columns=["ticket_id", "text"]).assign(channel="corrected")
+    table = answers.merge(texts, on="ticket_id", validate="one_to_one")
+    was, now = table["champion_label"] == table["label"], table["compressed_label"] == table["label"]
+    order = table.assign(right=now).sort_values(["right", "ticket_id"], kind="stable")
+    return section | {
+        "corrected_examples": examples(table[~was & now], "champion_label"),
+        "wrong_examples": examples(table[~now], "champion_label"),
+        "answers": list(
+            order[["ticket_id", "label", "champion_label", "compressed_label", "right"]].itertuples(
+                index=False
+            )
+        ),
+    }

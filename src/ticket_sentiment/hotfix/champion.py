@@ -1,0 +1,101 @@
+"""The champion as it was made: its weights and its tickets, by the snapshot that its version names."""
+
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import replacing_folder
+from ticket_sentiment.registry.lineage import NONE, read_snapshot
+from ticket_sentiment.registry.registry import snapshot_tag
+from ticket_sentiment.registry.store import CHAMPION, Store, by_alias, digest_at, download_bundle
+
+# What a hotfix starts from: stage of the snapshot's dvc.lock, its output.
+OUTPUTS = {"prepare": "data/prepared", "train": "models/dense", "prune": "models/pruned"}
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version that a hotfix starts from.
+
+    Attributes:
+        version: its number.
+        digest: of its CPU bundle.
+        commit: the snapshot.
+        outputs: DVC's entry (hash, size) of each of OUTPUTS.
+        params: its params.yaml.
+    """
+
+    version: str
+    digest: str
+    commit: str
+    outputs: dict[str, dict[str, Any]]
+    params: dict[str, Any]
+
+    def require(self, root: Path, path: str) -> bytes:
+        """A file of the snapshot.
+
+        Raises:
+            TicketSentimentError: it is not in there.
+        """
+        content = read_snapshot(root, self.commit, path)
+        if content is None:
+            raise TicketSentimentError(
+                f"the champion, version {self.version}, has no {path} in its snapshot "
+                f"{snapshot_tag(self.version)}: a hotfix cannot start from it; run `make retrain`"
+            )
+        return content
+
+
+def read_champion(store: Store, root: Path) -> Champion:
+    """Find the champion and its snapshot.
+
+    Raises:
+        TicketSentimentError: there is no champion, or its snapshot is not in this git repository.
+    """
+    held = by_alias(store, CHAMPION)
+    if held is None:
+        raise TicketSentimentError("there is no champion to correct: `make retrain` makes the first model")
+    version, commit = str(held.version), held.tags.get("git.snapshot", NONE)
+    tag = snapshot_tag(version)
+    if commit == NONE:
+        raise TicketSentimentError(
+            f"the champion, version {version}, was registered outside of a git repository, so its weights "
+            "cannot be found: run `make retrain` in one"
+        )
+    lock = read_snapshot(root, commit, "dvc.lock")
+    if lock is None:
+        raise TicketSentimentError(
+            f"the snapshot of the champion, version {version}, is not in this git repository: "
+            f"`git fetch origin tag {tag}`; where the version was made, `git push origin {tag}` sends it"
+        )
+    stages = yaml.safe_load(lock).get("stages", {})
+    outputs = {
+        path: next((out for out in stages.get(stage, {}).get("outs", []) if out["path"] == path), None)
+        for stage, path in OUTPUTS.items()
+    }
+    absent = [path for path, out in outputs.items() if out is None]
+    if absent:
+        raise TicketSentimentError(
+            f"the snapshot {tag} of the champion does not say what {absent[0]} was: run `make retrain`"
+        )
+    champion = Champion(version, held.tags["bundle.cpu.digest"], commit, outputs, {})
+    return replace(champion, params=yaml.safe_load(champion.require(root, "params.yaml")))
+
+
+def fetch_bundle(store: Store, champion: Champion, target: Path) -> None:
+    """Put the champion's CPU bundle into a folder, unless it is there.
+
+    Raises:
+        TicketSentimentError: it cannot be fetched or does not verify.
+    """
+    if digest_at(target) == champion.digest:
+        return
+    held = store.client.get_model_version(store.model, champion.version)
+    with replacing_folder(target) as folder, tempfile.TemporaryDirectory() as download:
+        bundle = download_bundle(store, held, "cpu", Path(download))
+        shutil.copytree(bundle.path, folder, dirs_exist_ok=True)

@@ -1,0 +1,150 @@
+"""The folder in which a hotfix is made: a small repository of the champion's own data, beside the month's.
+
+It lies below var/hotfix/, named by champion and corrections, and looks to every stage like the root of the
+repository. DVC's cache is the repository's: what was made once is made no more. Its graph is dvc.yaml,
+in which the stages of dvc.hotfix.yaml take the place of those that would make a month.
+"""
+
+import configparser
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import sha256_tree, write_json, write_text
+from ticket_sentiment.hotfix.champion import Champion, fetch_bundle
+from ticket_sentiment.hotfix.dvc import run_dvc
+from ticket_sentiment.model.bundle import load_bundle
+from ticket_sentiment.registry.registry import snapshot_tag
+from ticket_sentiment.registry.store import Store
+
+FOLDERS = Path("var/hotfix")
+STAGES = Path("dvc.hotfix.yaml")
+RECIPE = ("train", "prune", "quantize")  # sections of params.yaml by which the champion was made
+KEPT = ("models/frontier/frontier.csv", "reports/validation/result.json")  # files of its snapshot
+BUNDLE = Path("models/champion/bundle")
+
+
+def graph(month: dict[str, Any], hotfix: dict[str, Any]) -> dict[str, Any]:
+    """The stages of dvc.yaml with those of dvc.hotfix.yaml.
+
+    One with a command takes the place of its namesake, one without adds to it, and null takes it out.
+    """
+    stages = dict(month["stages"])
+    for name, stage in hotfix["stages"].items():
+        if stage is None:
+            del stages[name]
+        elif "cmd" in stage:
+            stages[name] = stage
+        else:
+            own = stages[name]
+            stages[name] = own | {key: [*own.get(key, []), *more] for key, more in stage.items()}
+    return {"stages": stages}
+
+
+def recipe(present: dict[str, Any], champion: dict[str, Any]) -> dict[str, Any]:
+    """params.yaml as it is now, but the champion made as it was; keys that it did not know are as now."""
+    made = {
+        section: {key: champion.get(section, {}).get(key, value) for key, value in present[section].items()}
+        for section in RECIPE
+    }
+    return present | made
+
+
+def dvc_config(root: Path) -> str:
+    """The repository's remotes and cache for a folder elsewhere: what is relative there becomes absolute."""
+    config = configparser.ConfigParser()
+    config.read([root / ".dvc/config", root / ".dvc/config.local"], encoding="utf-8")
+    for section in config.sections():
+        for key in ("url", "dir"):
+            value = config.get(section, key, fallback="")
+            if value and "://" not in value and ":" not in value:
+                config.set(section, key, os.path.normpath((root / ".dvc").resolve() / value))
+    for section, key, value in (
+        ("core", "no_scm", "true"),
+        ("cache", "dir", config.get("cache", "dir", fallback=str((root / ".dvc/cache").resolve()))),
+    ):
+        if not config.has_section(section):
+            config.add_section(section)
+        config.set(section, key, value)
+    lines = [f"[{name}]\n" + "".join(f"    {k} = {v}\n" for k, v in config[name].items()) for name in config]
+    return "".join(line for line in lines if "=" in line)
+
+
+def _pointer(entry: dict[str, Any], name: str) -> str:
+    out = {key: entry[key] for key in ("md5", "size", "nfiles", "hash") if key in entry}
+    return yaml.safe_dump({"outs": [out | {"path": name}]}, sort_keys=False)
+
+
+def lay_out(store: Store, champion: Champion, corrections: dict[str, Any], digest: str, root: Path) -> Path:
+    """Make the folder of a hotfix, or bring it up to date, with all that its stages read.
+
+    Args:
+        store: of the registry.
+        champion: what it starts from.
+        corrections: DVC's entry of the file of corrected tickets.
+        digest: `corrections.content_digest` of them.
+        root: the repository.
+
+    Returns:
+        The folder. Those of other hotfixes are gone: DVC's cache and the registry hold what they made.
+
+    Raises:
+        TicketSentimentError: the champion's weights or tickets are nowhere to be found, or are not those that
+            its bundle was made from.
+    """
+    folder = root / FOLDERS / f"{champion.digest[:12]}-{digest[:12]}"
+    for other in (root / FOLDERS).glob("*"):
+        if other != folder:
+            shutil.rmtree(other)
+    write_text(folder / ".dvc/config", dvc_config(root))
+    _link(root, folder, champion)
+    stages = [yaml.safe_load((root / name).read_text(encoding="utf-8")) for name in ("dvc.yaml", STAGES)]
+    write_text(folder / "dvc.yaml", yaml.safe_dump(graph(*stages), sort_keys=False))
+    present = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    write_text(folder / "params.yaml", yaml.safe_dump(recipe(present, champion.params), sort_keys=False))
+    for path in KEPT:
+        write_text(folder / path, champion.require(root, path).decode())
+    write_text(folder / "data/tickets.dvc", champion.require(root, "data/tickets.dvc").decode())
+    for path, entry in champion.outputs.items():
+        name = Path(path).name
+        write_text(folder / f"champion/{name}.dvc", _pointer(entry, name))
+    write_text(folder / "data/corrections.parquet.dvc", _pointer(corrections, "corrections.parquet"))
+    about = {"version": champion.version, "digest": champion.digest, "snapshot": champion.commit}
+    write_json(folder / "champion/version.json", about | {"corrections_sha256": digest})
+    _bring(folder, champion)
+    fetch_bundle(store, champion, folder / BUNDLE)
+    if load_bundle(folder / BUNDLE).manifest.training_data != sha256_tree(folder / "champion/prepared"):
+        raise TicketSentimentError(
+            f"the snapshot {snapshot_tag(champion.version)} holds other tickets than the champion, version "
+            f"{champion.version}, was made from: the git tag was moved; run `make retrain`"
+        )
+    return folder
+
+
+def _link(root: Path, folder: Path, champion: Champion) -> None:
+    """The code, and a base model that is a folder of the repository, are where they are."""
+    base = Path(champion.params["train"]["base_model"])
+    names = ["src"] + ([base.parts[0]] if not base.is_absolute() and (root / base).is_dir() else [])
+    for name in names:
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to((root / name).resolve())
+
+
+def _bring(folder: Path, champion: Champion) -> None:
+    """Weights and tickets out of DVC's cache, else from its remote."""
+    for pointer in sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*.dvc")):
+        checkout = ("checkout", "--force", pointer)
+        if run_dvc(folder, *checkout, may_fail=True) is not None:
+            continue
+        run_dvc(folder, "fetch", pointer, may_fail=True)
+        if run_dvc(folder, *checkout, may_fail=True) is None:
+            tag = snapshot_tag(champion.version)
+            raise TicketSentimentError(
+                f"{pointer.removesuffix('.dvc')} of the champion, version {champion.version}, is neither in "
+                f"DVC's cache nor in its remote: where the version was made, run `git checkout {tag} && "
+                "dvc push`, and run this again; or run `make retrain`"
+            )

@@ -1,0 +1,202 @@
+"""Corrected tickets out of people's feedback, kept under DVC, and stored for the next retraining."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.schema import feedback
+from ticket_sentiment.events.store import EventStore
+from ticket_sentiment.events.types import Feedback
+from ticket_sentiment.feedback.database import NoEventDatabase, event_url, reading_events
+from ticket_sentiment.feedback.export import labels_where
+from ticket_sentiment.hotfix.dvc import run_dvc
+from ticket_sentiment.labelling.candidates import collected_texts, stored_texts, unknown_tickets
+from ticket_sentiment.labelling.filled import Filled
+from ticket_sentiment.labelling.intake import event_id
+from ticket_sentiment.params import Params
+from ticket_sentiment.tickets.corrections import content_digest, key_of, tidy, write_corrections
+from ticket_sentiment.tickets.relabel import relabel
+from ticket_sentiment.tickets.schema import FEEDBACK_SCHEMA, TICKETS, month_files, read_months
+
+FOLDER = Path("data/hotfix")
+LONG_AGO = pd.Timestamp("1970-01-01", tz="UTC")
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Corrections out of feedback, and what of it was left out."""
+
+    corrections: pd.DataFrame
+    confirmed: int  # labels that say what the ticket had been answered
+    without_text: int
+    contradicting: int  # tickets whose text has two labels
+
+    def line(self) -> str:
+        """For the terminal."""
+        left = {
+            "confirm the answer": self.confirmed,
+            "have no stored text": self.without_text,
+            "contradict others": self.contradicting,
+        }
+        parts = [f"{count:,} {what}" for what, count in left.items() if count]
+        return f"feedback: {len(self.corrections):,} corrected tickets" + (
+            f"; left out: {', '.join(parts)}" if parts else ""
+        )
+
+
+def gather_feedback(
+    params: Params, since: datetime, root: Path = Path(), environ: Mapping[str, str] = os.environ
+) -> Gathered:
+    """People's labels since a moment, of tickets that had been answered otherwise.
+
+    Which label of a ticket counts is as in a retraining (`tickets.relabel`). The text comes from
+    data/tickets, else from the event database where `events.store_text` keeps it.
+
+    Args:
+        params: `events`, `prepare` and `hotfix` are read.
+        since: when a label was given, at the earliest.
+        root: the repository.
+        environ: where the URL of the database may be.
+
+    Raises:
+        TicketSentimentError: there is no event database, nothing was corrected, or too much.
+        EventStoreUnavailable: the database does not answer.
+    """
+    with reading_events(event_url(params.events, environ)) as connection:
+        rows = connection.execute(labels_where(feedback.c.at >= since)).all()
+        said = pd.DataFrame([tuple(row) for row in rows], columns=FEEDBACK_SCHEMA.names, dtype=object)
+        ids = sorted(set(said["ticket_id"]))
+        texts = {ticket: text for ticket, (text, _) in collected_texts(root, ids).items()}
+        texts |= stored_texts(connection, [ticket for ticket in ids if ticket not in texts])
+    said["at"] = pd.to_datetime(said["at"], utc=True)
+    tickets = pd.DataFrame({"ticket_id": ids, "label": None, "label_source": None}, dtype=object)
+    tickets, _ = relabel(tickets.assign(created_at=LONG_AGO), said, params.prepare)
+    answered = said.sort_values("at").drop_duplicates("ticket_id", keep="last").set_index("ticket_id")
+    confirmed = tickets["label"] == tickets["ticket_id"].map(answered["served_label"])
+    corrected = tickets[~confirmed].assign(text=tickets["ticket_id"].map(texts))
+    known = corrected[corrected["text"].notna()]
+    agreed = known[known.groupby(known["text"].map(key_of))["label"].transform("nunique") == 1]
+    found = Gathered(
+        tidy(agreed), int(confirmed.sum()), len(corrected) - len(known), len(known) - len(agreed)
+    )
+    count, most = len(found.corrections), params.hotfix.max_rows
+    if not count:
+        raise TicketSentimentError(
+            f"no ticket was corrected since {since:%Y-%m-%d} ({found.line()}): choose an earlier date, or "
+            "set events.store_text so that texts of tickets that are not collected yet are kept"
+        )
+    if count > most:
+        raise TicketSentimentError(
+            f"{count:,} tickets were corrected since {since:%Y-%m-%d}, more than hotfix.max_rows ({most:,}): "
+            "choose a later date, or run `make retrain`"
+        )
+    return found
+
+
+def keep(corrections: pd.DataFrame, root: Path = Path()) -> dict[str, Any]:
+    """Write corrected tickets to data/hotfix, named by what they say, and version them with DVC.
+
+    Returns:
+        DVC's entry of the file: hash and size.
+
+    Raises:
+        TicketSentimentError: DVC cannot do its part.
+    """
+    path = FOLDER / f"{content_digest(corrections)[:16]}.parquet"
+    pointer = Path(f"{path}.dvc")
+    if not (root / path).is_file():
+        write_corrections(root / path, corrections)
+    run_dvc(root, "add", str(path), remedy="correct that and run again")
+    if (run_dvc(root, "config", "core.remote", may_fail=True) or "").strip():
+        remedy = "check the remote (`dvc remote list`) and its credentials and run again"
+        run_dvc(root, "push", str(pointer), remedy=remedy)
+    return yaml.safe_load((root / pointer).read_text(encoding="utf-8"))["outs"][0]
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What became of corrections as labels for the next retraining."""
+
+    new: int
+    known: int
+    without_ticket: int
+
+    def line(self) -> str:
+        """For the terminal."""
+        lost = (
+            f"; {self.without_ticket:,} have no known ticket and reach this hotfix only: give their ticket_id"
+            if self.without_ticket
+            else ""
+        )
+        return f"for the next retraining: {self.new:,} labels stored, {self.known:,} were there before{lost}"
+
+
+def remember(
+    corrections: pd.DataFrame,
+    params: Params,
+    root: Path = Path(),
+    now: datetime | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Remembered:
+    """Store corrections as feedback, so that the next `collect` brings them into training.
+
+    A correction without the id of a ticket is that of the collected tickets with its text. Stored twice it
+    counts once.
+
+    Args:
+        corrections: `corrections.COLUMNS`.
+        params: `events` and `hotfix` are read.
+        root: the repository.
+        now: when they are given.
+        environ: where the URL of the database may be.
+
+    Raises:
+        EventStoreUnavailable: the database does not answer; run again.
+    """
+    now = now or datetime.now(UTC)
+    try:
+        url = event_url(params.events, environ)
+    except NoEventDatabase:
+        url = params.events.url
+    store = EventStore(url, queue=1, store_text=False)
+    try:
+        labels, without = _labels(corrections, url, root)
+        source = params.hotfix.source
+        events = [
+            Feedback(now, id_, source, event_id(Filled("", id_, label, None, "hotfix"), source), label)
+            for id_, label in labels
+        ]
+        for event in events:
+            event.check(now)
+        created = [result.created for result in store.feedback_together(events)]
+    finally:
+        store.close(1)
+    return Remembered(sum(created), len(created) - sum(created), without)
+
+
+def _labels(corrections: pd.DataFrame, url: str, root: Path) -> tuple[list[tuple[str, str]], int]:
+    """Ticket id and label, of each known ticket; and how many corrections have none."""
+    named = corrections[corrections["ticket_id"].notna()]
+    with reading_events(url) as connection:
+        unknown = unknown_tickets(connection, named["ticket_id"].tolist(), root)
+    known = named[~named["ticket_id"].isin(unknown)]
+    others = corrections.drop(known.index)
+    found = dict(zip(known["ticket_id"], known["label"], strict=True))
+    by_key = dict(zip(others["text"].map(key_of), others["label"], strict=True))
+    matched = set()
+    if by_key and month_files(root / TICKETS):
+        tickets = read_months(root / TICKETS)
+        keys = tickets["text"].map(key_of)
+        same = tickets[keys.isin(by_key)]
+        matched = set(keys[same.index])
+        found = {
+            id_: by_key[key] for id_, key in zip(same["ticket_id"], keys[same.index], strict=True)
+        } | found
+    return sorted(found.items()), len(set(by_key) - matched)

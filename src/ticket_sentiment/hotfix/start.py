@@ -1,0 +1,108 @@
+"""The two ends of a hotfix: from corrections to the folder of its stages, and from there to MLflow."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import read_json
+from ticket_sentiment.hotfix.champion import read_champion
+from ticket_sentiment.hotfix.folder import lay_out
+from ticket_sentiment.hotfix.intake import gather_feedback, keep, remember
+from ticket_sentiment.params import Params, load_params
+from ticket_sentiment.registry.registry import Registration, register
+from ticket_sentiment.registry.store import CHAMPION, by_alias, connect
+from ticket_sentiment.tickets.corrections import content_digest, read_corrections
+
+
+@dataclass(frozen=True)
+class Started:
+    """Where the stages of a hotfix are to be run."""
+
+    folder: Path | None  # None: the champion is this hotfix already
+    lines: tuple[str, ...]  # for a person
+
+
+def since_when(text: str) -> datetime:
+    """A date such as 2026-11-01 (UTC), or a time with an offset.
+
+    Raises:
+        TicketSentimentError: it is neither, or in the future.
+    """
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise TicketSentimentError(
+            "--feedback-since: expected a date such as 2026-11-01, or a time such as 2026-11-01T12:00:00Z"
+        ) from None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    if at > datetime.now(UTC):
+        raise TicketSentimentError("--feedback-since: lies in the future")
+    return at
+
+
+def start(
+    params: Params, file: Path | None = None, feedback_since: str | None = None, root: Path = Path()
+) -> Started:
+    """Take corrections in, and lay out the folder of their hotfix of the present champion.
+
+    May be repeated: the same corrections on the same champion are the same folder.
+
+    Args:
+        params: of params.yaml.
+        file: of corrected tickets; or
+        feedback_since: people's labels since then.
+        root: the repository.
+
+    Raises:
+        TicketSentimentError: not one of both is given, the corrections are not in order, or the champion
+            cannot be reached.
+    """
+    if (file is None) == (feedback_since is None):
+        raise TicketSentimentError("name a file of corrected tickets or --feedback-since, one of both")
+    store = connect(params, root)
+    champion = read_champion(store, root)
+    corrections, lines = _corrections(params, file, feedback_since, root)
+    digest = content_digest(corrections)
+    held = by_alias(store, CHAMPION)
+    if held and held.tags.get("hotfix.corrections.sha256") == digest:
+        line = f"the champion, version {champion.version}, was made from these corrections: nothing to do"
+        return Started(None, (*lines, line))
+    entry = keep(corrections, root)
+    if file is not None:
+        lines.append(remember(corrections, params, root).line())
+    return Started(lay_out(store, champion, entry, digest, root), tuple(lines))
+
+
+def _corrections(
+    params: Params, file: Path | None, feedback_since: str | None, root: Path
+) -> tuple[pd.DataFrame, list[str]]:
+    if file is not None:
+        corrections = read_corrections(file, params)
+        return corrections, [f"{file}: {len(corrections):,} corrected tickets"]
+    gathered = gather_feedback(params, since_when(str(feedback_since)), root)
+    return gathered.corrections, [gathered.line()]
+
+
+def finish(params: Params, folder: Path, root: Path = Path()) -> Registration:
+    """Register what was made in the folder of a hotfix.
+
+    Args:
+        params: of the repository.
+        folder: of `start`, all of its stages run.
+        root: the repository.
+
+    Raises:
+        TicketSentimentError: another version has become the champion meanwhile, or as `register`.
+    """
+    started_from = read_json(folder / "champion/version.json")["version"]
+    champion = by_alias(connect(params, root), CHAMPION)
+    present = str(champion.version) if champion else "none"
+    if present != started_from:
+        raise TicketSentimentError(
+            f"the champion is version {present} now, and this hotfix was made of version {started_from}: "
+            "run it again, so that it starts from what serves"
+        )
+    return register(load_params(folder / "params.yaml"), root, folder)

@@ -1,0 +1,109 @@
+"""Corrected tickets to a registered version, on a tiny champion, through the real tools."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.support.repository import Repository, kill_at, tiny
+from ticket_sentiment.files import exclusive, sha256_tree
+from ticket_sentiment.model.bundle import load_bundle
+
+pytestmark = pytest.mark.slow
+
+WORDS = ("perfect", "great", "lovely", "happy", "quick")
+ENDS = ("today", "parcel", "invoice", "number")
+KILLS = ("data/hotfix", "Running stage 'prepare'", "Running stage 'train'", "Running stage 'prune'",
+         "Running stage 'compare'", "Running stage 'report'")  # fmt: skip
+
+
+def write_corrections(repository: Repository, name: str, verb: str) -> None:
+    """A coherent mistake of a model that has learnt single words."""
+    rows = [f"{word} {verb} {end},negative" for word in WORDS for end in ENDS]
+    (repository.root / name).write_text("\n".join(["text,label", *rows]) + "\n")
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory) -> Repository:
+    """A champion that has learnt a month, and two files of corrections."""
+    made = tiny(tmp_path_factory.mktemp("hotfix") / "repository")
+    made.edit_params(
+        hotfix={"learning_rate": 3.0e-3, "batch_size": 8, "replay_rows": 100},
+        gate={"min_corrected": 0.8, "max_broken": 1.0},
+    )
+    write_corrections(made, "fixes.csv", "refund")
+    write_corrections(made, "others.csv", "slow")
+    made.retrain()
+    (version,) = made.versions()
+    assert version.aliases == ["champion"]
+    return made
+
+
+def hotfix(repository: Repository, *arguments: str) -> str:
+    status, output = repository.run("ticket_sentiment.cli", "hotfix", *arguments)
+    assert status == 0, output[-4000:]
+    return output
+
+
+def test_corrections_become_a_challenger_and_the_month_stays_as_it_was(repository):
+    root = repository.root
+    month = {
+        name: sha256_tree(root / name) for name in ("models", "reports", "data/prepared", "data/tickets")
+    }
+    lock = (root / "dvc.lock").read_bytes()
+    output = hotfix(repository, "fixes.csv")
+    (folder,) = (root / "var/hotfix").iterdir()
+    assert json.loads((folder / "reports/gate.json").read_text())["decision"] == "pass", output
+    first, second = repository.versions()
+    assert (first.aliases, second.aliases) == (["champion"], ["challenger"])
+    assert second.tags["release.kind"] == "hotfix" and second.tags["hotfix.champion.version"] == "1"
+    digest = load_bundle(folder / "models/release/cpu").digest
+    assert second.tags["bundle.cpu.digest"] == digest != first.tags["bundle.cpu.digest"]
+    assert second.tags["bento.cpu"] in output and second.tags["bento.gpu"] in output
+    page = (folder / "reports/release.html").read_text()
+    assert "This is a hotfix of version 1" in page and "perfect refund today" in page
+    assert "Hotfix    of version 1" in output
+    old, new = (
+        load_bundle(path).manifest for path in (root / "models/release/cpu", folder / "models/release/cpu")
+    )
+    assert old.architecture == new.architecture
+    assert {name: sha256_tree(root / name) for name in month} == month
+    assert (root / "dvc.lock").read_bytes() == lock
+
+    again = hotfix(repository, "fixes.csv")
+    assert "Running stage" not in again
+    assert "version 2, alias challenger (known before" in again
+    shutil.rmtree(folder)
+    assert "known before" in hotfix(repository, "fixes.csv")  # out of DVC's cache
+    assert len(repository.versions()) == 2
+
+
+def test_killed_anywhere_and_run_again_ends_as_if_undisturbed(repository):
+    for number, mark in enumerate(KILLS):
+        kill_at(repository, mark, number % 2 == 0, "flows.hotfix", "others.csv")
+    hotfix(repository, "others.csv")
+    count = len(repository.versions())
+    shutil.rmtree(repository.root / "var/hotfix")
+    shutil.rmtree(repository.root / ".dvc/cache/runs")  # so that every stage runs once more
+    output = hotfix(repository, "others.csv")
+    assert "Running stage 'train'" in output
+    assert "known before" in output
+    assert len(repository.versions()) == count
+    assert {run.info.status for run in repository.runs()} == {"FINISHED"}
+
+
+def test_a_wrong_file_is_one_line_and_changes_nothing(repository):
+    (repository.root / "wrong.csv").write_text("text,label\nfine,splendid\n")
+    count = len(repository.versions())
+    status, output = repository.run("ticket_sentiment.cli", "hotfix", "wrong.csv")
+    assert status == 1
+    last = output.strip().splitlines()[-1]
+    assert last.startswith("error: wrong.csv row 2: column label: expected one of negative")
+    assert len(repository.versions()) == count
+
+
+def test_one_retraining_or_hotfix_at_a_time(repository):
+    with exclusive(repository.root / "var/retrain.lock", "a retraining"):
+        status, output = repository.run("flows.hotfix", "fixes.csv")
+    assert status == 1
+    assert "already running" in output.strip().splitlines()[-1]

@@ -1,0 +1,88 @@
+"""A champion with its snapshot in git and its data in DVC's cache, and an event database."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.events.conftest import open_store, postgres, rows, url
+from tests.labelling.conftest import answered, store
+from tests.registry.conftest import empty_database, project
+from tests.support.evidence import tickets
+from tests.support.project import REPOSITORY, Project, git
+from tests.support.tiny_bundle import make_tiny_bundle
+from ticket_sentiment.files import read_json, sha256_tree, write_json, write_text
+from ticket_sentiment.model.bundle import load_bundle
+from ticket_sentiment.params import load_params
+from ticket_sentiment.tickets.schema import write_tickets
+
+__all__ = ["answered", "empty_database", "open_store", "postgres", "project", "rows", "store", "url"]
+
+
+@pytest.fixture
+def params():
+    return load_params(REPOSITORY / "params.yaml")
+
+
+def dvc(root: Path, *arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=root, check=True, stdout=subprocess.DEVNULL)
+
+
+def _out(root: Path, path: str) -> dict:
+    """DVC's entry of a folder that is put into its cache."""
+    copy = root / "added" / Path(path).name  # git ignores models/, and DVC's pointers in it
+    shutil.copytree(root / path, copy)
+    dvc(root, "add", "--quiet", str(copy.relative_to(root)))
+    (entry,) = yaml.safe_load(copy.with_suffix(".dvc").read_text())["outs"]
+    shutil.rmtree(copy.parent)
+    return entry | {"path": path}
+
+
+@pytest.fixture
+def champion(project: Project) -> Project:
+    """Version 1 with the alias `champion`, made of files that DVC's cache of the repository holds."""
+    root = project.root
+    dvc(root, "init", "--quiet")
+    for name in ("dvc.yaml", "dvc.hotfix.yaml"):
+        write_text(root / name, (REPOSITORY / name).read_text())
+    write_text(
+        root / "models/frontier/frontier.csv", (REPOSITORY / "models/frontier/frontier.csv").read_text()
+    )
+    for name in ("data/tickets.dvc", "dvc.lock"):  # stand-ins that DVC does not read
+        (root / name).unlink()
+    git(root, "add", "--force", "dvc.hotfix.yaml", "dvc.yaml", "models/frontier", ".dvc/config")
+    git(root, "commit", "--quiet", "-m", "stages")
+    for seed, (name, month) in enumerate({"train": 1, "tune": 2, "holdout": 3, "unlabelled": 1}.items()):
+        write_tickets(root / f"data/prepared/{name}.parquet", tickets(90, f"2026-0{month}", seed))
+    for name in ("dense", "pruned"):
+        write_json(root / f"models/{name}/training.json", {"name": name})
+    write_tickets(root / "data/tickets/2026-01.parquet", tickets(90, "2026-01", 0))
+    dvc(root, "add", "--quiet", "data/tickets")
+    project.result()
+    made_from = sha256_tree(root / "data/prepared")
+    for device, precision in (("cpu", "int8"), ("gpu", "fp16"), ("edge", "int8")):
+        make_tiny_bundle(
+            root / "models/release" / device, seed=1, precision=precision, training_data=made_from
+        )
+    judged(root)
+    write_json(root / "reports/validation/result.json", {"success": True})
+    stages = {
+        "prepare": {"outs": [_out(root, "data/prepared")]},
+        "train": {"outs": [_out(root, "models/dense")]},
+        "prune": {"outs": [_out(root, "models/pruned")]},
+        "quantize": {"outs": []},
+    }
+    stages = {name: {"cmd": name} | stage for name, stage in stages.items()}
+    write_text(root / "dvc.lock", yaml.safe_dump({"schema": "2.0", "stages": stages}))
+    assert project.register().alias == "champion"
+    return project
+
+
+def judged(root: Path, decision: str = "pass") -> None:
+    """Let reports/gate.json be about the bundles that lie there."""
+    digests = {name: load_bundle(root / f"models/release/{name}").digest for name in ("cpu", "gpu")}
+    about = {"bundle_digest": digests["cpu"], "gpu_bundle_digest": digests["gpu"], "decision": decision}
+    write_json(root / "reports/gate.json", read_json(root / "reports/gate.json") | about)

@@ -1,0 +1,144 @@
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.support.project import REPOSITORY, git
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import read_json, sha256_tree, write_text
+from ticket_sentiment.hotfix.champion import read_champion
+from ticket_sentiment.hotfix.folder import dvc_config, graph, lay_out, recipe
+from ticket_sentiment.hotfix.intake import keep
+from ticket_sentiment.model.bundle import load_bundle
+from ticket_sentiment.tickets.corrections import COLUMNS, content_digest, load_corrections
+
+CORRECTIONS = pd.DataFrame([("7", "It broke", "negative")], columns=list(COLUMNS))
+
+
+def stages(name: str) -> dict:
+    return yaml.safe_load((REPOSITORY / name).read_text())
+
+
+def test_the_stages_of_a_hotfix_take_the_place_of_those_of_a_month():
+    made = graph(stages("dvc.yaml"), stages("dvc.hotfix.yaml"))["stages"]
+    assert list(made) == [*[name for name in stages("dvc.yaml")["stages"] if name != "validate"], "compare"]
+    assert made["train"]["cmd"] == "ticket-sentiment hotfix-train"
+    assert made["evaluate"] == stages("dvc.yaml")["stages"]["evaluate"]
+    gate, month = made["gate"], stages("dvc.yaml")["stages"]["gate"]
+    assert gate["cmd"] == month["cmd"]
+    assert gate["deps"] == [*month["deps"], "champion/version.json", "reports/hotfix.json"]
+    outs = [next(iter(out)) if isinstance(out, dict) else out for one in made.values() for out in one["outs"]]
+    assert len(outs) == len(set(outs))
+
+
+def test_the_champion_is_corrected_by_its_own_recipe_and_judged_by_present_limits():
+    present = {"train": {"max_length": 96, "new": 1}, "prune": {}, "quantize": {}, "gate": {"min": 2}}
+    champion = {"train": {"max_length": 64, "gone": 3}, "gate": {"min": 1}}
+    made = recipe(present, champion)
+    assert made["train"] == {"max_length": 64, "new": 1}
+    assert made["gate"] == {"min": 2}
+
+
+def test_the_folder_shares_cache_and_remotes_of_the_repository(tmp_path):
+    text = "[core]\n    remote = near\n['remote \"near\"']\n    url = ../var/remote\n"
+    write_text(tmp_path / ".dvc/config", text + "['remote \"far\"']\n    url = s3://bucket/tickets\n")
+    write_text(tmp_path / ".dvc/config.local", "['remote \"far\"']\n    access_key_id = someone\n")
+    found = dvc_config(tmp_path)
+    assert f"url = {tmp_path / 'var/remote'}\n" in found
+    assert "url = s3://bucket/tickets\n" in found and "access_key_id = someone" in found
+    assert f"dir = {tmp_path / '.dvc/cache'}\n" in found
+    assert "no_scm = true" in found and "remote = near" in found
+
+
+@pytest.fixture
+def laid_out(champion):
+    def run() -> Path:
+        store = champion.store
+        held = read_champion(store, champion.root)
+        entry = keep(CORRECTIONS, champion.root)
+        return lay_out(store, held, entry, content_digest(CORRECTIONS), champion.root)
+
+    return run
+
+
+def test_it_holds_the_champion_as_it_was_made_whatever_lies_in_models_now(champion, laid_out):
+    root = champion.root
+    prepared, cpu = sha256_tree(root / "data/prepared"), load_bundle(root / "models/release/cpu").digest
+    for name in ("models/dense", "models/pruned", "data/prepared", "models/release"):
+        shutil.rmtree(root / name)
+        write_text(root / name / "other.txt", "another month")
+    write_text(root / "dvc.lock", "stages: {}\n")
+    month = sha256_tree(root / "models")
+    folder = laid_out()
+    assert sha256_tree(folder / "champion/prepared") == prepared
+    assert read_json(folder / "champion/dense/training.json") == {"name": "dense"}
+    assert read_json(folder / "champion/pruned/training.json") == {"name": "pruned"}
+    assert load_bundle(folder / "models/champion/bundle").digest == cpu
+    assert load_corrections(folder / "data/corrections.parquet")["label"].tolist() == ["negative"]
+    assert (folder / "data/tickets/2026-01.parquet").is_file()
+    assert read_json(folder / "champion/version.json")["version"] == "1"
+    assert sha256_tree(root / "models") == month
+
+
+def test_it_is_made_again_after_a_kill_and_those_of_others_go(champion, laid_out):
+    folder = laid_out()
+    shutil.rmtree(folder / "champion/dense")
+    (folder / "champion/pruned/training.json").write_text("half")
+    (folder / "dvc.yaml").unlink()
+    write_text(folder.parent / "other/file.txt", "of another hotfix")
+    assert laid_out() == folder
+    assert read_json(folder / "champion/dense/training.json") == {"name": "dense"}
+    assert read_json(folder / "champion/pruned/training.json") == {"name": "pruned"}
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_weights_come_from_the_remote_where_the_cache_is_empty(champion, laid_out, tmp_path):
+    from tests.hotfix.conftest import dvc
+
+    root = champion.root
+    dvc(root, "remote", "add", "--default", "near", str(tmp_path / "remote"))
+    folder = laid_out()
+    (folder / "dvc.yaml").unlink()  # its stages have not run
+    dvc(folder, "push")
+    shutil.rmtree(folder)
+    shutil.rmtree(root / ".dvc/cache")
+    assert read_json(laid_out() / "champion/dense/training.json") == {"name": "dense"}
+
+
+def test_weights_that_are_nowhere_are_said_with_their_remedy(champion, laid_out):
+    keep(CORRECTIONS, champion.root)
+    for path in (champion.root / ".dvc/cache/files/md5").rglob("*.dir"):
+        path.unlink()
+    with pytest.raises(TicketSentimentError, match=r"champion/dense of the champion, version 1, is neither"):
+        laid_out()
+
+
+def test_a_champion_without_a_way_back_is_said_with_its_remedy(champion, project):
+    store = champion.store
+    version = store.client.get_model_version(store.model, "1")
+    held = read_champion(store, champion.root)
+    assert held.commit == version.tags["git.snapshot"]
+    store.client.set_model_version_tag(store.model, "1", "git.snapshot", "0" * 40)
+    with pytest.raises(TicketSentimentError, match="git fetch origin tag model/v1"):
+        read_champion(store, champion.root)
+    store.client.set_model_version_tag(store.model, "1", "git.snapshot", "none")
+    with pytest.raises(TicketSentimentError, match="outside of a git repository"):
+        read_champion(store, champion.root)
+    store.client.delete_registered_model_alias(store.model, "champion")
+    with pytest.raises(TicketSentimentError, match="no champion to correct"):
+        read_champion(store, champion.root)
+
+
+def test_a_snapshot_of_other_tickets_is_refused(champion, laid_out):
+    root, store = champion.root, champion.store
+    lock = yaml.safe_load(git(root, "show", "model/v1:dvc.lock"))
+    lock["stages"]["prepare"]["outs"][0] |= lock["stages"]["train"]["outs"][0] | {"path": "data/prepared"}
+    write_text(root / "dvc.lock", yaml.safe_dump(lock))
+    from ticket_sentiment.registry.lineage import snapshot, snapshot_files
+
+    other = snapshot(root, snapshot_files(root), "model/v1")
+    store.client.set_model_version_tag(store.model, "1", "git.snapshot", other)
+    with pytest.raises(TicketSentimentError, match="holds other tickets than the champion"):
+        laid_out()

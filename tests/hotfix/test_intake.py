@@ -1,0 +1,149 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.events.events import NOON
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.types import Feedback
+from ticket_sentiment.feedback.database import NoEventDatabase
+from ticket_sentiment.hotfix.intake import gather_feedback, keep, remember
+from ticket_sentiment.tickets.corrections import COLUMNS, load_corrections
+from ticket_sentiment.tickets.schema import TICKETS, write_tickets
+
+VARIABLE = "TICKET_SENTIMENT_EVENTS_URL"
+NOW = datetime(2026, 11, 3, 9, tzinfo=UTC)
+QUERY = "SELECT ticket_id, source, label FROM feedback ORDER BY ticket_id, label"
+
+
+def corrections(*rows: tuple[str | None, str, str]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+@pytest.fixture
+def says(store):
+    def run(ticket, label, minutes=60, source="agent", event="1"):
+        store.feedback(Feedback(NOON + timedelta(minutes=minutes), ticket, source, event, label))
+
+    return run
+
+
+@pytest.fixture
+def gather(url, params, tmp_path):
+    def run(since=NOON, **limits):
+        chosen = params.model_copy(update={"hotfix": params.hotfix.model_copy(update=limits)})
+        return gather_feedback(chosen, since, tmp_path, {VARIABLE: url})
+
+    return run
+
+
+def test_what_people_labelled_otherwise_than_it_was_answered_is_a_correction(answered, says, gather):
+    for number in range(1, 5):
+        answered(f"T-{number}")  # positive
+    says("T-1", "negative")
+    says("T-2", "positive")  # confirms
+    says("T-3", "neutral", minutes=-5)  # before
+    says("T-4", "negative")
+    says("T-4", "neutral", minutes=90, source="audit")  # goes before the agent's
+    found = gather()
+    assert found.corrections.to_dict("records") == [
+        {"ticket_id": "T-1", "text": "text of T-1", "label": "negative"},
+        {"ticket_id": "T-4", "text": "text of T-4", "label": "neutral"},
+    ]
+    assert found.line() == "feedback: 2 corrected tickets; left out: 1 confirm the answer"
+
+
+def test_what_has_no_text_or_contradicts_is_left_out_and_counted(answered, says, gather):
+    answered("T-1", text=None)
+    answered("T-2", text="Thanks a lot!")
+    answered("T-3", text="thanks a lot")
+    answered("T-4")
+    for ticket, label in (("T-1", "neutral"), ("T-2", "neutral"), ("T-3", "negative"), ("T-4", "neutral")):
+        says(ticket, label)
+    found = gather()
+    assert found.corrections["ticket_id"].tolist() == ["T-4"]
+    assert (found.without_text, found.contradicting) == (1, 2)
+
+
+def test_text_comes_from_the_collected_tickets_where_the_database_keeps_none(
+    answered, says, gather, tmp_path
+):
+    collect(tmp_path, ("T-1", "It broke."))
+    answered("T-1", text=None)
+    says("T-1", "negative")
+    assert gather().corrections["text"].tolist() == ["It broke."]
+
+
+def test_nothing_and_too_much_are_refused(answered, says, gather, params, tmp_path):
+    for number in range(1, 4):
+        answered(f"T-{number}")
+        says(f"T-{number}", "neutral")
+    with pytest.raises(TicketSentimentError, match="no ticket was corrected since 2026-11-02"):
+        gather(NOON + timedelta(days=1))
+    with pytest.raises(TicketSentimentError, match=r"3 tickets were corrected .* hotfix.max_rows \(2\)"):
+        gather(max_rows=2)
+    events = params.events.model_copy(update={"url": f"sqlite:///{tmp_path}/none.db"})
+    with pytest.raises(NoEventDatabase):
+        gather_feedback(params.model_copy(update={"events": events}), NOON, tmp_path, {})
+
+
+def collect(root: Path, *tickets: tuple[str, str]) -> None:
+    made = pd.DataFrame(tickets, columns=["ticket_id", "text"]).assign(
+        customer_id=None, created_at=pd.Timestamp("2026-09-01", tz="UTC"), channel="email", label=None,
+        label_source=None,
+    )  # fmt: skip
+    write_tickets(root / TICKETS / "2026-09.parquet", made)
+
+
+@pytest.fixture
+def recall(url, params, tmp_path):
+    def run(*given, environ=None):
+        return remember(corrections(*given), params, tmp_path, NOW, environ or {VARIABLE: url})
+
+    return run
+
+
+def test_corrections_reach_the_next_retraining_by_id_or_by_text(
+    answered, recall, rows, url, tmp_path, params
+):
+    answered("T-1")
+    collect(tmp_path, ("T-2", "Hello, it broke."), ("T-3", "IT BROKE"), ("T-4", "Another"))
+    given = [
+        ("T-1", "text of T-1", "negative"),
+        (None, "It broke!", "neutral"),
+        ("unknown", "Another", "positive"),
+        ("unknown-2", "Nowhere", "positive"),
+    ]
+    found = recall(*given)
+    assert (found.new, found.known, found.without_ticket) == (4, 0, 1)
+    assert "1 have no known ticket" in found.line()
+    source = params.hotfix.source
+    assert [tuple(row.values()) for row in rows(url, QUERY)] == [
+        ("T-1", source, "negative"),
+        ("T-2", source, "neutral"),
+        ("T-3", source, "neutral"),
+        ("T-4", source, "positive"),
+    ]
+    again = recall(*given)
+    assert (again.new, again.known) == (0, 4)
+
+
+def test_where_no_service_has_run_yet_the_event_database_is_made(params, tmp_path, rows):
+    collect(tmp_path, ("T-1", "It broke."))
+    url = f"sqlite:///{tmp_path}/var/events.db"
+    chosen = params.model_copy(update={"events": params.events.model_copy(update={"url": url})})
+    found = remember(corrections(("T-1", "It broke.", "negative")), chosen, tmp_path, NOW, {})
+    assert (found.new, found.without_ticket) == (1, 0)
+    assert [row["label"] for row in rows(url, QUERY)] == ["negative"]
+
+
+def test_corrections_are_kept_under_dvc_named_by_what_they_say(champion):
+    given = corrections(("T-1", "It broke.", "negative"))
+    entry = keep(given, champion.root)
+    (path,) = (champion.root / "data/hotfix").glob("*.parquet")
+    assert load_corrections(path).equals(given)
+    assert (champion.root / ".dvc/cache/files/md5" / entry["md5"][:2] / entry["md5"][2:]).is_file()
+    assert keep(given, champion.root) == entry
+    keep(given.assign(label="neutral"), champion.root)
+    assert len(list((champion.root / "data/hotfix").glob("*.parquet.dvc"))) == 2
