@@ -1,6 +1,7 @@
 """ticket-sentiment: the stages of dvc.yaml and the commands for people."""
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
@@ -127,6 +128,18 @@ def _status(_: argparse.Namespace) -> None:
     print(status(load_params()))
 
 
+def _rollout_page(arguments: argparse.Namespace) -> None:
+    from datetime import UTC, datetime
+
+    from ticket_sentiment.events.ledger import Ledger
+    from ticket_sentiment.params import load_params
+    from ticket_sentiment.promotion.page import write_page
+
+    params = load_params()
+    with contextlib.closing(Ledger.open(params.events)) as ledger:
+        print(write_page(ledger, params, arguments.out, datetime.now(UTC)))
+
+
 def _simulate(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.params import load_params
     from ticket_sentiment.rollout.simulation import main as simulate
@@ -187,6 +200,9 @@ def parser() -> argparse.ArgumentParser:
     images.add_argument("--base-image", metavar="IMAGE", help="another one with Python 3.11 in it")
     images.set_defaults(run=_images)
     commands.add_parser("status", help="what is registered, and which alias it has").set_defaults(run=_status)
+    page = commands.add_parser("rollout-page", help="write the page of the rollout, which opens in a browser")
+    page.add_argument("--out", type=Path, metavar="FILE", default=Path("var/rollout.html"))
+    page.set_defaults(run=_rollout_page)
     simulate = commands.add_parser(
         "simulate", help="what the rollout policy of params.yaml would do with good and bad models"
     )
