@@ -123,7 +123,7 @@ def _images(arguments: argparse.Namespace) -> None:
 
 def _status(_: argparse.Namespace) -> None:
     from ticket_sentiment.params import load_params
-    from ticket_sentiment.registry.registry import status
+    from ticket_sentiment.promotion.status import status
 
     print(status(load_params()))
 
@@ -138,6 +138,20 @@ def _rollout_page(arguments: argparse.Namespace) -> None:
     params = load_params()
     with contextlib.closing(Ledger.open(params.events)) as ledger:
         print(write_page(ledger, params, arguments.out, datetime.now(UTC)))
+
+
+def _rollback(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.params import load_params
+    from ticket_sentiment.promotion.rollback import main as rollback
+
+    rollback(load_params(), arguments.reason, arguments.to)
+
+
+def _releases(_: argparse.Namespace) -> None:
+    from ticket_sentiment.params import load_params
+    from ticket_sentiment.promotion.releases import main as releases
+
+    releases(load_params())
 
 
 def _simulate(arguments: argparse.Namespace) -> None:
@@ -199,7 +213,18 @@ def parser() -> argparse.ArgumentParser:
     images.add_argument("--engine", metavar="NAME", help="docker, podman or buildah; by default what is here")
     images.add_argument("--base-image", metavar="IMAGE", help="another one with Python 3.11 in it")
     images.set_defaults(run=_images)
-    commands.add_parser("status", help="what is registered, and which alias it has").set_defaults(run=_status)
+    commands.add_parser(
+        "status", help="what serves where, since when and why; and what is registered"
+    ).set_defaults(run=_status)
+    rollback = commands.add_parser(
+        "rollback", help="end the rollout that is on, else bring the champion before back; in seconds"
+    )
+    rollback.add_argument("--to", metavar="VERSION", help="of the registry, instead of the champion before")
+    rollback.add_argument("--reason", metavar="TEXT", default="No reason given.", help="for the history")
+    rollback.set_defaults(run=_rollback)
+    commands.add_parser(
+        "releases", help="bring the bundles that the ledger names to where running services find them"
+    ).set_defaults(run=_releases)
     page = commands.add_parser("rollout-page", help="write the page of the rollout, which opens in a browser")
     page.add_argument("--out", type=Path, metavar="FILE", default=Path("var/rollout.html"))
     page.set_defaults(run=_rollout_page)

@@ -76,11 +76,12 @@ def test_first_pass_becomes_champion(project: Project) -> None:
     assert project.aliases() == {"champion": 1}
 
 
-def test_second_pass_becomes_challenger_and_the_third_takes_its_place(project: Project) -> None:
+def test_a_later_pass_asks_for_a_rollout_and_gets_no_alias(project: Project) -> None:
     for seed in range(3):
         project.result(seed=seed)
-        project.register()
-    assert project.aliases() == {"champion": 1, "challenger": 3}
+        assert project.register().alias == ("champion" if seed == 0 else None)
+    assert project.aliases() == {"champion": 1}
+    assert [tags(project, version)["rollout.asked_by"] for version in (1, 2, 3)] == ["monthly flow"] * 3
 
 
 def test_review_waits_for_a_person(project: Project) -> None:
@@ -88,7 +89,7 @@ def test_review_waits_for_a_person(project: Project) -> None:
     found = project.register()
     assert (found.version, found.alias, found.created) == (1, None, True)
     assert project.aliases() == {}
-    assert tags(project, 1)["awaiting"] == "person"
+    assert (tags(project, 1)["awaiting"], tags(project, 1)["rollout.asked_by"]) == ("person", "none")
     description = project.store.client.get_model_version(project.store.model, "1").description
     assert "recall of `neutral`" in description
     assert "move the alias `champion`" in description
@@ -126,10 +127,11 @@ def test_registering_again_keeps_what_a_person_moved(project: Project) -> None:
     project.register()
     client, model = project.store.client, project.store.model
     client.set_registered_model_alias(model, "champion", "2")
-    client.delete_registered_model_alias(model, "challenger")
+    client.set_registered_model_alias(model, "challenger", "1")
     project.register()
-    assert project.aliases() == {"champion": 2}
+    assert project.aliases() == {"champion": 2, "challenger": 1}
     client.set_registered_model_alias(model, "champion", "1")  # rolled back
+    client.delete_registered_model_alias(model, "challenger")
     project.register()
     assert project.aliases() == {"champion": 1}
 
@@ -141,11 +143,12 @@ def test_a_better_verdict_on_the_same_bundle_moves_its_version(project: Project)
     project.register()
     project.result(seed=1, decision="pass")
     found = project.register()
-    assert (found.version, found.created, found.alias) == (2, False, "challenger")
-    assert tags(project, 2)["awaiting"] == "none"
+    assert (found.version, found.created, found.alias) == (2, False, None)
+    assert (tags(project, 2)["awaiting"], tags(project, 2)["rollout.asked_by"]) == ("none", "monthly flow")
     assert tags(project, 2)["gate.run"] == found.run_id
     project.result(seed=1, decision="fail")
     assert project.register().alias is None
+    assert tags(project, 2)["rollout.asked_by"] == "none"
     assert project.aliases() == {"champion": 1}
 
 
@@ -343,7 +346,7 @@ def test_export_is_not_repeated_and_goes_when_the_champion_goes(
     [
         (registry.Registration(None, "r", None, "fail", False), "the gate said fail"),
         (registry.Registration(2, "r", "challenger", "pass", True), "version 2, alias challenger (new)"),
-        (registry.Registration(2, "r", None, "pass", False), "version 2, no alias (known before"),
+        (registry.Registration(2, "r", None, "pass", False), "version 2, asks for its rollout (known before"),
         (registry.Registration(2, "r", None, "review", True), "waits for a person"),
     ],
 )

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.events.access import Database
+from ticket_sentiment.events.access import Database, clock
 from ticket_sentiment.events.schema import leases
 from ticket_sentiment.events.types import MAX_IDENTIFIER, EventStoreUnavailable, storable
 
@@ -71,7 +71,7 @@ class Lease:
         """
         with self.database.writing("the lease is not renewed") as connection:
             self.require(connection)
-            end = _clock(connection) + timedelta(seconds=self.seconds)
+            end = clock(connection) + timedelta(seconds=self.seconds)
             connection.execute(sa.update(leases).where(leases.c.name == self.name).values(expires_at=end))
 
     def require(self, connection: sa.Connection) -> None:
@@ -133,7 +133,7 @@ def take(database: Database, name: str, holder: str, seconds: float) -> Lease:
         connection.execute(database.insert(leases).on_conflict_do_nothing(), free)
         row = _locked(connection, name)
         assert row is not None
-        now = _clock(connection)
+        now = clock(connection)
         if row["holder"] and row["expires_at"] > now:
             raise LeaseHeld(name, row["holder"], (row["expires_at"] - now).total_seconds())
         values = {"holder": holder, "token": row["token"] + 1, "expires_at": now + timedelta(seconds=seconds)}
@@ -145,12 +145,3 @@ def _locked(connection: sa.Connection, name: str) -> Mapping[str, Any] | None:
     """A lease's row, which no other transaction can change until this one ends (on SQLite: none at all)."""
     query = sa.select(leases).where(leases.c.name == name).with_for_update()
     return connection.execute(query).mappings().first()
-
-
-def _clock(connection: sa.Connection) -> datetime:
-    """The database's own clock now, not at the transaction's begin, which may have waited for a lock."""
-    if connection.dialect.name == "sqlite":
-        text = connection.exec_driver_sql("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')").scalar_one()
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
-    found: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
-    return found

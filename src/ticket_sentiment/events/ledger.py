@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events import schema
-from ticket_sentiment.events.access import Database, url_of
+from ticket_sentiment.events.access import Database, clock, url_of
 from ticket_sentiment.events.changes import Change, Entry, LedgerConflict, Look, following
 from ticket_sentiment.events.database import reason
 from ticket_sentiment.events.leases import Lease, take
@@ -66,8 +67,17 @@ class Ledger:
         found = self.history(1)
         return found[0] if found else None
 
-    def history(self, limit: int) -> tuple[Entry, ...]:
-        """The latest entries, the one in force first.
+    def now(self) -> datetime:
+        """The database's time: one clock for all machines that decide.
+
+        Raises:
+            EventStoreUnavailable: the database does not answer.
+        """
+        with self.database.reading("the time is unknown") as connection:
+            return clock(connection).astimezone(UTC)
+
+    def history(self, limit: int | None = None) -> tuple[Entry, ...]:
+        """The latest entries, or all, the one in force first.
 
         Raises:
             EventStoreUnavailable: the database does not answer.

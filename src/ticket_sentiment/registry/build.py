@@ -246,6 +246,14 @@ def build_champion(params: Params, root: Path = Path()) -> dict[str, str]:
     return build_services(params, champion.version, root, beside)
 
 
+def is_built(params: Params, version: str | int, root: Path = Path()) -> bool:
+    """Whether BentoML's store has the Bentos that were built of a version."""
+    store = connect(params, root)
+    tags = store.client.get_model_version(store.model, str(version)).tags
+    bentos = [tags.get(f"bento.{device}") for device in DEVICES]
+    return all(bento is not None and find_bento(bento) is not None for bento in bentos)
+
+
 def serve_command(params: Params, root: Path = Path()) -> list[str]:
     """The command that serves what `build_champion` builds, on the CPU.
 

@@ -32,6 +32,8 @@ from ticket_sentiment.registry.store import (
 
 BATCH = 100  # MLflow takes at most 100 params and 1,000 metrics in one call
 STATE = "registration"
+ASKED_BY = "rollout.asked_by"  # tag of a version that passed the gate: who asks for its rollout
+MONTHLY = "monthly flow"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Registration:
         """What became of the result, for a person."""
         if self.version is None:
             return ["registered: no version, because the gate said fail (a run in MLflow shows everything)"]
-        held = f"alias {self.alias}" if self.alias else "no alias"
+        asks = "asks for its rollout" if self.decision == "pass" else "no alias"
+        held = f"alias {self.alias}" if self.alias else asks
         news = "new" if self.created else "known before, nothing new registered"
         lines = [f"registered: version {self.version}, {held} ({news})"]
         if self.decision == "review" and not self.alias:
@@ -134,19 +137,14 @@ def _version_tags(run_id: str, result: Result) -> dict[str, str]:
         **result.tags,
         "gate.run": run_id,
         "awaiting": "person" if result.decision == "review" else lineage.NONE,
+        ASKED_BY: MONTHLY if result.decision == "pass" else lineage.NONE,
     }
 
 
 def _set_alias(store: Store, version: str, decision: str) -> None:
-    """`pass` earns `challenger`, or `champion` while there is none; without it nobody challenges."""
-    champion, challenger = by_alias(store, CHAMPION), by_alias(store, CHALLENGER)
-    if decision != "pass":
-        if challenger and challenger.version == version:
-            store.client.delete_registered_model_alias(store.model, CHALLENGER)
-    elif champion is None:
+    """The first `pass` is the champion; a later one asks by its tag, and promotion/ gives the aliases."""
+    if decision == "pass" and by_alias(store, CHAMPION) is None:
         store.client.set_registered_model_alias(store.model, CHAMPION, version)
-    elif champion.version != version:
-        store.client.set_registered_model_alias(store.model, CHALLENGER, version)
 
 
 def _settle(store: Store, root: Path, version: ModelVersion, run_id: str, result: Result) -> None:
@@ -183,9 +181,10 @@ def register(params: Params, root: Path = Path()) -> Registration:
     person has moved since. A call after an interrupted one ends in the same state as an undisturbed one.
 
     - fail: a run to look at, no version. (A version of these bundles from an earlier, better verdict stays,
-      but challenges no more; the champion is never taken away here.)
+      but asks no more; a rollout of it ends with the next reconcile. The champion is never taken away.)
     - review: a version without alias, tag `awaiting` = `person`.
-    - pass: a version with the alias `challenger`, or `champion` when nobody holds that yet.
+    - pass: a version that asks for its rollout (tag `rollout.asked_by`), which the next reconcile begins; or
+      with the alias `champion` when nobody holds that yet.
 
     Args:
         params: of params.yaml.

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import replacing_folder, write_json
-from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.params import Params
 from ticket_sentiment.registry.store import DEVICES, Store, download_bundle
-from ticket_sentiment.rollout.releases import RELEASE, read_release
+from ticket_sentiment.rollout.releases import RELEASE, is_whole
 
 
 def release_name(store: Store, version: int | str) -> str:
@@ -27,16 +26,6 @@ def release_name(store: Store, version: int | str) -> str:
             "`bundle.cpu.digest`, or its registration is not complete; give the alias to another version"
         )
     return name
-
-
-def is_whole(folder: Path, name: str) -> bool:
-    """Whether a release is in the folder, each of its bundles verified."""
-    try:
-        release = read_release(folder, name)
-        digests = {device: load_bundle(folder / name / device).digest for device in DEVICES}
-    except TicketSentimentError:
-        return False
-    return digests == release.bundles
 
 
 def put_release(store: Store, params: Params, version: int | str, root: Path = Path()) -> str:

@@ -9,6 +9,7 @@ rollout state speaks to all of them.
 """
 
 from pathlib import Path
+from typing import get_args
 
 from pydantic import ValidationError
 
@@ -64,3 +65,13 @@ def load_release(folder: Path, name: str, device: Device) -> tuple[Bundle, str]:
             f"{folder / name / device} is not the bundle that release.json names; remove its folder"
         )
     return bundle, release.version
+
+
+def is_whole(folder: Path, name: str) -> bool:
+    """Whether a release is in the folder, its bundles for all devices verified."""
+    try:
+        release = read_release(folder, name)
+        digests = {device: load_bundle(folder / name / device).digest for device in get_args(Device)}
+    except TicketSentimentError:
+        return False
+    return digests == release.bundles

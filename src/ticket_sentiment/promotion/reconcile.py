@@ -1,0 +1,316 @@
+"""The ledger is the truth: MLflow's aliases and the folder of releases follow it, but a person decides.
+
+Who moves the alias `champion` or `challenger` in MLflow makes a decision; it is written to the ledger,
+whatever a flow has decided meanwhile. Versions that ask for a rollout (`registry.register`) get it here. All
+of it may be killed between any two writes and run again.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.changes import Entry, LedgerConflict
+from ticket_sentiment.events.leases import Lease, LeaseHeld
+from ticket_sentiment.events.ledger import Ledger
+from ticket_sentiment.params import Params
+from ticket_sentiment.promotion import asked, moves
+from ticket_sentiment.promotion.aliases import NOBODY, REFUSED, Alias, answering, give, read_aliases, wanted
+from ticket_sentiment.promotion.moves import By, Model, challenger_of, champion_of
+from ticket_sentiment.promotion.releases import bring_releases
+from ticket_sentiment.registry.releases import put_release, remove_releases
+from ticket_sentiment.registry.store import CHALLENGER, CHAMPION, Store, connect
+
+LEASE = "reconcile"
+LEASE_S = 60.0  # after a kill nobody else writes aliases for so long; renewed before each write
+TRIES = 5  # against others who change the ledger meanwhile
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a reconciliation found.
+
+    Attributes:
+        entry: of the ledger, in force at its end; None where there is no champion yet.
+        done: sentences, of what it changed.
+        refused: sentences, of what a person must see to.
+    """
+
+    entry: Entry | None
+    done: tuple[str, ...]
+    refused: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """All of them, for a person."""
+        return [*self.done, *(f"refused: {line}" for line in self.refused)]
+
+
+def reconcile(
+    ledger: Ledger,
+    store: Store,
+    params: Params,
+    root: Path = Path(),
+    lease_s: float = LEASE_S,
+    wait_s: float = LEASE_S,
+) -> Report:
+    """Write people's decisions to the ledger, begin rollouts asked for, make aliases and releases follow.
+
+    Args:
+        ledger: of the event database.
+        store: of MLflow.
+        params: of params.yaml.
+        root: the repository.
+        lease_s: for which nobody else reconciles after a kill.
+        wait_s: how long to wait for another who reconciles.
+
+    Raises:
+        LeaseHeld: another reconciles, or one that did was killed less than `lease_s` ago.
+        MlflowUnavailable: MLflow does not answer; what was done before holds.
+        EventStoreUnavailable: the event database does not answer.
+        TicketSentimentError: others go on changing the ledger meanwhile.
+    """
+    yielded: list[str] = []
+    with answering("the aliases may not be what the ledger says"), _lease(ledger, lease_s, wait_s) as lease:
+        for _ in range(TRIES):
+            attempt = _Attempt(ledger, store, params, root, lease)
+            try:
+                attempt.run()
+            except LedgerConflict as conflict:
+                told = conflict.winner.told if conflict.winner else "nobody"
+                yielded += [*attempt.done, f"Another was first ({told}): looked again."]
+                continue
+            return Report(attempt.entry, (*yielded, *attempt.done), tuple(attempt.refused))
+    raise TicketSentimentError(
+        f"others changed the ledger {TRIES} times meanwhile: run the reconcile flow again"
+    )
+
+
+def main(params: Params, root: Path = Path()) -> Report:
+    """Reconcile the stores that params.yaml names; raises as `reconcile`."""
+    ledger = Ledger.open(params.events)
+    try:
+        return reconcile(ledger, connect(params, root), params, root)
+    finally:
+        ledger.close()
+
+
+def _lease(ledger: Ledger, seconds: float, wait_s: float) -> Lease:
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            return ledger.lease(LEASE, moves.RECONCILE, seconds)
+        except LeaseHeld:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(min(0.5, seconds / 4))
+
+
+class _Attempt:
+    """One pass under the lease; every move is decided on `entry`, the latest that it read or made."""
+
+    def __init__(self, ledger: Ledger, store: Store, params: Params, root: Path, lease: Lease) -> None:
+        self._ledger, self._store, self._params, self._root = ledger, store, params, root
+        self._lease = lease
+        self._history: Sequence[Entry] = ()  # of the ledger, all of it, the latest first
+        self.done: list[str] = []
+        self.refused: list[str] = []
+        self._left: set[str] = set()  # aliases that stay where a person put them although it has no effect
+
+    @property
+    def entry(self) -> Entry | None:
+        """In force."""
+        return self._history[0] if self._history else None
+
+    def run(self) -> None:
+        self._history = self._ledger.history()
+        aliases = read_aliases(self._store)
+        if self.entry is None or self.entry.change is None:
+            self._first(aliases[CHAMPION])
+        if self.entry is None or self.entry.change is None:
+            return
+        self._champion(self.entry, aliases[CHAMPION])
+        self._challenger(self.entry, aliases[CHALLENGER])
+        self._withdrawn(self.entry)
+        self._asked(self.entry)
+        self._follow(self.entry, aliases)
+        self._releases()
+
+    def _made(self, entry: Entry) -> None:
+        assert entry.change is not None
+        self._history = (entry, *self._history)
+        self.done.append(f"Ledger: {entry.told}: {entry.change.reason}")
+
+    def _first(self, alias: Alias) -> None:
+        """The first entry: the registry's champion, or that of a state a program set (its trial ends)."""
+        if self.entry is None:
+            if alias.holder == NOBODY:
+                self.done.append(f"No version has the alias `{CHAMPION}` yet: nothing to do.")
+                return
+            version, why = self._version(alias.holder), f"Version {alias.holder} is the registry's champion."
+        else:
+            version = asked.by_digest(self._store, self.entry.state.champion)
+            why = f"Version {version.version} answers by a state that a program set."
+        model = self._bring(version, CHAMPION)
+        if model:
+            actor = asked.actor_of(version) or moves.RECONCILE
+            self._made(moves.adopt(self._ledger, self.entry, model, By(actor, why), self._lease))
+
+    def _champion(self, entry: Entry, alias: Alias) -> None:
+        """Of a person who moved the alias `champion`."""
+        if not alias.moved or alias.holder == champion_of(entry).version:
+            return
+        if self._gives_way(moves.champion_since(self._history), alias, champion_of(entry).version):
+            return
+        if alias.holder == NOBODY:
+            self.refused.append(
+                f"the alias `{CHAMPION}` was taken away, but somebody must answer: version "
+                f"{champion_of(entry).version} has it again. To change that give it to another version."
+            )
+            return
+        version = self._version(alias.holder)
+        model = self._bring(version, CHAMPION)
+        if model is None:
+            return
+        by = self._by(entry, alias, version)
+        challenger = challenger_of(entry)
+        if challenger and challenger.version == model.version:
+            made = moves.promote(self._ledger, entry, by, self._lease)
+        elif model.digest in {earlier.digest for earlier in moves.champions_before(self._history)}:
+            made = moves.rollback(self._ledger, entry, by, model, self._lease)
+        else:
+            made = moves.adopt(self._ledger, entry, model, by, self._lease)
+        self._made(made)
+
+    def _challenger(self, entry: Entry, alias: Alias) -> None:
+        """Of a person who moved the alias `challenger`, or took it away."""
+        challenger = challenger_of(entry)
+        current = challenger.version if challenger else NOBODY
+        if not alias.moved or alias.holder == current or self._gives_way(entry, alias, current):
+            return
+        if alias.holder == NOBODY:
+            if challenger and current in alias.known:  # not of a rollout that began since
+                by = By(moves.PERSON, f"The alias `{CHALLENGER}` was taken away from version {current}.")
+                self._made(moves.stop(self._ledger, entry, by, self._lease))
+            return
+        version = self._version(alias.holder)
+        if asked.digest_of(version) == entry.state.champion:
+            self._refuse(CHALLENGER, version, "its bundle is the champion's, it cannot challenge itself")
+            return
+        model = self._bring(version, CHALLENGER)
+        if model:
+            by = self._by(entry, alias, version)
+            self._made(moves.start(self._ledger, entry, model, by, self._lease))
+
+    def _gives_way(self, since: Entry, alias: Alias, current: str) -> bool:
+        """Whether a person rolled back by command, and the aliases have not followed yet.
+
+        Which of two people was the last nobody can tell then: going back is the safe one.
+        """
+        change = since.change
+        hand = change and change.action == "rollback" and change.actor not in (moves.ROLLOUT, moves.PERSON)
+        if not hand or not alias.known or current in alias.known:
+            return False
+        self.done.append(f"The alias `{alias.name}` on version {alias.holder} gives way to {since.told}.")
+        return True
+
+    def _by(self, entry: Entry, alias: Alias, version: ModelVersion) -> By:
+        moved = f"The alias `{alias.name}` was moved to version {version.version} in MLflow."
+        if not alias.known:  # found at the first reconciliation: who gave it nobody knows
+            return By(asked.actor_of(version) or moves.RECONCILE, moved)
+        held = {CHAMPION: champion_of(entry), CHALLENGER: challenger_of(entry)}[alias.name]
+        if (held.version if held else NOBODY) not in alias.known:
+            moved += f" It goes before the {entry.told}."
+        if entry.on and alias.name == CHALLENGER:
+            moved += " It takes the place of the rollout that was on."
+        return By(moves.PERSON, moved)
+
+    def _withdrawn(self, entry: Entry) -> None:
+        """End a rollout that a flow began when the gate has changed its mind."""
+        challenger = challenger_of(entry)
+        if challenger is None or entry.change is None:
+            return
+        begun = next((item for item in self._history if item.state.epoch == entry.change.rollout), None)
+        if begun is None or begun.change is None or begun.change.actor not in asked.FLOWS:
+            return
+        decision = self._version(challenger.version).tags.get("gate.decision")
+        if decision != "pass":
+            by = By(begun.change.actor, f"The gate now says {decision} to version {challenger.version}.")
+            self._made(moves.stop(self._ledger, entry, by, self._lease))
+
+    def _asked(self, entry: Entry) -> None:
+        """Begin the rollout of the newest version that asks for one, if it may go before what is on."""
+        version = asked.newest(self._store, self._history)
+        if version is None or asked.digest_of(version) == entry.state.champion:
+            return
+        hotfix = asked.is_hotfix(version)
+        on_trial = challenger_of(entry)
+        if on_trial and not asked.may_start(entry, hotfix):
+            self.done.append(f"Version {version.version} waits: version {on_trial.version} is on trial.")
+            return
+        model = self._bring(version, CHALLENGER, held=False)
+        if model:
+            why = f"Version {version.version} passed the gate{' as a hotfix' if hotfix else ''}."
+            by = By(asked.actor_of(version) or moves.RECONCILE, why)
+            self._made(moves.start(self._ledger, entry, model, by, self._lease))
+
+    def _follow(self, entry: Entry, aliases: dict[str, Alias]) -> None:
+        """Give the aliases to whom the ledger names."""
+        for name, version in wanted(entry).items():
+            if name in self._left:
+                continue
+            try:
+                given = give(self._store, aliases[name], version, self._lease)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                self.refused.append(
+                    f"the alias `{name}` belongs to version {version}, which MLflow does not have"
+                )
+                continue
+            if not given:
+                self.done.append(
+                    f"The alias `{name}` is being moved by somebody: left to the next reconcile."
+                )
+            elif aliases[name].holder != version:
+                to = "nobody" if version == NOBODY else f"version {version}"
+                self.done.append(f"MLflow: the alias `{name}` belongs to {to}.")
+
+    def _releases(self) -> None:
+        """Bring what the ledger names for running services, and remove what it does not."""
+        entry = self._ledger.current()
+        assert entry is not None
+        self.refused += bring_releases(self._store, self._params, entry, self._root)
+        gone = remove_releases(self._params, {model.digest for model in moves.named(entry)}, self._root)
+        self.done += [f"Releases: {name[:12]} removed, nobody names it." for name in gone]
+
+    def _version(self, number: str) -> ModelVersion:
+        return self._store.client.get_model_version(self._store.model, number)
+
+    def _bring(self, version: ModelVersion, alias: str, held: bool = True) -> Model | None:
+        """A version, its release verified and in the folder; None when it is refused, which the version says.
+
+        Args:
+            version: of the registry.
+            alias: that it has or is to get.
+            held: whether a person gave it that alias.
+        """
+        try:
+            digest = put_release(self._store, self._params, version.version, self._root)
+        except (TicketSentimentError, OSError) as error:
+            self._refuse(alias, version, str(error), held)
+            return None
+        if REFUSED in version.tags:
+            self._store.client.delete_model_version_tag(self._store.model, version.version, REFUSED)
+        return Model(str(version.version), digest, asked.is_hotfix(version))
+
+    def _refuse(self, alias: str, version: ModelVersion, why: str, held: bool = True) -> None:
+        text = f"version {version.version} as `{alias}`: {why}"
+        self.refused.append(text)
+        if held:
+            self._left.add(alias)
+        if version.tags.get(REFUSED) != text:
+            self._store.client.set_model_version_tag(self._store.model, version.version, REFUSED, text)

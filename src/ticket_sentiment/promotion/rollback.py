@@ -1,0 +1,129 @@
+"""Back, now: one command, without MLflow, a build or a wait."""
+
+import getpass
+from pathlib import Path
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.changes import Entry
+from ticket_sentiment.events.ledger import Ledger
+from ticket_sentiment.params import Params
+from ticket_sentiment.promotion import moves
+from ticket_sentiment.promotion.moves import By, Model, challenger_of, champion_of, previous_of
+from ticket_sentiment.rollout.releases import is_whole
+
+WAIT_S = 5.0  # for another who reconciles
+
+
+def roll_back(
+    ledger: Ledger, params: Params, by: By, version: str | None = None, root: Path = Path()
+) -> tuple[Entry, bool]:
+    """End the rollout that is on, or bring the previous champion back; MLflow's aliases follow later.
+
+    Where the last change was a rollback nothing is done, so that two people who press at once, or a command
+    that was killed and is run again, do not go back twice; to go further back name the version.
+
+    Args:
+        ledger: of the event database.
+        params: of params.yaml.
+        by: who, and why.
+        version: to go to, by its number; it becomes the champion, and a rollout that is on ends.
+        root: the repository.
+
+    Returns:
+        The entry in force, and whether this call made it.
+
+    Raises:
+        LedgerConflict: another change came first; nothing was changed.
+        EventStoreUnavailable: the event database does not answer.
+        TicketSentimentError: there is nothing to go back to, or its release can be found nowhere.
+    """
+    before = ledger.current()
+    if before is None or before.change is None:
+        found = before.told if before else "no state"
+        raise TicketSentimentError(f"rollback: the ledger has {found}: run the reconcile flow first")
+    if version is None and before.change.action == "rollback":
+        return before, False
+    to = _named(ledger, params, version, root) if version else None
+    if to and to.version == champion_of(before).version and not before.on:
+        return before, False
+    target = to or (None if before.on else previous_of(before))
+    if target and not is_whole(root / params.serve.releases, target.digest):
+        _bring(params, target.version, root)
+    return moves.rollback(ledger, before, by, to), True
+
+
+def lines(entry: Entry, made: bool) -> list[str]:
+    """What serves now, for a person."""
+    change, champion, challenger = entry.change, champion_of(entry), challenger_of(entry)
+    assert change is not None
+    trial = f"; version {challenger.version} is on trial" if challenger else ""
+    serves = f"Version {champion.version} ({champion.digest[:12]}) serves now{trial}: {entry.told}."
+    if made:
+        return [serves]
+    further = previous_of(entry)
+    to = f" (`--to {further.version}`)" if further else ""
+    return [
+        f"Nothing to do: {change.actor} did it at {change.at:%Y-%m-%d %H:%M} UTC ({change.reason})",
+        serves,
+        f"To go further back name a version{to}.",
+    ]
+
+
+def main(params: Params, reason: str, version: str | None = None, root: Path = Path()) -> None:
+    """Roll back as a person at the command line, say what serves now, then let MLflow's aliases follow.
+
+    Raises:
+        LedgerConflict: another change came first; nothing was changed.
+        EventStoreUnavailable: the event database does not answer.
+        TicketSentimentError: there is nothing to go back to, or its release can be found nowhere.
+    """
+    ledger = Ledger.open(params.events)
+    try:
+        found = roll_back(ledger, params, By(_person(), reason), version, root)
+        print("\n".join(lines(*found)), flush=True)
+        print("\n".join(_follow(ledger, params, root)))
+    finally:
+        ledger.close()
+
+
+def _person() -> str:
+    try:
+        return f"{moves.COMMAND_LINE} ({getpass.getuser()})"
+    except (OSError, KeyError):  # a container's user without a name
+        return moves.COMMAND_LINE
+
+
+def _follow(ledger: Ledger, params: Params, root: Path) -> list[str]:
+    """Reconcile; it is done already that services go back, so nothing here is an error any more."""
+    from ticket_sentiment.promotion.reconcile import reconcile  # imports MLflow
+    from ticket_sentiment.registry.store import connect
+
+    try:
+        return reconcile(ledger, connect(params, root), params, root, wait_s=WAIT_S).lines()
+    except TicketSentimentError as error:
+        return [f"MLflow's aliases follow with the next reconcile: {error}"]
+
+
+def _named(ledger: Ledger, params: Params, version: str, root: Path) -> Model:
+    """A version; what once was champion is known without MLflow."""
+    for entry in ledger.history():
+        if entry.change and champion_of(entry).version == version:
+            return champion_of(entry)
+    return Model(version, _bring(params, version, root))
+
+
+def _bring(params: Params, version: str, root: Path) -> str:
+    # Only here MLflow is needed: importing it takes as long as all the rest.
+    from mlflow.exceptions import MlflowException
+
+    from ticket_sentiment.registry.releases import put_release
+    from ticket_sentiment.registry.store import connect
+
+    try:
+        return put_release(connect(params, root), params, version, root)
+    except (MlflowException, OSError) as error:
+        code = error.error_code if isinstance(error, MlflowException) else type(error).__name__
+        raise TicketSentimentError(
+            f"rollback: version {version} is not in {params.serve.releases} and cannot be had from MLflow "
+            f"({code}): nothing was changed; name another one with --to"
+        ) from None
