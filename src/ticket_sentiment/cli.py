@@ -1,6 +1,7 @@
 """ticket-sentiment: the stages of dvc.yaml and the commands for people."""
 
 import argparse
+import contextlib
 import importlib
 import os
 import subprocess
@@ -145,6 +146,18 @@ def _status(_: argparse.Namespace) -> None:
     print(status(load_params()))
 
 
+def _rollout_page(arguments: argparse.Namespace) -> None:
+    from datetime import UTC, datetime
+
+    from ticket_sentiment.events.ledger import Ledger
+    from ticket_sentiment.params import load_params
+    from ticket_sentiment.promotion.page import write_page
+
+    params = load_params()
+    with contextlib.closing(Ledger.open(params.events)) as ledger:
+        print(write_page(ledger, params, arguments.out, datetime.now(UTC)))
+
+
 def _rollback(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.params import load_params
     from ticket_sentiment.promotion.rollback import main as rollback
@@ -258,6 +271,9 @@ def parser() -> argparse.ArgumentParser:
         help="instead: tickets that people have labelled otherwise since",
     )
     hotfix.set_defaults(run=_hotfix)
+    page = commands.add_parser("rollout-page", help="write the page of the rollout, which opens in a browser")
+    page.add_argument("--out", type=Path, metavar="FILE", default=Path("var/rollout.html"))
+    page.set_defaults(run=_rollout_page)
     simulate = commands.add_parser(
         "simulate", help="what the rollout policy of params.yaml would do with good and bad models"
     )

@@ -2,7 +2,6 @@ import json
 import re
 import shutil
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.support.evidence import edit_json
+from tests.support.page import Page
 from ticket_sentiment.files import sha256_file
 from ticket_sentiment.gates import gate, report
 from ticket_sentiment.gates.changes import EXCERPT_CHARS
@@ -17,35 +17,6 @@ from ticket_sentiment.gates.changes import EXCERPT_CHARS
 HOSTILE = (
     '<img src="https://example.org/x.png" onerror="alert(1)"><script>alert("you")</script> ' + "long " * 100
 )
-VOID = {"meta", "link", "br", "img", "hr", "line", "circle", "rect", "input"}
-
-
-class Page(HTMLParser):
-    """Checks that tags nest, and keeps text, tags and attributes."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict]] = []
-        self.texts: list[str] = []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert tag in VOID or self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
-            self.texts.append(data)
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", " ".join(self.texts))
 
 
 @pytest.fixture

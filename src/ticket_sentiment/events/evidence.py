@@ -48,18 +48,21 @@ READ_S = 300  # that one of the sums may take; what a service asks for may take 
 _CHUNK = 5000  # ticket ids
 
 
-def read_evidence(ledger: Ledger, settings: Rollout, objective_ms: float, now: datetime) -> Evidence:
-    """What is known of the rollout that is on. It changes nothing and holds up no service.
+def read_evidence(
+    ledger: Ledger, settings: Rollout, objective_ms: float, now: datetime, rollout: int | None = None
+) -> Evidence:
+    """What is known of the rollout that is on, or of an earlier one. It changes nothing, holds up no service.
 
     Args:
         ledger: of the event database.
         settings: of params.yaml.
         objective_ms: `serve.objective_ms`; an answer that took longer is slow.
         now: with a time zone. Of tickets answered less than `maturity_hours` before it no label counts.
+        rollout: the epoch at which an earlier one began; None for the one that is on.
 
     Raises:
         EventStoreUnavailable: the database does not answer.
-        TicketSentimentError: no rollout is on that the ledger knows, or the rows make counts that cannot be.
+        TicketSentimentError: there is no such rollout in the ledger, or the rows make counts that cannot be.
     """
     if now.utcoffset() is None:
         raise TicketSentimentError("rollout evidence: now: expected a time with a time zone")
@@ -67,19 +70,25 @@ def read_evidence(ledger: Ledger, settings: Rollout, objective_ms: float, now: d
         if connection.dialect.name == "postgresql":
             connection.execution_options(isolation_level="REPEATABLE READ")
             connection.exec_driver_sql(f"SET LOCAL statement_timeout = {1000 * READ_S}")
-        return _Reading(connection, _of_rollout(connection), settings, now).evidence(objective_ms)
+        return _Reading(connection, _of_rollout(connection, rollout), settings, now).evidence(objective_ms)
 
 
-def _of_rollout(connection: sa.Connection) -> tuple[Entry, ...]:
-    """The entries of the rollout that is on, in order."""
-    current = next(iter(entries(connection, 1)), None)
-    if current is None or not current.on:
-        found = current.told if current else "no state at all"
-        raise TicketSentimentError(
-            f"rollout evidence: no rollout is on that the ledger knows ({found}): start one, or adopt it"
-        )
-    assert current.change is not None and current.change.rollout is not None
-    return entries(connection, None, first=current.change.rollout)[::-1]
+def _of_rollout(connection: sa.Connection, began: int | None) -> tuple[Entry, ...]:
+    """The entries of a rollout, in order."""
+    if began is None:
+        current = next(iter(entries(connection, 1)), None)
+        if current is None or not current.on:
+            found = current.told if current else "no state at all"
+            raise TicketSentimentError(
+                f"rollout evidence: no rollout is on that the ledger knows ({found}): start one, or adopt it"
+            )
+        assert current.change is not None and current.change.rollout is not None
+        began = current.change.rollout
+    since = entries(connection, None, first=began)[::-1]
+    of_it = tuple(entry for entry in since if entry.change is not None and entry.change.rollout == began)
+    if not of_it:
+        raise TicketSentimentError(f"rollout evidence: no rollout began at epoch {began}")
+    return of_it
 
 
 class _Reading:

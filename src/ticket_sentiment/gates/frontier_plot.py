@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from ticket_sentiment.gates.figures import svg_line, svg_text
+from ticket_sentiment.pages.figures import svg_line, svg_text
 
 WIDTH, HEIGHT = 340, 380
 LEFT, RIGHT, TOP, BOTTOM = 42, 8, 10, 44  # free beside the field of the dots

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ticket_sentiment.files import read_json, write_json, write_text
 from ticket_sentiment.gates import sections
@@ -27,7 +26,6 @@ from ticket_sentiment.gates.evidence_types import (
     Split,
     Validation,
 )
-from ticket_sentiment.gates.figures import reliability_plot
 from ticket_sentiment.gates.frontier_section import frontier, summary_line
 from ticket_sentiment.gates.gate import RESULT as GATE
 from ticket_sentiment.gates.headline import headline
@@ -44,11 +42,14 @@ from ticket_sentiment.gates.words import (
     share,
     times,
 )
+from ticket_sentiment.pages.figures import reliability_plot
+from ticket_sentiment.pages.render import render
 from ticket_sentiment.params import Budget, Params
 
 PREDICTIONS = Path("reports/evaluation/predictions.parquet")
 RELIABILITY = Path("reports/evaluation/reliability.csv")
 PAGE = Path("reports/release.html")
+TEMPLATE = Path(__file__).parent / "templates/release.html"
 SUMMARY = Path("reports/summary.txt")
 HEADLINE = Path("reports/metrics.json")
 
@@ -177,20 +178,6 @@ def context(evidence: Evidence, gate: dict[str, Any], params: Params) -> dict[st
     }
 
 
-def render(values: dict[str, Any]) -> str:
-    """The page, with every value escaped that is not a plot of ours."""
-    folder = Path(__file__).parent / "templates"
-    environment = Environment(
-        loader=FileSystemLoader(folder),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"months": months, "share": share}
-    return environment.get_template("release.html").render(values)
-
-
 def _quality_lines(evaluation: Evaluation) -> list[tuple[str, str]]:
     models, differences = evaluation.models, evaluation.differences
     rows, when = f"{evaluation.holdout.rows:,}", months(evaluation.holdout.months)
@@ -298,6 +285,7 @@ def main(params: Params) -> None:
     """Write the page, the summary and the headline numbers from the reports of all stages before."""
     evidence = gather(datetime.now(UTC))  # only the gate counts the age of evidence
     gate = read_json(GATE)
-    write_text(PAGE, render(context(evidence, gate, params)))
+    page = render(TEMPLATE, context(evidence, gate, params), {"months": months, "share": share})
+    write_text(PAGE, page)
     write_text(SUMMARY, summary(evidence, gate, params.budget))
     write_json(HEADLINE, headline(evidence, gate))

@@ -15,7 +15,6 @@ from ticket_sentiment.gates.evidence_types import (
     Split,
     Validation,
 )
-from ticket_sentiment.gates.figures import Axis, Row, rows_plot
 from ticket_sentiment.gates.words import (
     bytes_in_words,
     dollars,
@@ -28,6 +27,7 @@ from ticket_sentiment.gates.words import (
 )
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.bundle import Bundle
+from ticket_sentiment.pages.figures import Axis, Row, rows_plot
 
 MODELS = {
     "compressed": "New model (compressed)",

@@ -160,10 +160,12 @@ def _missing(evidence: Evidence, settings: Rollout, plan: Plan, rails: tuple[Gua
         )
     found += _coverage(evidence, settings)
     found += [
-        rail.sentence for rail in rails if rail.name in _deciding(plan, evidence) and rail.state != "clear"
+        rail.sentence
+        for rail in rails
+        if rail.name in deciding(plan, evidence.step) and rail.state != "clear"
     ]
     better = [rail for rail in rails if rail.name == "paired_quality"]
-    if settings.require_improvement and _deciding(plan, evidence):
+    if settings.require_improvement and deciding(plan, evidence.step):
         found += [
             f"{rail.sentence} It must be better, not merely no worse." for rail in better if not rail.improved
         ]
@@ -196,16 +198,16 @@ def _coverage(evidence: Evidence, settings: Rollout) -> list[str]:
     return found
 
 
-def _deciding(plan: Plan, evidence: Evidence) -> tuple[Name, ...]:
-    """The guardrails that must be clear to leave this step: to meet customers, and to get all of them."""
-    if evidence.step == len(plan.steps) - 1:
+def deciding(plan: Plan, step: int) -> tuple[Name, ...]:
+    """The guardrails that must be clear to leave a step: to meet customers, and to get all of them."""
+    if step == len(plan.steps) - 1:
         return ("paired_quality", "errors", "slow")
-    return ("paired_quality",) if evidence.step == 0 else ()
+    return ("paired_quality",) if step == 0 else ()
 
 
 def _grounds(plan: Plan, evidence: Evidence, rails: tuple[Guardrail, ...]) -> list[str]:
-    deciding = _deciding(plan, evidence)
-    clear = [rail.sentence for rail in rails if rail.name in deciding]
+    needed = deciding(plan, evidence.step)
+    clear = [rail.sentence for rail in rails if rail.name in needed]
     return clear or ["No guardrail is crossed, and the step has its hours, labels and customers."]
 
 

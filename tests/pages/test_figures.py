@@ -2,7 +2,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from ticket_sentiment.gates.figures import Axis, Row, reliability_plot, rows_plot
+from ticket_sentiment.pages.figures import Axis, Row, reliability_plot, rows_plot
 
 HOSTILE = '<script>alert("x")</script>&'
 
