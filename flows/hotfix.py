@@ -1,4 +1,4 @@
-"""A hotfix: the champion learns corrected tickets, is compressed as it was, judged, registered, rolled out."""
+"""A hotfix: the champion learns corrected tickets, is compressed as it was, judged and registered."""
 
 import argparse
 import sys

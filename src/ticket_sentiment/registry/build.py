@@ -26,7 +26,7 @@ SERVING_FILES = (
     "errors.py",
     "files.py",
     "labels.py",
-    "params.py",
+    "params/*.py",
     "cache/*.py",
     "events/*.py",
     "model/__init__.py",

@@ -1,0 +1,144 @@
+"""params.yaml as frozen types: the only place for a knob, read once, unknown keys refused."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.params.gates import Benchmark, Costs, Drift, Evaluate, Gate
+from ticket_sentiment.params.model import Budget, Hotfix, Prune, Quantize, Search, Shape, Train
+from ticket_sentiment.params.rollout import (
+    Events,
+    Labelling,
+    Margins,
+    Quotas,
+    Rollout,
+    RolloutHotfix,
+    Step,
+    Steps,
+)
+from ticket_sentiment.params.section import Device, Label, Month, Section, Share
+from ticket_sentiment.params.serving import Build, Cache, Gpu, Keys, Metrics, Registry, Remote, Serve
+from ticket_sentiment.params.tickets import (
+    DemoSource,
+    FilesSource,
+    HubSource,
+    Prepare,
+    SqlSource,
+    Tickets,
+    Validate,
+)
+
+__all__ = [
+    "Benchmark",
+    "Budget",
+    "Build",
+    "Cache",
+    "Costs",
+    "DemoSource",
+    "Device",
+    "Drift",
+    "Evaluate",
+    "Events",
+    "FilesSource",
+    "Gate",
+    "Gpu",
+    "Hotfix",
+    "HubSource",
+    "Keys",
+    "Label",
+    "Labelling",
+    "Margins",
+    "Metrics",
+    "Month",
+    "Params",
+    "Prepare",
+    "Prune",
+    "Quantize",
+    "Quotas",
+    "Registry",
+    "Remote",
+    "Rollout",
+    "RolloutHotfix",
+    "Search",
+    "Section",
+    "Serve",
+    "Shape",
+    "Share",
+    "SqlSource",
+    "Step",
+    "Steps",
+    "Tickets",
+    "Train",
+    "Validate",
+    "load_params",
+]
+
+
+class Params(Section):
+    """All of params.yaml; a section is named for the stage, flow or service that reads it."""
+
+    tickets: Tickets
+    validate_: Validate = Field(alias="validate")
+    prepare: Prepare
+    train: Train
+    budget: Budget
+    prune: Prune
+    search: Search
+    quantize: Quantize
+    hotfix: Hotfix
+    evaluate: Evaluate
+    drift: Drift
+    benchmark: Benchmark
+    costs: Costs
+    gate: Gate
+    registry: Registry
+    build: Build
+    serve: Serve
+    events: Events
+    labelling: Labelling
+    cache: Cache
+    rollout: Rollout
+
+
+def _known_keys(section: tuple[str | int, ...]) -> str:
+    """Of a section of plain sections; none for the kinds of a source."""
+    model: Any = Params
+    for part in section:
+        fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+        model = fields.get(str(part))
+        if not (isinstance(model, type) and issubclass(model, Section)):
+            return ""
+    return ", ".join(field.alias or name for name, field in model.model_fields.items())
+
+
+def _describe(error: Any, path: Path) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    problem = error["msg"]
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(error["loc"][:-1])
+        problem = "is not a known key" + (f" (known: {known})" if known else "")
+    return f"{path}: {where}: {problem}"
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read params.yaml.
+
+    Raises:
+        TicketSentimentError: the file is missing or no YAML, a key is unknown or missing, or a value
+            has the wrong type or range; the message names the file and the key.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TicketSentimentError(f"{path} is missing: run from the repository's root") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        first_line = str(error).replace("\n", " ")
+        raise TicketSentimentError(f"{path} is not valid YAML: {first_line}") from None
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        problems = "; ".join(_describe(item, path) for item in error.errors())
+        raise TicketSentimentError(f"{problems}. Correct params.yaml and run again") from None

@@ -1,0 +1,58 @@
+"""Sections of params.yaml about judging: evaluation, drift, speed, cost, the gate."""
+
+from typing import Literal
+
+from pydantic import (
+    Field,
+)
+
+from ticket_sentiment.params.section import Section, Share
+
+
+class Evaluate(Section):
+    bootstrap_samples: int = Field(ge=100)
+    seed: int
+    min_slice_rows: int = Field(ge=1)
+
+
+class Drift(Section):
+    max_rows: int = Field(ge=100)
+    # Distances only: with a p-value the threshold turns round and the verdict depends on the row count.
+    numeric_method: Literal["wasserstein", "jensenshannon", "hellinger", "kl_div", "psi"]
+    numeric_threshold: float = Field(gt=0)
+    categorical_method: Literal["jensenshannon", "hellinger", "kl_div", "psi"]
+    categorical_threshold: float = Field(gt=0)
+    embedding_threshold: Share
+    seed: int
+
+
+class Benchmark(Section):
+    texts: int = Field(ge=10)
+    rounds: int = Field(ge=1)
+    threads: int = Field(ge=1)
+    warmup: int = Field(ge=0)
+    seed: int
+
+
+class Costs(Section):
+    prices: str = Field(min_length=1)
+    cpu_instance: str = Field(min_length=1)
+    gpu_instance: str = Field(min_length=1)
+    utilisation: float = Field(gt=0, le=1)
+    max_price_age_days: int = Field(ge=1)
+
+
+class Gate(Section):
+    min_holdout_rows: int = Field(ge=1)
+    min_macro_f1: Share
+    min_class_recall: Share
+    min_gain_over_tfidf: float = Field(ge=-1)
+    max_loss_to_champion: float = Field(ge=0)
+    max_calibration_error: Share
+    min_edge_agreement: Share
+    min_label_agreement: Share
+    max_bundle_mb: float = Field(gt=0)
+    min_speedup: float = Field(gt=0)
+    max_report_age_days: int = Field(ge=1)
+    min_corrected: Share
+    max_broken: Share

@@ -1,0 +1,28 @@
+"""What all sections of params.yaml are made of."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+)
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+Label = Literal["negative", "neutral", "positive"]
+Device = Literal["cpu", "gpu"]
+
+
+class Section(BaseModel):
+    """Frozen, strict about keys: a typo fails before any work starts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def without_repeats(values: list[Any]) -> list[Any]:
+    """Refuse a list that names something twice."""
+    twice = next((value for index, value in enumerate(values) if value in values[:index]), None)
+    if twice is not None:
+        raise ValueError(f"{getattr(twice, 'name', twice)} is there twice")
+    return values

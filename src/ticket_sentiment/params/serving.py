@@ -1,0 +1,92 @@
+"""Sections of params.yaml about the registry, the builds and the service."""
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    Field,
+)
+
+from ticket_sentiment.params.section import Section, Share
+
+
+class Registry(Section):
+    tracking_uri: str = Field(min_length=1)
+    experiment: str = Field(min_length=1)
+    model: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+
+
+class Build(Section):
+    # `bentoml serve NAME:VERSION` first tries to import a module NAME, and would take the installed package
+    # for the one in the Bento. No module has a hyphen in its name.
+    bento: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)+$")
+
+
+class Gpu(Section):
+    """Of the Bento that is built for a GPU."""
+
+    provider: Literal["cuda", "tensorrt"]
+    max_batch: int = Field(ge=1)
+    engine_cache: str = Field(min_length=1)
+    workspace_mb: int = Field(ge=64)
+
+
+class Keys(Section):
+    """Who may call. The keys themselves are never in params.yaml."""
+
+    environment: list[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]]
+    file: str | None = Field(min_length=1)
+    rate: float = Field(gt=0)
+    burst: int = Field(ge=1)
+    forwarders: list[str] = Field(default_factory=list)
+
+
+class Metrics(Section):
+    host: str
+    port: int = Field(ge=1, le=65535)
+
+
+class Remote(Section):
+    """Of the service on a GPU that this one may ask."""
+
+    url_env: str = Field(min_length=1)
+    key_env: str = Field(min_length=1)
+    min_batch: int = Field(ge=1)
+    max_batch: int = Field(ge=1)
+    timeout_ms: float = Field(gt=0)
+    breaker_failures: int = Field(ge=1)
+    breaker_pause_s: float = Field(gt=0)
+
+
+class Serve(Section):
+    host: str
+    port: int = Field(ge=1, le=65535)
+    workers: int = Field(ge=1)
+    max_text_chars: int = Field(ge=1)
+    max_body_bytes: int = Field(ge=1024)
+    max_batch_tickets: int = Field(ge=1)
+    max_batch_body_bytes: int = Field(ge=1024)
+    max_batches: int = Field(ge=1)
+    abstain_below: Share
+    objective_ms: float = Field(gt=0)
+    timeout_ms: float = Field(gt=0)
+    max_timeout_ms: float = Field(gt=0)
+    max_in_flight: int = Field(ge=1)
+    max_queue: int = Field(ge=1)
+    max_shadow_queue: int = Field(ge=0)
+    drain_seconds: float = Field(ge=0)
+    rollout_poll_seconds: float = Field(gt=0)
+    releases: str = Field(min_length=1)
+    access_log: Literal["all", "errors", "none"]
+    api_keys: Keys
+    metrics: Metrics
+    gpu: Gpu
+    remote: Remote
+
+
+class Cache(Section):
+    """The cache of predictions."""
+
+    entries: int = Field(ge=0)
+    ttl_s: float = Field(gt=0)
+    redis_url_env: str = Field(min_length=1)
+    redis_timeout_ms: float = Field(gt=0)
