@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.processes import die_with_parent
+from ticket_sentiment.processes import die_with_parent, lean_memory
 
 # Stage or command: module with a `main(params)` that does it. Imported only when called, so that
 # `prepare` does not wait for torch.
@@ -77,6 +77,7 @@ def _stage(place: str) -> Callable[[argparse.Namespace], None]:
 
         params = load_params()
         die_with_parent()
+        lean_memory()
         getattr(importlib.import_module(module), function or "main")(params)
 
     return run

@@ -1,7 +1,8 @@
-"""Processes that do not outlive the one that started them."""
+"""Processes that do not outlive the one that started them, and hold no more memory than they use."""
 
 import ctypes
 import os
+import platform
 import signal
 import sys
 
@@ -19,3 +20,16 @@ def die_with_parent(parent: int | None = None) -> None:
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
     if parent is not None and os.getppid() != parent:
         os._exit(1)
+
+
+def lean_memory() -> None:
+    """Keep the memory of training low; to be called before torch computes and before threads begin.
+
+    Texts have every length, so tensors have every size. With an arena for each thread glibc keeps what one
+    freed from the others, and oneDNN keeps a compiled kernel with its scratch for each of 1,024 shapes:
+    together half a gigabyte.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+    if platform.libc_ver()[0] == "glibc":
+        most_arenas = -8  # M_ARENA_MAX of mallopt(3)
+        ctypes.CDLL(None).mallopt(most_arenas, 1)
