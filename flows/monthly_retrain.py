@@ -1,4 +1,4 @@
-"""The month: collect, judge the tickets, train, compress, judge the model, register, build the services."""
+"""The month: collect, judge the tickets, train, compress, judge the model, register, build, roll out."""
 
 import sys
 from pathlib import Path
@@ -9,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 from prefect.states import State
 
+from flows.reconcile import follow, told
 from ticket_sentiment.cli import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.types import EventStoreUnavailable
@@ -60,9 +61,9 @@ def build(params: Params, version: int) -> dict[str, str]:
 
 
 @task(cache_policy=NO_CACHE)
-def publish(registration: Registration, bentos: dict[str, str]) -> str:
+def publish(registration: Registration, news: list[str]) -> str:
     """What a person reads: at the end of the terminal, and as artifacts of the run."""
-    lines = [SUMMARY.read_text(encoding="utf-8").rstrip(), *registration.lines(), *sorted(bentos.values())]
+    lines = [SUMMARY.read_text(encoding="utf-8").rstrip(), *registration.lines(), *news]
     text = "\n".join(lines)
     create_markdown_artifact(f"```\n{text}\n```", key="release", description="The decision and its reasons")
     create_link_artifact(REPORT.resolve().as_uri(), key="release-report", link_text="Release report")
@@ -87,7 +88,8 @@ def monthly_retrain(month: str | None = None, replace: list[str] | None = None) 
         repro("report")
         registration = register_result(params)
         bentos = build(params, registration.version) if registration.version else {}
-        return publish(registration, bentos)
+        begun = told(follow(params, return_state=True))
+        return publish(registration, [*sorted(bentos.values()), *begun])
 
 
 if __name__ == "__main__":

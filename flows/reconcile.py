@@ -1,0 +1,53 @@
+"""Every minute: people's moves in MLflow go to the ledger, and aliases, releases and Bentos follow it."""
+
+import sys
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.states import State
+
+from ticket_sentiment.cli import quiet_environment
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.params import Params, load_params
+from ticket_sentiment.promotion.reconcile import Report
+from ticket_sentiment.promotion.reconcile import main as run_reconcile
+from ticket_sentiment.registry.build import build_services, is_built
+
+
+@task(cache_policy=NO_CACHE)
+def follow(params: Params) -> Report:
+    return run_reconcile(params)
+
+
+def told(reconciliation: State) -> list[str]:
+    """What one did, at the end of a flow that must not fail by it: the next one, in a minute, goes on."""
+    found = reconciliation.result(raise_on_failure=False)
+    if isinstance(found, Report):
+        return found.lines()
+    why = found if isinstance(found, TicketSentimentError) else type(found).__name__
+    return [f"Not reconciled yet: {why}"]
+
+
+@task(cache_policy=NO_CACHE)
+def build_missing(params: Params, version: str) -> None:
+    """The champion's Bentos, for services that start anew; running ones take up its release without."""
+    if not is_built(params, version):
+        build_services(params, version)
+
+
+@flow(name="reconcile")
+def reconcile() -> str:
+    """Make true what the ledger and people say; killed anywhere, the next run goes on."""
+    quiet_environment()
+    params = load_params()
+    report = follow(params)
+    if report.entry and report.entry.change:
+        build_missing(params, report.entry.change.champion_version)
+    return "\n".join(report.lines())
+
+
+if __name__ == "__main__":
+    try:
+        print("\n" + reconcile())
+    except TicketSentimentError as error:
+        sys.exit(f"\nerror: {error}")

@@ -1,0 +1,68 @@
+"""Every quarter of an hour: one look at the rollout that is on, and a page that shows it."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from flows.reconcile import follow, told
+from ticket_sentiment.cli import quiet_environment
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.ledger import Ledger
+from ticket_sentiment.events.retention import purge
+from ticket_sentiment.params import Params, load_params
+from ticket_sentiment.promotion.controller import Outcome
+from ticket_sentiment.promotion.controller import main as run_look
+from ticket_sentiment.promotion.page import markdown, write_page
+
+PAGE = Path("var/rollout.html")
+
+
+@task(cache_policy=NO_CACHE)
+def look(params: Params) -> Outcome:
+    return run_look(params)
+
+
+@task(cache_policy=NO_CACHE)
+def publish(params: Params) -> None:
+    """What a person reads: as a page, and as artifacts of the run."""
+    ledger, now = Ledger.open(params.events), datetime.now(UTC)
+    try:
+        page = write_page(ledger, params, PAGE, now)
+        create_markdown_artifact(markdown(ledger, params, now), key="rollout", description="The rollout")
+        create_link_artifact(page.resolve().as_uri(), key="rollout-page", link_text="Rollout page")
+    finally:
+        ledger.close()
+
+
+@task(cache_policy=NO_CACHE)
+def tidy(params: Params) -> None:
+    """Events older than they are kept for."""
+    ledger = Ledger.open(params.events)
+    try:
+        purge(ledger.database, params.events, ledger.now())
+    finally:
+        ledger.close()
+
+
+@flow(name="rollout")
+def rollout() -> str:
+    """People's decisions first; then advance, roll back, wait or stop; then all that follows from it."""
+    quiet_environment()
+    params = load_params()
+    before = told(follow(params, return_state=True))  # a bad challenger goes back although MLflow is away
+    outcome = look(params)
+    after = told(follow(params, return_state=True))
+    publish(params)
+    tidy(params)
+    return "\n".join([*before, *outcome.lines(), *after])
+
+
+if __name__ == "__main__":
+    try:
+        print("\n" + rollout())
+    except TicketSentimentError as error:
+        sys.exit(f"\nerror: {error}")

@@ -1,0 +1,97 @@
+"""The flows around a rollout, with a real Prefect, MLflow, event database and BentoML."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bentoml._internal.bento import BentoStore
+from bentoml._internal.configuration.containers import BentoMLContainer
+from prefect.client.orchestration import get_client
+from prefect.testing.utilities import prefect_test_harness
+
+from flows.reconcile import reconcile
+from flows.rollback import rollback
+from flows.rollout import rollout
+from tests.promotion.loop import Loop
+from ticket_sentiment.promotion import moves
+from ticket_sentiment.promotion.moves import By
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prefect() -> Iterator[None]:
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture
+def at_root(loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
+    """Where flows run: at the repository's root, with a BentoML store of its own."""
+    monkeypatch.chdir(loop.root)
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "bentoml"))
+    (tmp_path / "bentoml/bentos").mkdir(parents=True)
+    BentoMLContainer.bento_store.set(BentoStore(tmp_path / "bentoml/bentos"))
+    yield loop
+    BentoMLContainer.bento_store.reset()
+
+
+def artifacts() -> set[str | None]:
+    async def read() -> set[str | None]:
+        async with get_client() as client:
+            return {artifact.key for artifact in await client.read_artifacts()}
+
+    return asyncio.run(read())
+
+
+def test_from_registration_to_a_rollback_by_flows_alone(at_root: Loop) -> None:
+    at_root.register(1)
+    assert "Ledger: adopt by monthly flow, epoch 1" in reconcile()
+    at_root.assert_agrees()
+    assert at_root.tag(1, "bento.cpu"), "the champion's Bento was missing"
+    assert reconcile() == ""
+
+    at_root.register(2)
+    said = rollout()
+    assert "Ledger: start by monthly flow, epoch 2" in said and "Decided: wait." in said
+    assert {"rollout", "rollout-page"} <= artifacts()
+    assert len(at_root.ledger.looks(2)) == 1
+
+    at_root.give("champion", 2)  # a person, before the next look
+    said = rollout()
+    assert "Ledger: promote by person via MLflow, epoch 3" in said and "No rollout is on." in said
+    at_root.assert_agrees()
+
+    said = rollback("Refunds are all positive.")
+    assert said.startswith(
+        f"Version 1 ({at_root.digest(1)[:12]}) serves now: rollback by rollback flow, epoch 4"
+    )
+    at_root.assert_agrees()
+    assert rollback().startswith("Nothing to do: rollback flow did it")
+    assert at_root.told[-1] == "rollback by rollback flow"
+
+
+def test_silence_ends_a_rollout_by_flows_alone(at_root: Loop) -> None:
+    at_root.begin(1, 2)
+    moves.advance(at_root.ledger, at_root.entry, 0.05, By(moves.ROLLOUT, "Because."))
+    for _ in range(at_root.params.rollout.missing_looks):
+        said = rollout()
+    assert "Decided: rollback." in said and "MLflow: the alias `challenger` belongs to nobody." in said
+    at_root.assert_agrees()
+
+
+def test_a_silent_challenger_goes_back_although_mlflow_is_away(
+    at_root: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_root.begin(1, 2)
+    with monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+        patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        for _ in range(at_root.params.rollout.missing_looks):
+            said = rollout()
+        assert "Not reconciled yet: MLflow does not do" in said and "Decided: rollback." in said
+        assert rollback().startswith("Nothing to do: rollout flow did it")
+    assert at_root.aliases() == ("1", "2", "none")
+    reconcile()
+    at_root.assert_agrees()

@@ -1,0 +1,153 @@
+"""One command back: without MLflow, without a build, once."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.promotion.loop import Loop
+from ticket_sentiment.cli import main
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.promotion import moves
+from ticket_sentiment.promotion.moves import By
+from ticket_sentiment.promotion.rollback import roll_back
+
+FLOW = By(moves.ROLLOUT, "Because.")
+PERSON = By("command line (ann)", "Bad.")
+
+
+def back(loop: Loop, version: str | None = None) -> bool:
+    return roll_back(loop.ledger, loop.params, PERSON, version, loop.root)[1]
+
+
+@pytest.fixture
+def third(loop: Loop) -> Loop:
+    """Version 3 serves, 2 did before, and 1 before that."""
+    for seed in (1, 2, 3):
+        loop.begin(seed)
+        if loop.entry.on:
+            moves.promote(loop.ledger, loop.entry, FLOW)
+    loop.reconcile()
+    assert loop.serving == ("3", None, "2")
+    return loop
+
+
+def test_a_rollout_that_is_on_ends_first(loop: Loop) -> None:
+    loop.begin(1, 2)
+    assert back(loop) and loop.serving == ("1", None, None)
+    assert not back(loop) and loop.told[-1] == "rollback by command line (ann)"
+    loop.reconcile()
+    loop.assert_agrees()
+
+
+def test_the_champion_before_comes_back_and_one_that_is_named(third: Loop) -> None:
+    assert back(third) and third.serving == ("2", None, "1")
+    assert not back(third)
+    assert back(third, "1") and third.serving == ("1", None, None)
+    assert not back(third, "1")
+    third.reconcile()
+    third.assert_agrees()
+
+
+def test_a_rollback_of_a_rollback_never_brings_the_bad_one_back(third: Loop) -> None:
+    back(third)
+    third.begin(9)  # something else happens
+    moves.stop(third.ledger, third.entry, FLOW)
+    assert third.serving == ("2", None, "1")
+    assert back(third) and third.serving == ("1", None, None)
+
+
+def test_a_version_that_never_served_can_be_named(third: Loop) -> None:
+    third.register(4, decision="review")
+    assert back(third, "4") and third.serving[0] == "4"
+    third.reconcile()
+    third.assert_agrees()
+
+
+def test_nothing_to_go_back_to_is_said(loop: Loop) -> None:
+    with pytest.raises(TicketSentimentError, match="the ledger has no state: run the reconcile flow"):
+        back(loop)
+    loop.begin(1)
+    with pytest.raises(TicketSentimentError, match="knows no champion before version 1"):
+        back(loop)
+    with pytest.raises(TicketSentimentError, match=r"version 7 .* cannot be had from MLflow"):
+        back(loop, "7")
+    assert loop.told == ["adopt by monthly flow"]
+
+
+def test_mlflow_is_not_needed_where_the_release_is_there(third: Loop) -> None:
+    for path in third.root.glob("var/ml*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert back(third) and third.serving == ("2", None, "1")
+
+
+def test_a_release_that_is_gone_is_brought_again(third: Loop) -> None:
+    shutil.rmtree(third.root / third.params.serve.releases)
+    assert back(third)
+    assert (third.root / third.params.serve.releases / third.digest(2)).is_dir()
+
+
+def test_a_release_that_can_be_had_nowhere_changes_nothing(third: Loop) -> None:
+    shutil.rmtree(third.root / third.params.serve.releases)
+    shutil.rmtree(third.root / "var/mlartifacts")
+    with pytest.raises(TicketSentimentError, match="restore MLflow's artifacts"):
+        back(third)
+    assert third.serving == ("3", None, "2")
+
+
+def test_a_rollback_by_command_goes_before_an_alias_moved_at_the_same_time(third: Loop) -> None:
+    third.register(4, decision="review")
+    third.give("champion", 4)
+    back(third)
+    report = third.reconcile()
+    assert "on version 4 gives way to rollback by command line (ann)" in report.done[0]
+    assert third.serving == ("2", None, "1")
+    third.assert_agrees()
+    third.give("champion", 4)  # given again it is a decision
+    third.reconcile()
+    assert third.serving == ("4", None, "2")
+
+
+@pytest.fixture
+def at_root(third: Loop, monkeypatch: pytest.MonkeyPatch) -> Loop:
+    monkeypatch.chdir(third.root)
+    return third
+
+
+def test_the_command_says_what_serves_and_the_aliases_follow(
+    at_root: Loop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["rollback", "--reason", "Refunds are all positive."]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"Version 2 ({at_root.digest(2)[:12]}) serves now: rollback by command line")
+    assert "MLflow: the alias `champion` belongs to version 2." in lines
+    assert at_root.entry.change and at_root.entry.change.reason == "Refunds are all positive."
+    at_root.assert_agrees()
+    assert main(["rollback"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Nothing to do: command line")
+    assert "Refunds are all positive." in lines[0] and "(`--to 1`)" in lines[2]
+    assert main(["rollback", "--to", "1"]) == 0
+    assert at_root.serving == ("1", None, None)
+    assert main(["rollback", "--to", "8"]) == 2
+
+
+def test_the_command_takes_seconds_although_mlflow_is_away(at_root: Loop, tmp_path: Path) -> None:
+    started = time.monotonic()
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    environment |= {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    command = [sys.executable, "-m", "ticket_sentiment.cli", "rollback"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        seconds = time.monotonic() - started
+        rest = process.stdout.read()
+    assert process.returncode == 0 and first.startswith("Version 2 ")
+    assert "MLflow's aliases follow with the next reconcile" in rest
+    assert seconds < 5, seconds
+    at_root.reconcile()
+    at_root.assert_agrees()
