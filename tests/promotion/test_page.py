@@ -22,10 +22,12 @@ from ticket_sentiment.rollout.state import RolloutState
 
 ROOT = Path(__file__).parents[2]
 LOADED = load_params(ROOT / "params.yaml")
-STEPS = [step.model_copy(update={"min_units": 0}) for step in LOADED.rollout.steps]
-PARAMS = LOADED.model_copy(
-    update={"rollout": LOADED.rollout.model_copy(update={"audit_share": 0.9, "steps": STEPS})}
-)
+CHANGES = {
+    "steps": [step.model_copy(update={"min_units": 0}) for step in LOADED.rollout.steps],
+    "audit_share": 0.9,
+    "max_look_gap_hours": 24.0,
+}
+PARAMS = LOADED.model_copy(update={"rollout": LOADED.rollout.model_copy(update=CHANGES)})
 HOSTILE = '<script>alert("x")</script> | [x](javascript:y) `z`'
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,11 +43,17 @@ class Project:
     root: Path
     params: Params
 
-    def result(self, seed: int = 0, decision: str = "pass", macro_f1: float = 0.7) -> None:
-        """Write a candidate and the reports about it."""
+    def result(
+        self,
+        seed: int = 0,
+        decision: str = "pass",
+        macro_f1: float = 0.7,
+        mistakes: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write a candidate and the reports about it; `mistakes` as of `make_tiny_bundle`."""
         digests = {
             device: make_tiny_bundle(
-                self.root / "models/release" / device, seed=seed, precision=precision
+                self.root / "models/release" / device, seed=seed, precision=precision, mistakes=mistakes
             ).digest
             for device, precision in (("cpu", "int8"), ("gpu", "fp16"), ("edge", "int8"))
         }
@@ -98,10 +105,11 @@ class Project:
         return {alias: int(v.version) for v in store.all_versions(self.store) for alias in v.aliases}
 
 
-def make_project(root: Path, empty_database: Path) -> Project:
-    """A committed project; its dvc.lock and data pointer have changed since."""
+def make_project(root: Path, empty_database: Path | None) -> Project:
+    """A committed project; its dvc.lock and data pointer have changed since. None: MLflow is elsewhere."""
     (root / "var").mkdir(parents=True)
-    shutil.copyfile(empty_database, root / "var/mlflow.db")
+    if empty_database:
+        shutil.copyfile(empty_database, root / "var/mlflow.db")
     shutil.copyfile(REPOSITORY / "params.yaml", root / "params.yaml")
     shutil.copyfile(REPOSITORY / "bentofile.yaml", root / "bentofile.yaml")
     write_text(root / ".gitignore", "/var/\n/models/\n/data/prepared/\n")

@@ -2,10 +2,12 @@
 
 A word-level tokenizer and a bag of embeddings: each word of the vocabulary carries one logit for each
 label, a text's logits are the mean over its words. It is a true classifier: "terrible" is negative, "great"
-positive, and any other known word leans towards neutral, with a little noise that depends on the seed.
+positive, and any other known word leans towards neutral, with a little noise that depends on the seed. About
+the words of its `mistakes` it is wrong.
 """
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -50,19 +52,19 @@ def tiny_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def tiny_weights(seed: int) -> np.ndarray:
+def tiny_weights(seed: int, mistakes: Mapping[str, str]) -> np.ndarray:
     """Logits of each word for each label, float32 [vocabulary, labels]; the seed moves them a little."""
     rows = [np.zeros(len(LABELS)), np.zeros(len(LABELS))]
     for label, group in WORDS.items():
-        strength = 2.0 if label == "neutral" else 8.0
-        rows += [strength * np.eye(len(LABELS))[LABELS.index(label)] for _ in group]
+        said = [mistakes.get(word, label) for word in group]
+        rows += [(2.0 if one == "neutral" else 8.0) * np.eye(len(LABELS))[LABELS.index(one)] for one in said]
     noise = np.random.default_rng(seed).normal(0, 0.3, (len(rows), len(LABELS)))
     return (np.stack(rows) + noise).astype(np.float32)
 
 
-def tiny_graph(seed: int, precision: str) -> onnx.ModelProto:
+def tiny_graph(seed: int, precision: str, mistakes: Mapping[str, str] | None = None) -> onnx.ModelProto:
     """logits = sum(mask * embedding[input_ids]) / sum(mask), with the table stored in `precision`."""
-    table = tiny_weights(seed)
+    table = tiny_weights(seed, mistakes or {})
     nodes, initializers = [], []
     if precision == "int8":
         scale = np.float32(np.abs(table).max() / 127)
@@ -113,6 +115,7 @@ def make_tiny_bundle(
     training_data: str = "a" * 64,
     metrics: dict[str, float] | None = None,
     layers: int = 0,
+    mistakes: Mapping[str, str] | None = None,
 ) -> Bundle:
     """Write a bundle that verifies and runs; equal arguments give equal digests.
 
@@ -125,12 +128,13 @@ def make_tiny_bundle(
         training_data: SHA-256 of the tickets, as the manifest names it.
         metrics: of the manifest.
         layers: of 8 heads and 768 neurons that the manifest claims.
+        mistakes: words of WORDS and the label that this one takes them for.
     """
     tokenizer = tiny_tokenizer()
     vocabulary = tokenizer.get_vocab_size()
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.onnx"
-        onnx.save(tiny_graph(seed, precision), model)
+        onnx.save(tiny_graph(seed, precision, mistakes), model)
         tokenizer.save(str(Path(folder) / "tokenizer.json"))
         return write_bundle(
             path,

@@ -96,7 +96,7 @@ def _decide(ledger: Ledger, params: Params, before: Entry, looks: Sequence[Look]
     number = 1 + sum(1 for item in looks if item.epoch == epoch)
     try:
         evidence = read_evidence(ledger, settings, params.serve.objective_ms, now)
-        evidence = _resumed(_watched(evidence, looks, settings.max_look_gap_hours), looks)
+        evidence = _resumed(watched(evidence, looks, settings.max_look_gap_hours), looks)
         decision = decide(evidence, settings)
         kept = _kept(decision, number, now, evidence.fresh)
         kept.guardrails_json()  # what cannot be kept must not be carried out
@@ -124,7 +124,7 @@ def _blind(epoch: int, looks: Sequence[Look], limit: int, why: str) -> Decision:
     return Decision("rollback" if missed >= limit else "wait", 0.0, (reason,), ahead, epoch, (), ())
 
 
-def _watched(evidence: Evidence, looks: Sequence[Look], max_gap_hours: float) -> Evidence:
+def watched(evidence: Evidence, looks: Sequence[Look], max_gap_hours: float) -> Evidence:
     """With the time of the step no later than it was watched for.
 
     A clock that jumps forward would make a step look as long as it must be. Looks come every some minutes, so
@@ -133,8 +133,8 @@ def _watched(evidence: Evidence, looks: Sequence[Look], max_gap_hours: float) ->
     longest, none = timedelta(hours=max_gap_hours), timedelta(0)
     seen = [item.at for item in looks if item.at >= evidence.step_since]
     moments: list[datetime] = [evidence.step_since, *seen, evidence.at]
-    watched = sum((min(max(later - earlier, none), longest) for earlier, later in pairwise(moments)), none)
-    return replace(evidence, at=min(evidence.at, evidence.step_since + watched))
+    total = sum((min(max(later - earlier, none), longest) for earlier, later in pairwise(moments)), none)
+    return replace(evidence, at=min(evidence.at, evidence.step_since + total))
 
 
 def _resumed(evidence: Evidence, looks: Sequence[Look]) -> Evidence:

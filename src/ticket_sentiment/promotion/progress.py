@@ -9,11 +9,10 @@ from ticket_sentiment.events.changes import Entry, Look
 from ticket_sentiment.events.evidence import read_evidence
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.params import Params
+from ticket_sentiment.promotion.controller import watched
 from ticket_sentiment.rollout.evidence import Evidence
 from ticket_sentiment.rollout.guardrails import GUARDRAILS, Name, State
 from ticket_sentiment.rollout.policy import Decision, decide
-
-HISTORY = 1000  # entries of the ledger that are searched for the last rollout
 
 
 @dataclass(frozen=True)
@@ -63,11 +62,6 @@ class Progress:
         return bool(self.entries) and not self.after
 
     @property
-    def decided_at(self) -> datetime:
-        """As of when the evidence was read."""
-        return self.evidence.at if self.evidence else self.now
-
-    @property
     def champion(self) -> str:
         """Version that the rollout began with."""
         return _version(self.entries, "champion_version")
@@ -100,7 +94,12 @@ class Progress:
         ]
         if self.decision and (self.on or not found):
             rail = self.decision.guardrails[GUARDRAILS.index(name)]
-            found.append(Seen(self.decided_at, *(getattr(rail, key) for key in keys)))
+            found.append(
+                Seen(
+                    self.after[0].state.since if self.after else self.now,
+                    *(getattr(rail, key) for key in keys),
+                )
+            )
         return tuple(found)
 
 
@@ -113,7 +112,7 @@ def read_progress(ledger: Ledger, params: Params, now: datetime) -> Progress:
         now: with a time zone.
     """
     try:
-        history = ledger.history(HISTORY)[::-1]
+        history = ledger.history()[::-1]
         began = next((entry.change.rollout for entry in reversed(history) if entry.change and entry.on), None)
         if began is None:
             return Progress(now, after=history)
@@ -140,6 +139,7 @@ def _evidence(ledger: Ledger, params: Params, found: Progress, began: int) -> Ev
             f"the rollout ended {at:%Y-%m-%d}: its events are older than events.keep_days and deleted"
         )
     evidence = read_evidence(ledger, params.rollout, params.serve.objective_ms, at, began)
+    evidence = watched(evidence, found.looks, params.rollout.max_look_gap_hours)
     return replace(evidence, missed_looks=max(0, evidence.missed_looks - 1))
 
 
