@@ -40,7 +40,11 @@ def build(params: Params, version: int) -> dict[str, str]:
 def publish(registration: Registration, news: list[str], root: Path = Path()) -> str:
     """What a person reads: at the end of the terminal, and as artifacts of the run."""
     summary = (root / SUMMARY).read_text(encoding="utf-8").rstrip()
-    text = "\n".join([summary, *registration.lines(), *news])
+    lines = [summary, *registration.lines(), *news]
+    if root != Path():
+        lines.append(f"all of it is in {root}")
+    text = "
+".join(lines)
     create_markdown_artifact(f"```\n{text}\n```", key="release", description="The decision and its reasons")
     report = (root / REPORT).resolve().as_uri()
     create_link_artifact(report, key="release-report", link_text="Release report")

@@ -36,12 +36,16 @@ def made(project, folder, seed=5, decision="pass") -> None:
         folder / "data/prepared/split.json", {"months": months, "sha256": hashes, "corrected": {"rows": 1}}
     )
     for device, precision in (("cpu", "int8"), ("gpu", "fp16"), ("edge", "int8")):
-        make_tiny_bundle(folder / "models/release" / device, seed=seed, precision=precision)
+        make_tiny_bundle(
+            folder / "models/release" / device,
+            seed=seed,
+            precision=precision,
+            training_data=sha256_tree(project.root / "data/prepared"),
+        )
     for name in ("evaluation/metrics.json", "gate.json"):
         write_json(folder / "reports" / name, read_json(project.root / "reports" / name))
     judged(folder, decision)
-    stages = {name: {"cmd": name, "outs": []} for name in ("train", "prune", "quantize")}
-    write_json(folder / "dvc.lock", {"schema": "2.0", "stages": stages})
+    write_text(folder / "dvc.lock", git(project.root, "show", "model/v1:dvc.lock"))
 
 
 def test_a_hotfix_becomes_a_version_that_leads_back_to_its_champion(champion, begin):
@@ -88,6 +92,9 @@ def test_once_it_is_the_champion_there_is_nothing_to_do(champion, begin):
     again = begin()
     assert again.folder is None
     assert again.lines[-1] == "the champion, version 2, was made from these corrections: nothing to do"
+    of_the_hotfix = begin(CSV.replace("broke", "burst")).folder
+    assert read_json(of_the_hotfix / "champion/version.json")["version"] == "2"
+    assert read_json(of_the_hotfix / "champion/dense/training.json") == {"name": "dense"}
 
 
 def test_a_champion_that_came_meanwhile_is_not_challenged_by_a_hotfix_of_the_old_one(champion, begin):

@@ -27,10 +27,11 @@ def hotfix_line(report: Hotfix) -> str:
 
 def hotfix_section(report: Hotfix | Missing) -> dict[str, Any]:
     """Title, numbers, examples, and what was answered to every corrected ticket."""
+    absent = {"reached": None, "missing": None, "answers": None}
     if isinstance(report, Missing):
-        return {"title": "What the hotfix changed is not known", "missing": report.sentence}
+        return absent | {"title": "What the hotfix changed is not known", "missing": report.sentence}
     corrected, kept = report.corrected, report.kept
-    section = {
+    section = absent | {
         "title": f"This is a hotfix of version {report.champion.version}: {corrected.right_now:,} of "
         f"{corrected.rows:,} corrected tickets are right now, {corrected.right_before:,} were before",
         "reached": share(corrected.right_now / corrected.rows, 1),

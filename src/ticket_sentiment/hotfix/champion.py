@@ -12,6 +12,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import replacing_folder
 from ticket_sentiment.registry.lineage import NONE, read_snapshot
 from ticket_sentiment.registry.registry import snapshot_tag
+from ticket_sentiment.registry.releases import release_name
 from ticket_sentiment.registry.store import CHAMPION, Store, by_alias, digest_at, download_bundle
 
 # What a hotfix starts from: stage of the snapshot's dvc.lock, its output.
@@ -28,6 +29,7 @@ class Champion:
         commit: the snapshot.
         outputs: DVC's entry (hash, size) of each of OUTPUTS.
         params: its params.yaml.
+        corrections: `content_digest` of those that it was made from; None where it is no hotfix.
     """
 
     version: str
@@ -35,6 +37,7 @@ class Champion:
     commit: str
     outputs: dict[str, dict[str, Any]]
     params: dict[str, Any]
+    corrections: str | None
 
     def require(self, root: Path, path: str) -> bytes:
         """A file of the snapshot.
@@ -61,30 +64,38 @@ def read_champion(store: Store, root: Path) -> Champion:
     if held is None:
         raise TicketSentimentError("there is no champion to correct: `make retrain` makes the first model")
     version, commit = str(held.version), held.tags.get("git.snapshot", NONE)
-    tag = snapshot_tag(version)
     if commit == NONE:
         raise TicketSentimentError(
             f"the champion, version {version}, was registered outside of a git repository, so its weights "
             "cannot be found: run `make retrain` in one"
         )
-    lock = read_snapshot(root, commit, "dvc.lock")
+    champion = Champion(
+        version, release_name(store, version), commit, {}, {}, held.tags.get("hotfix.corrections.sha256")
+    )
+    return replace(
+        champion,
+        outputs=_outputs(champion, root),
+        params=yaml.safe_load(champion.require(root, "params.yaml")),
+    )
+
+
+def _outputs(champion: Champion, root: Path) -> dict[str, dict[str, Any]]:
+    tag = snapshot_tag(champion.version)
+    lock = read_snapshot(root, champion.commit, "dvc.lock")
     if lock is None:
         raise TicketSentimentError(
-            f"the snapshot of the champion, version {version}, is not in this git repository: "
+            f"the snapshot of the champion, version {champion.version}, is not in this git repository: "
             f"`git fetch origin tag {tag}`; where the version was made, `git push origin {tag}` sends it"
         )
-    stages = yaml.safe_load(lock).get("stages", {})
-    outputs = {
-        path: next((out for out in stages.get(stage, {}).get("outs", []) if out["path"] == path), None)
-        for stage, path in OUTPUTS.items()
-    }
-    absent = [path for path, out in outputs.items() if out is None]
-    if absent:
-        raise TicketSentimentError(
-            f"the snapshot {tag} of the champion does not say what {absent[0]} was: run `make retrain`"
-        )
-    champion = Champion(version, held.tags["bundle.cpu.digest"], commit, outputs, {})
-    return replace(champion, params=yaml.safe_load(champion.require(root, "params.yaml")))
+    stages, found = yaml.safe_load(lock).get("stages", {}), {}
+    for stage, path in OUTPUTS.items():
+        outs = [out for out in stages.get(stage, {}).get("outs", []) if out["path"] == path]
+        if not outs:
+            raise TicketSentimentError(
+                f"the snapshot {tag} of the champion does not say what {path} was: run `make retrain`"
+            )
+        found[path] = outs[0]
+    return found
 
 
 def fetch_bundle(store: Store, champion: Champion, target: Path) -> None:

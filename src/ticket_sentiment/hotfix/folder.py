@@ -61,7 +61,7 @@ def dvc_config(root: Path) -> str:
     for section in config.sections():
         for key in ("url", "dir"):
             value = config.get(section, key, fallback="")
-            if value and "://" not in value and ":" not in value:
+            if value and ":" not in value:  # s3://bucket, host:folder
                 config.set(section, key, os.path.normpath((root / ".dvc").resolve() / value))
     for section, key, value in (
         ("core", "no_scm", "true"),
