@@ -43,8 +43,7 @@ def publish(registration: Registration, news: list[str], root: Path = Path()) ->
     lines = [summary, *registration.lines(), *news]
     if root != Path():
         lines.append(f"all of it is in {root}")
-    text = "
-".join(lines)
+    text = "\n".join(lines)
     create_markdown_artifact(f"```\n{text}\n```", key="release", description="The decision and its reasons")
     report = (root / REPORT).resolve().as_uri()
     create_link_artifact(report, key="release-report", link_text="Release report")
