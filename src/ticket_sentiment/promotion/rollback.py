@@ -81,7 +81,8 @@ def main(params: Params, reason: str, version: str | None = None, root: Path = P
     try:
         found = roll_back(ledger, params, By(_person(), reason), version, root)
         print("\n".join(lines(*found)), flush=True)
-        print("\n".join(_follow(ledger, params, root)))
+        for line in _follow(ledger, params, root):
+            print(line)
     finally:
         ledger.close()
 
