@@ -156,15 +156,14 @@ class Story:
         made, seconds = self.play_rollout(version)
         end = made[-1].change
         assert end is not None
+        met = sum(line.version == version for line in traffic.answers(start))
         self.claim(
-            "a bad challenger is rolled back",
+            f"a bad challenger is rolled back (it answered {met:,} tickets)",
             f"{end.action} after {seconds:.0f} s: {end.reason}",
             "rollback",
             end.action == "rollback" and end.champion_version == before.champion_version,
         )
         self._aliases({CHAMPION: before.champion_version, CHALLENGER: None}, "MLflow's aliases follow it")
-        met = sum(line.version == version for line in traffic.answers(start))
-        self.claim("tickets that the bad challenger answered", str(met), "counted", True)
 
     def person_is_obeyed(self, traffic: Traffic, version: str) -> None:
         """(c) As MLflow's UI does it: one call of its REST API."""

@@ -72,7 +72,7 @@ def test_in_shadow_the_page_says_what_is_missing_and_what_comes_next(ledger, pag
     assert "Next: Once this is so, the challenger answers 5% of the customers." in first
     assert found.steps() == ["here", "ahead", "ahead", "ahead", "ahead"]
     assert "monthly-retrain" in found.text and "person via MLflow" not in found.text
-    assert "confidence sequence" not in first
+    assert "confidence sequence" not in first and "nothing could be shared wrongly" in found.text
 
 
 def test_the_page_after_a_look_does_not_call_the_challenger_silent(ledger, page):
@@ -95,6 +95,7 @@ def test_a_ramp_shows_every_guardrail_with_its_band_and_both_arms(ledger, page):
     for name in GUARDRAILS:
         assert TITLES[name] in found.text and len(progress.seen(name)) == desk.looks + 1
         assert (progress.seen(name)[-1].sentence in found.text) is (name in known)
+    assert "The customers are shared as they should be" in found.text
     for check in progress.decision.split:
         assert check.sentence in found.text
     evidence = progress.evidence

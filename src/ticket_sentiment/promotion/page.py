@@ -106,6 +106,7 @@ def context(found: Progress, params: Params) -> dict[str, Any]:
         "arms": arms(evidence, found) if evidence else (),
         "pairs": evidence.paired if evidence else None,
         "split": found.decision.split if found.decision else (),
+        "fair": fair(found),
         "decisions": [(entry, *decided(entry)) for entry in reversed((*found.entries, *found.after))],
         "settings": params.rollout,
         "objective_ms": params.serve.objective_ms,
@@ -204,6 +205,15 @@ def finding(name: Name, last: Seen, margin: float) -> tuple[str, str]:
     if bound is not None and (bound > 0 if higher_is_better else bound < 0):
         return "The challenger is better", "better"
     return f"At most {allowed} worse, for sure", "clear"
+
+
+def fair(found: Progress) -> str:
+    """Whether the two models can be compared at all, in one sentence."""
+    if found.evidence is None or not found.evidence.epochs:
+        return "Only the champion answered customers, so nothing could be shared wrongly"
+    if found.decision and any(check.wrong for check in found.decision.split):
+        return "The two models do not meet the same kind of customers: no step forward"
+    return "The customers are shared as they should be, as far as can be seen"
 
 
 def arms(evidence: Evidence, found: Progress) -> list[tuple[str, str, str]]:
