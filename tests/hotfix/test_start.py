@@ -55,7 +55,7 @@ def test_a_hotfix_becomes_a_version_that_leads_back_to_its_champion(champion, be
     made(champion, started.folder)
     month = {name: sha256_tree(champion.root / name) for name in ("models", "reports")}
     found = finish(champion.params, started.folder, champion.root)
-    assert (found.version, found.alias, found.created) == (2, "challenger", True)
+    assert (found.version, found.alias, found.created) == (2, None, True)
     store = champion.store
     version, first = (store.client.get_model_version(store.model, number) for number in ("2", "1"))
     assert version.tags["release.kind"] == "hotfix"
@@ -116,9 +116,15 @@ def test_a_hotfix_that_fails_becomes_no_version(champion, begin):
 
 
 def test_other_corrections_are_another_hotfix(champion, begin):
-    first, second = begin(), begin(CSV.replace("negative", "neutral"))
+    first, second = begin(), begin(CSV.replace("negative", "positive"))
     assert first.folder != second.folder
     assert not first.folder.exists()
+
+
+def test_corrections_that_the_champion_answers_right_are_refused_before_anything_is_trained(begin):
+    with pytest.raises(TicketSentimentError, match=r"version 1, answers all of the 2 .* nothing to correct"):
+        begin("text,label\nIt is terrible,negative\nThanks great,positive\n")
+    assert begin("text,label\nIt is terrible,negative\nThanks great,negative\n").folder
 
 
 def test_one_source_of_corrections_is_named(champion):
