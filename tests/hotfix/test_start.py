@@ -9,6 +9,9 @@ from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import read_json, sha256_tree, write_json, write_text
 from ticket_sentiment.hotfix.start import finish, since_when, start
+from ticket_sentiment.registry.lineage import NONE
+from ticket_sentiment.registry.registry import ASKED_BY
+from ticket_sentiment.registry.store import CHAMPION, base_tag
 
 CSV = "text,label\nIt broke.,negative\n"
 
@@ -59,6 +62,7 @@ def test_a_hotfix_becomes_a_version_that_leads_back_to_its_champion(champion, be
     store = champion.store
     version, first = (store.client.get_model_version(store.model, number) for number in ("2", "1"))
     assert version.tags["release.kind"] == "hotfix"
+    assert version.tags[ASKED_BY] not in ("", NONE)  # its rollout begins with the next reconcile
     assert version.tags["hotfix.champion.version"] == "1"
     assert version.tags["hotfix.champion.digest"] == first.tags["bundle.cpu.digest"]
     assert len(version.tags["hotfix.corrections.sha256"]) == 64
@@ -107,6 +111,18 @@ def test_a_champion_that_came_meanwhile_is_not_challenged_by_a_hotfix_of_the_old
     with pytest.raises(TicketSentimentError, match=r"champion is version 2 now, .* made of version 1"):
         finish(champion.params, started.folder, champion.root)
     assert len(store.client.search_model_versions(f"name = '{store.model}'")) == 2
+
+
+def test_an_alias_that_was_refused_makes_no_champion(champion, begin):
+    store = champion.store
+    store.client.set_registered_model_tag(store.model, base_tag(CHAMPION), "1")
+    started = begin()
+    made(champion, started.folder)
+    champion.result(seed=9)
+    other = champion.register()
+    store.client.set_registered_model_alias(store.model, CHAMPION, str(other.version))  # the ledger says 1
+    assert begin().folder == started.folder
+    assert finish(champion.params, started.folder, champion.root).version == 3
 
 
 def test_a_hotfix_that_fails_becomes_no_version(champion, begin):

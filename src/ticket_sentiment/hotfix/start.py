@@ -16,7 +16,7 @@ from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.model.runtime import Runtime
 from ticket_sentiment.params import Params, load_params
 from ticket_sentiment.registry.registry import Registration, register
-from ticket_sentiment.registry.store import CHAMPION, by_alias, connect
+from ticket_sentiment.registry.store import champion_version, connect
 from ticket_sentiment.tickets.corrections import content_digest, read_corrections
 from ticket_sentiment.tickets.hotfix import corrected_tickets
 
@@ -115,7 +115,7 @@ def finish(params: Params, folder: Path, root: Path = Path()) -> Registration:
         TicketSentimentError: another version has become the champion meanwhile, or as `register`.
     """
     started_from = read_json(folder / "champion/version.json")["version"]
-    champion = by_alias(connect(params, root), CHAMPION)
+    champion = champion_version(connect(params, root))
     present = str(champion.version) if champion else "none"
     if present != started_from:
         raise TicketSentimentError(
