@@ -120,7 +120,8 @@ def main() -> None:
         now = START + timedelta(days=DAYS * len(SHARES) + 2)
         for _ in range(3):
             start, processor = time.perf_counter(), time.process_time()
-            found = read_evidence(ledger, params.rollout, params.serve.objective_ms, now)
+            objective_ms, corrections = params.serve.objective_ms, params.hotfix.source
+            found = read_evidence(ledger, params.rollout, objective_ms, now, corrections=corrections)
             seconds, processor = time.perf_counter() - start, time.process_time() - processor
             print(
                 f"evidence: {seconds:.2f} s, {processor:.2f} s of this process; {found.paired.labels} pairs, "
@@ -133,8 +134,13 @@ def main() -> None:
         )
         stop = replace(last.change, action="stop", rollout=None, challenger_version=None)
         ledger.change(ended, stop, last.state.epoch)
+        later = now + timedelta(days=params.events.keep_days)
+        with ledger.database.writing("") as connection:  # without a word of the day before nothing is deleted
+            word = {"at": now, "received_at": later - timedelta(days=1), "label": LABELS[0]}
+            key = {"ticket_id": "the last", "source": "agent", "event_id": "1"}
+            connection.execute(schema.feedback.insert(), key | word)
         start = time.perf_counter()
-        found_old = purge(ledger.database, params.events, now + timedelta(days=params.events.keep_days))
+        found_old = purge(ledger.database, params.events, later)
         print(f"purge: {found_old}, {time.perf_counter() - start:.2f} s")
         ledger.close()
 

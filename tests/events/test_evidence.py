@@ -250,7 +250,7 @@ def begun(ledger):
 
 
 def read(ledger: Ledger) -> Evidence:
-    return read_evidence(ledger, SETTINGS, OBJECTIVE, NOW)
+    return read_evidence(ledger, SETTINGS, OBJECTIVE, NOW, corrections=PARAMS.hotfix.source)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -315,6 +315,32 @@ def test_a_label_that_is_younger_than_the_answer_counts_and_an_older_one_does_no
     # The answer of the other arm came after both.
     put(store, [served(at + timedelta(seconds=1), arm="challenger")])
     assert read(begun).coverage.challenger == Coverage(1, 0)
+
+
+def test_a_correction_of_a_hotfix_is_no_evidence(begun, store):
+    """It was chosen because the champion is wrong there: whoever answers otherwise would look better."""
+    at, ticket, source = BEGAN[4], audited_ticket(), PARAMS.hotfix.source
+    both = [served(at), served(at, arm="challenger", label="positive", shadow=True)]
+    correction = {"ticket_id": ticket, "source": source}
+    put(store, [*both, feedback("1", "positive", at=at + timedelta(hours=1), **correction)])
+    found = read(begun)
+    assert found.paired == PairedCounts(0, 0, 0, 0) and found.coverage.champion == Coverage(1, 0)
+    audit = {"ticket_id": ticket, "source": "audit", "at": at + timedelta(hours=30)}
+    put(store, [feedback("2", "negative", **audit)])
+    put(store, [feedback("3", "positive", at=at + timedelta(hours=40), **correction)])
+    found = read(begun)
+    assert found.paired == PairedCounts(0, 1, 0, 0) and found.coverage.champion == Coverage(1, 1)
+    assert found.epochs[1].first_labels.champion == FirstLabels(1, 1)
+
+
+def test_a_first_label_comes_when_it_counts_not_when_it_was_corrected(begun, store):
+    """A correction must not move the moment at which a unit's one observation was made."""
+    early, late, at = audited_ticket(0), audited_ticket(1), BEGAN[4]
+    put(store, [served(at, ticket_id=early), served(at, ticket_id=late, label="neutral")])
+    put(store, [feedback("1", at=at, ticket_id=early, source=PARAMS.hotfix.source)])
+    put(store, [feedback("2", at=at + timedelta(hours=40), ticket_id=early)])
+    put(store, [feedback("3", at=at + timedelta(hours=30), ticket_id=late)])
+    assert read(begun).epochs[1].first_labels.champion == FirstLabels(1, 0)
 
 
 def test_a_ticket_counts_from_the_moment_it_is_mature(begun, store):

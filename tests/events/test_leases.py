@@ -85,6 +85,19 @@ def test_it_ends_by_itself_by_the_database_s_clock(ledger, monkeypatch):
     assert ledger.lease("rollout", "second", 60).token == 2
 
 
+def test_one_that_a_clock_set_back_makes_last_for_long_is_free(ledger, monkeypatch):
+    real = leases.clock
+    with monkeypatch.context() as patch:
+        patch.setattr(leases, "clock", lambda connection: real(connection) + timedelta(hours=3))
+        killed = ledger.lease("rollout", "killed", 60)
+    assert ledger.lease("rollout", "second", 60).token == 2
+    with pytest.raises(LeaseLost):
+        killed.renew()
+    ledger.lease("patient", "first", 300)
+    with pytest.raises(LeaseHeld):
+        ledger.lease("patient", "second", 60)
+
+
 def test_of_twenty_processes_one_gets_it(ledger, url):
     with processes(20) as pool:
         tokens = list(pool.map(racers.hold, [url] * 20, range(20)))

@@ -86,3 +86,13 @@ def test_a_purge_that_is_stopped_goes_on_where_it_was(url, ledger, filled, rows,
         purge(ledger.database, SETTINGS, NOW)
     assert len(kept(rows, url)) == 5
     assert purge(ledger.database, SETTINGS, NOW).predictions == 1
+
+
+def test_a_clock_that_jumped_forward_deletes_nothing(url, ledger, filled, rows):
+    jumped = NOW + timedelta(days=400)
+    assert purge(ledger.database, SETTINGS, jumped) == Purged(0, 0, 0, 0)
+    ledger.change(state(3, 0.0), change("start", rollout=3), 2)
+    ledger.look(look(3, at=jumped))  # just before, by the same clock
+    assert purge(ledger.database, SETTINGS, jumped) == Purged(0, 0, 0, 0)
+    assert len(kept(rows, url)) == 6
+    assert purge(ledger.database, SETTINGS, jumped + timedelta(days=1)).predictions == 3

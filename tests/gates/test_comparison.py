@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from ticket_sentiment.files import read_json
-from ticket_sentiment.gates.comparison import broken_share, main
+from ticket_sentiment.gates.comparison import broken_share, corrected_counts, main
 from ticket_sentiment.gates.evidence import gather
 from ticket_sentiment.gates.evidence_types import Hotfix
 from ticket_sentiment.gates.hotfix import require_same
@@ -34,6 +34,18 @@ def test_where_nothing_was_right_nothing_is_known(params):
     assert found == {"value": None, "low": None, "high": None}
 
 
+def test_what_was_wrong_is_counted_apart_from_what_was_right():
+    answers = pd.DataFrame(
+        {
+            "label": "negative",
+            "champion_label": ["negative", "positive", "negative", "neutral", "neutral"],
+            "compressed_label": ["positive", "negative", "negative", "neutral", "negative"],
+        }
+    )
+    expected = {"rows": 5, "right_before": 2, "right_now": 3, "wrong_before": 3, "mended": 2, "spoilt": 1}
+    assert corrected_counts(answers) == expected
+
+
 def test_the_stage_counts_what_the_bundles_answer(good_hotfix, params, now):
     Path("reports/hotfix.json").unlink()
     Path("reports/corrected.parquet").unlink()
@@ -44,6 +56,10 @@ def test_the_stage_counts_what_the_bundles_answer(good_hotfix, params, now):
     assert "text" not in answers.columns
     right = (answers["compressed_label"] == answers["label"]).sum()
     assert (report.corrected.rows, report.corrected.right_now) == (40, right)
+    was = answers["champion_label"] == answers["label"]
+    now_right = answers["compressed_label"] == answers["label"]
+    assert report.corrected.wrong_before == (~was).sum()
+    assert report.corrected.mended == (~was & now_right).sum()
     predictions = pd.read_parquet("reports/evaluation/predictions.parquet")
     assert report.kept.right_before == (predictions["champion_label"] == predictions["label"]).sum()
     assert require_same(gather(now)) == report

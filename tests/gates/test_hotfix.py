@@ -31,12 +31,42 @@ def test_a_retraining_is_not_asked_for_corrections(good_evidence, decided):
 def test_a_hotfix_that_does_what_it_is_for_passes(good_hotfix, decided):
     verdict, decision = decided()
     assert (verdict["decision"], decision) == ("pass", "pass")
-    assert "38 of 40 corrected tickets are right now (95.0 %, 4 were before)" in verdict["reasons"][0]
-    assert "1.1 % (0.5 to 1.9) are wrong now" in verdict["reasons"][1]
+    first, second, third, *_ = verdict["reasons"]
+    assert "Of 36 corrected tickets that the champion answers wrong, 36 are right now (100.0 %)" in first
+    assert "38 of 40 corrected tickets are right now (95.0 %, 4 were before)" in second
+    assert "1.1 % (0.5 to 1.9) are wrong now" in third
+
+
+def counts(wrong_before: int, mended: int, spoilt: int) -> dict[str, int]:
+    """Of 40 corrected tickets."""
+    right = 40 - wrong_before
+    return {
+        "rows": 40, "right_before": right, "right_now": right - spoilt + mended, "wrong_before": wrong_before,
+        "mended": mended, "spoilt": spoilt,
+    }  # fmt: skip
 
 
 CASES = [
-    ("corrected.right_now", 35, "fail", "35 of 40"),
+    ("corrected", counts(36, 34, 3), "fail", "35 of 40"),
+    ("corrected", counts(4, 2, 0), "fail", "champion answers wrong, 2 are right now (50.0 %)"),
+    (
+        "corrected",
+        counts(1, 1, 1),
+        "fail",
+        "39 of 40 corrected tickets are right now (97.5 %, 39 were before)",
+    ),
+    (
+        "corrected",
+        counts(2, 2, 3),
+        "fail",
+        "37 of 40 corrected tickets are right now (92.5 %, 38 were before)",
+    ),
+    (
+        "corrected",
+        counts(0, 0, 0),
+        "fail",
+        "all of the 40 corrected tickets right already: nothing to correct",
+    ),
     ("kept.broken", {"value": 0.025, "low": 0.018, "high": 0.033}, "review", "cannot be ruled out"),
     ("kept.broken", {"value": 0.045, "low": 0.034, "high": 0.057}, "fail", "surely more than the 3.0 %"),
     ("kept.right_before", 200, "review", "counted on 200 tickets"),
@@ -76,6 +106,9 @@ def test_a_comparison_about_something_else_fails(good_hotfix, decided, key, valu
 UNUSABLE = [
     ("corrected.rows", 0),
     ("corrected.right_now", None),
+    ("corrected.right_now", 39),
+    ("corrected.mended", 37),
+    ("corrected", counts(1, 2, 1)),
     ("kept.broken", None),
     ("kept.broken", {"value": math.nan, "low": 0.0, "high": 0.0}),
     ("champion", None),

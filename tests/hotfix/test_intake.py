@@ -54,6 +54,16 @@ def test_what_people_labelled_otherwise_than_it_was_answered_is_a_correction(ans
     assert found.line() == "feedback: 2 corrected tickets; left out: 1 confirm the answer"
 
 
+def test_a_label_of_a_ticket_whose_answer_is_not_known_is_no_correction(answered, says, gather, tmp_path):
+    collect(tmp_path, ("T-1", "It broke."), ("T-2", "It works."))
+    answered("T-2")  # T-1 never, or its prediction was purged
+    says("T-1", "negative")
+    says("T-2", "negative")
+    found = gather()
+    assert found.corrections["ticket_id"].tolist() == ["T-2"]
+    assert found.line() == "feedback: 1 corrected tickets; left out: 1 have no known answer"
+
+
 def test_what_has_no_text_or_contradicts_is_left_out_and_counted(answered, says, gather):
     answered("T-1", text=None)
     answered("T-2", text="Thanks a lot!")

@@ -9,6 +9,9 @@ from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import read_json, sha256_tree, write_json, write_text
 from ticket_sentiment.hotfix.start import finish, since_when, start
+from ticket_sentiment.registry.lineage import NONE
+from ticket_sentiment.registry.registry import ASKED_BY
+from ticket_sentiment.registry.store import CHAMPION, base_tag
 
 CSV = "text,label\nIt broke.,negative\n"
 
@@ -55,10 +58,11 @@ def test_a_hotfix_becomes_a_version_that_leads_back_to_its_champion(champion, be
     made(champion, started.folder)
     month = {name: sha256_tree(champion.root / name) for name in ("models", "reports")}
     found = finish(champion.params, started.folder, champion.root)
-    assert (found.version, found.alias, found.created) == (2, "challenger", True)
+    assert (found.version, found.alias, found.created) == (2, None, True)
     store = champion.store
     version, first = (store.client.get_model_version(store.model, number) for number in ("2", "1"))
     assert version.tags["release.kind"] == "hotfix"
+    assert version.tags[ASKED_BY] not in ("", NONE)  # its rollout begins with the next reconcile
     assert version.tags["hotfix.champion.version"] == "1"
     assert version.tags["hotfix.champion.digest"] == first.tags["bundle.cpu.digest"]
     assert len(version.tags["hotfix.corrections.sha256"]) == 64
@@ -109,6 +113,18 @@ def test_a_champion_that_came_meanwhile_is_not_challenged_by_a_hotfix_of_the_old
     assert len(store.client.search_model_versions(f"name = '{store.model}'")) == 2
 
 
+def test_an_alias_that_was_refused_makes_no_champion(champion, begin):
+    store = champion.store
+    store.client.set_registered_model_tag(store.model, base_tag(CHAMPION), "1")
+    started = begin()
+    made(champion, started.folder)
+    champion.result(seed=9)
+    other = champion.register()
+    store.client.set_registered_model_alias(store.model, CHAMPION, str(other.version))  # the ledger says 1
+    assert begin().folder == started.folder
+    assert finish(champion.params, started.folder, champion.root).version == 3
+
+
 def test_a_hotfix_that_fails_becomes_no_version(champion, begin):
     started = begin()
     made(champion, started.folder, decision="fail")
@@ -116,9 +132,15 @@ def test_a_hotfix_that_fails_becomes_no_version(champion, begin):
 
 
 def test_other_corrections_are_another_hotfix(champion, begin):
-    first, second = begin(), begin(CSV.replace("negative", "neutral"))
+    first, second = begin(), begin(CSV.replace("negative", "positive"))
     assert first.folder != second.folder
     assert not first.folder.exists()
+
+
+def test_corrections_that_the_champion_answers_right_are_refused_before_anything_is_trained(begin):
+    with pytest.raises(TicketSentimentError, match=r"version 1, answers all of the 2 .* nothing to correct"):
+        begin("text,label\nIt is terrible,negative\nThanks great,positive\n")
+    assert begin("text,label\nIt is terrible,negative\nThanks great,negative\n").folder
 
 
 def test_one_source_of_corrections_is_named(champion):

@@ -101,6 +101,21 @@ def test_labelled_tickets_are_left_out_wherever_the_label_is(make, answered, sto
     assert "3 labelled already, 1 without text here" in "\n".join(queue.lines(Path("q.csv")))
 
 
+def test_a_ticket_that_a_hotfix_corrected_is_asked_for_all_the_same(
+    make, answered, store, settings, tmp_path
+):
+    """Else the audit would lack those that the champion gets wrong: a rollout does not count corrections."""
+    source = settings.hotfix.source
+    for name in ("stored", "merged"):
+        answered(name)
+    store.feedback(feedback("1", ticket_id="stored", at=NOON, source=source))
+    write_tickets(tmp_path / TICKETS / "2026-11.parquet", tickets(("merged", None)))
+    said = pd.DataFrame([("merged", "neutral", NOON, NOON, source, "1", None, None, None)])
+    said.columns = FEEDBACK_SCHEMA.names
+    write_month(tmp_path / FEEDBACK / "2026-11.parquet", said, FEEDBACK_TABLE)
+    assert sorted(row.ticket_id for row in make().rows) == ["merged", "stored"]
+
+
 def test_nothing_to_label_is_an_error_that_says_why(make, answered):
     answered("bare", text=None)
     with pytest.raises(

@@ -100,13 +100,33 @@ class Threshold(nn.Module):
         return torch.stack([above, torch.full_like(above, -1.0), 1 - above], dim=1)
 
 
-@pytest.mark.parametrize(("wanted", "share"), [(0.5, 0.5), (1.0, 1.0), (0.0, 0.0)])
+@pytest.mark.parametrize(("wanted", "share"), [(0.5, 0.5), (1.0, 1.0), (0.0, 0.05)])
 def test_the_change_is_gone_back_as_far_as_enough_is_right(wanted, share):
     before, after = Threshold(10.5), Threshold(0.5)
     rows, labels = [[6], [1]], np.zeros(2)
     found = go_back(after, before.state_dict(), rows, labels, wanted)
     assert found == pytest.approx(share)
     assert after.weight.item() == pytest.approx(10.5 - 10 * share)
+
+
+def test_rows_that_were_right_before_are_not_what_is_aimed_at():
+    before, after = Threshold(10.5), Threshold(0.5)
+    rows = [[20]] * 19 + [[6]]  # 95 % are right without any change
+    assert go_back(after, before.state_dict(), rows, np.zeros(20), 0.95) == pytest.approx(0.5)
+    assert after.weight.item() == pytest.approx(5.5)
+
+
+def test_what_the_change_spoils_counts_too():
+    rows, labels = [[2], [3]], np.array([0, 2])  # what mends the second breaks the first
+    for wanted, share in ((0.5, 0.25), (1.0, 1.0)):
+        before, after = Threshold(0.7), Threshold(10.7)
+        assert go_back(after, before.state_dict(), rows, labels, wanted) == pytest.approx(share)
+
+
+def test_where_nothing_was_wrong_the_whole_change_stays():
+    after = Threshold(0.5)
+    assert go_back(after, Threshold(10.5).state_dict(), [[20]], np.zeros(1), 0.95) == 1.0
+    assert after.weight.item() == pytest.approx(0.5)
 
 
 def test_where_it_is_never_enough_the_whole_change_stays():

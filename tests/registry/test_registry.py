@@ -14,7 +14,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import write_text
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.registry import registry
-from ticket_sentiment.registry.store import all_versions, download_bundle
+from ticket_sentiment.registry.store import all_versions, champion_version, download_bundle
 
 # Every method by which `register` changes something.
 WRITES = (
@@ -367,3 +367,30 @@ def test_status_lists_versions_newest_first(project: Project) -> None:
     assert "champion" in lines[2]
     assert "ticket-sentiment:v1-x-cpu" in lines[2]
     assert "2026-01 to 2026-02" in lines[2]
+
+
+def test_the_champion_is_whom_the_ledger_named_wherever_the_alias_lies(project: Project) -> None:
+    assert champion_version(project.store) is None
+    for seed in range(3):
+        project.result(seed=seed)
+        project.register()
+    client, model = project.store.client, project.store.model
+
+    def found() -> str:
+        champion = champion_version(project.store)
+        assert champion
+        return str(champion.version)
+
+    assert found() == "1", "by the alias, as long as nobody was adopted"
+    client.set_registered_model_tag(model, "ledger.champion", "1")
+    client.set_registered_model_alias(model, "champion", "2")  # which was refused
+    assert found() == "1"
+    client.delete_registered_model_alias(model, "champion")
+    assert found() == "1"
+    client.set_registered_model_tag(model, "ledger.champion", "none 1")  # killed while it is given back
+    assert found() == "1"
+    client.set_registered_model_tag(model, "ledger.champion", "1 3")  # the ledger has promoted version 3
+    assert found() == "3"
+    client.delete_model_version(model, "3")
+    with pytest.raises(TicketSentimentError, match=r"version 3 .* was deleted"):
+        champion_version(project.store)

@@ -44,7 +44,7 @@ def test_what_is_served_is_what_is_counted(tmp_path: Path) -> None:
         store.feedback(Feedback(datetime.now(UTC), f"good {name}", "agent", "1", label))
     assert store.flush(10)
     settings = load_params().rollout.model_copy(update={"audit_share": 1.0, "maturity_hours": 0.0})
-    found = read_evidence(ledger, settings, 100.0, datetime.now(UTC))
+    found = read_evidence(ledger, settings, 100.0, datetime.now(UTC), corrections="hotfix")
     store.close(1)
     ledger.close()
 

@@ -250,7 +250,14 @@ def hotfix(digests: dict[str, str], prepared: str, holdout: str) -> dict[str, An
         "bundle_digest": digests["cpu"],
         "prepared_sha256": prepared,
         "holdout_sha256": holdout,
-        "corrected": {"rows": 40, "right_before": 4, "right_now": 38},
+        "corrected": {
+            "rows": 40,
+            "right_before": 4,
+            "right_now": 38,
+            "wrong_before": 36,
+            "mended": 36,
+            "spoilt": 2,
+        },
         "kept": {
             "right_before": 640,
             "broken": {"value": 0.011, "low": 0.005, "high": 0.019},

@@ -69,7 +69,11 @@ BAD = {
     "text,label\nfine,splendid\n": "row 2: column label: expected one of negative, neutral, positive",
     "text,label\nfine,\n": "row 2: column label: expected one of",
     "text,label\n ,positive\n": "row 2: column text: is empty",
-    "body,label\nfine,positive\n": "column 'text' is missing (there are: body, label)",
+    "body,label\nfine,positive\n": "column 'text' is missing (2 columns, of a known name: label): name",
+    "Call Ann Smith at 555-123-4567,negative\nfine,positive\n": (
+        "column 'text' is missing (2 columns, none of a known name: a file without a header line?): name"
+    ),
+    "Call Ann Smith,Call Ann Smith\nfine,positive\n": "row 1: column 2 has the name of column 1",
     "text,label\nFine!,positive\nodd,neutral\nfine,negative\n": (
         "row 4: text is that of row 2, with another label"
     ),
@@ -89,7 +93,7 @@ def test_what_is_wrong_is_said_in_one_line_with_its_row(tmp_path, content):
         read_corrections(path, params)
     message = str(refused.value)
     assert BAD[content] in message and "fixes.csv" in message
-    assert "\n" not in message
+    assert "\n" not in message and "Ann" not in message
 
 
 def test_a_file_that_is_missing_or_of_another_kind(tmp_path):

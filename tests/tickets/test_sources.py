@@ -97,8 +97,18 @@ BAD = {
     "missing column": (
         HEADER.replace("text", "body") + ROW,
         {},
-        r"in/a\.csv: column 'text' is missing \(there are: ticket_id, created_at, body, label\): "
+        r"in/a\.csv: column 'text' is missing \(4 columns, of a known name: ticket_id, created_at, label\): "
         r"set tickets\.columns\.text",
+    ),
+    "no header": (
+        ROW + ROW.replace("T-1", "T-2"),
+        {},
+        r"in/a\.csv: column 'ticket_id' is missing \(4 columns, none of a known name: a file without",
+    ),
+    "no header, two equal cells": (
+        "hello,hello\n" + ROW,
+        {},
+        r"in/a\.csv row 1: column 2 has the name of column 1: rename",
     ),
     "mapped column missing": (
         HEADER + ROW,
@@ -133,7 +143,7 @@ BAD = {
         {},
         r"in/a\.csv row 2 .*not valid CSV",
     ),
-    "column twice": (HEADER.replace("label", "text") + ROW, {}, r"row 1: column 'text' stands there twice"),
+    "column twice": (HEADER.replace("label", "text") + ROW, {}, r"row 1: column 4 has the name of column 3"),
     "no date": (
         HEADER + ROW + "T-2,03/31/2026,x,\n",
         {},

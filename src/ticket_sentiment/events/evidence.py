@@ -10,6 +10,7 @@ What counts:
 - Errors and slow answers among the requests that the model had to answer: an answer from the cache says
   nothing of it, and the cache of an arm with a small share is colder. What missed its deadline was slow, too.
 - A label counts for the answers that it came after; of several the latest (ties as of `EventStore.feedback`).
+- Corrections of a hotfix do not count: they were chosen because the champion is wrong there.
 """
 
 from collections.abc import Callable, Sequence
@@ -49,7 +50,13 @@ _CHUNK = 5000  # ticket ids
 
 
 def read_evidence(
-    ledger: Ledger, settings: Rollout, objective_ms: float, now: datetime, rollout: int | None = None
+    ledger: Ledger,
+    settings: Rollout,
+    objective_ms: float,
+    now: datetime,
+    rollout: int | None = None,
+    *,
+    corrections: str,
 ) -> Evidence:
     """What is known of the rollout that is on, or of an earlier one. It changes nothing, holds up no service.
 
@@ -59,6 +66,7 @@ def read_evidence(
         objective_ms: `serve.objective_ms`; an answer that took longer is slow.
         now: with a time zone. Of tickets answered less than `maturity_hours` before it no label counts.
         rollout: the epoch at which an earlier one began; None for the one that is on.
+        corrections: `hotfix.source`, whose labels do not count.
 
     Raises:
         EventStoreUnavailable: the database does not answer.
@@ -70,7 +78,8 @@ def read_evidence(
         if connection.dialect.name == "postgresql":
             connection.execution_options(isolation_level="REPEATABLE READ")
             connection.exec_driver_sql(f"SET LOCAL statement_timeout = {1000 * READ_S}")
-        return _Reading(connection, _of_rollout(connection, rollout), settings, now).evidence(objective_ms)
+        reading = _Reading(connection, _of_rollout(connection, rollout), settings, now, corrections)
+        return reading.evidence(objective_ms)
 
 
 def _of_rollout(connection: sa.Connection, began: int | None) -> tuple[Entry, ...]:
@@ -95,9 +104,15 @@ class _Reading:
     """One reading, in one transaction that is never committed."""
 
     def __init__(
-        self, connection: sa.Connection, rollout: Sequence[Entry], settings: Rollout, now: datetime
+        self,
+        connection: sa.Connection,
+        rollout: Sequence[Entry],
+        settings: Rollout,
+        now: datetime,
+        corrections: str,
     ) -> None:
         self._connection, self._rollout, self._settings, self._now = connection, rollout, settings, now
+        self._corrections = corrections
         self._first, self._last = rollout[0].state.epoch, rollout[-1].state.epoch
         self._ramp = [entry.state for entry in rollout if 0 < entry.state.challenger_share < 1]
         self._ramp_epochs = [state.epoch for state in self._ramp]
@@ -133,9 +148,11 @@ class _Reading:
         for table in queries.TABLES:
             table.create(self._connection)
         self._draw_audit()
-        self._insert(queries.LABELS, queries.label_rows())
+        self._insert(queries.LABELS, queries.label_rows(self._corrections))
         maturity_s = 3600 * self._settings.maturity_hours
-        answers = queries.answer_rows(self._first, self._last, self._mature_before, maturity_s)
+        answers = queries.answer_rows(
+            self._first, self._last, self._mature_before, maturity_s, self._corrections
+        )
         self._insert(queries.ANSWERS, answers)
         self._insert(queries.CELLS, queries.cell_rows(self._ramp_epochs, objective_ms))
 

@@ -78,8 +78,8 @@ def ticket_rows(first: int, last: int, before: datetime) -> sa.Select[Any]:
     )
 
 
-def label_rows() -> sa.Select[Any]:
-    """For LABELS: ties as of EventStore.feedback."""
+def label_rows(left_out: str) -> sa.Select[Any]:
+    """For LABELS: ties as of EventStore.feedback; without the labels of a source."""
     f = feedback
     place = sa.func.row_number().over(
         partition_by=f.c.ticket_id, order_by=(f.c.at.desc(), f.c.source.desc(), f.c.event_id.desc())
@@ -87,13 +87,17 @@ def label_rows() -> sa.Select[Any]:
     labels = (
         sa.select(f.c.ticket_id, f.c.label, f.c.at, place.label("place"))
         .join(AUDIT, AUDIT.c.ticket_id == f.c.ticket_id)
+        .where(f.c.source != left_out)
         .subquery()
     )
     return sa.select(labels.c.ticket_id, labels.c.label, labels.c.at).where(labels.c.place == 1)
 
 
-def answer_rows(first: int, last: int, before: datetime, maturity_s: float) -> sa.Select[Any]:
-    """For ANSWERS: of these epochs, given before a time; a label before the answer is none."""
+def answer_rows(first: int, last: int, before: datetime, maturity_s: float, left_out: str) -> sa.Select[Any]:
+    """For ANSWERS: of these epochs, given before a time; a label before the answer is none.
+
+    Needs LABELS, made without the same source.
+    """
     p = predictions
     place = sa.func.row_number().over(
         partition_by=(p.c.ticket_id, p.c.arm), order_by=(p.c.at, p.c.writer, p.c.sequence)
@@ -107,7 +111,11 @@ def answer_rows(first: int, last: int, before: datetime, maturity_s: float) -> s
     labelled = (LABELS.c.ticket_id == served.c.ticket_id) & (LABELS.c.at >= served.c.at)
     first_label = (
         sa.select(sa.func.min(_second(feedback.c.at)))
-        .where(feedback.c.ticket_id == served.c.ticket_id, feedback.c.at >= served.c.at)
+        .where(
+            feedback.c.ticket_id == served.c.ticket_id,
+            feedback.c.at >= served.c.at,
+            feedback.c.source != left_out,
+        )
         .scalar_subquery()
     )
     mature = _second(served.c.at) + maturity_s

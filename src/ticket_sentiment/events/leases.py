@@ -23,6 +23,10 @@ from ticket_sentiment.events.types import MAX_IDENTIFIER, EventStoreUnavailable,
 logger = logging.getLogger(__name__)
 
 MAX_SECONDS = 7 * 86_400.0
+# All who take one name ask for about the same time, so one that lasts this many times longer than the taker's
+# was got before the clock was set back, and would last as long as the jump. Its holder, if it lives, is told
+# off by its token.
+_TOO_LONG = 10
 _NOBODY = ""
 
 
@@ -113,7 +117,7 @@ class Lease:
 
 
 def take(database: Database, name: str, holder: str, seconds: float) -> Lease:
-    """Get a lease that nobody holds, or whose holder let it end.
+    """Get a lease that nobody holds, or whose holder let it end, or that a clock set back would make endless.
 
     Raises:
         LeaseHeld: another has it.
@@ -134,8 +138,9 @@ def take(database: Database, name: str, holder: str, seconds: float) -> Lease:
         row = _locked(connection, name)
         assert row is not None
         now = clock(connection)
-        if row["holder"] and row["expires_at"] > now:
-            raise LeaseHeld(name, row["holder"], (row["expires_at"] - now).total_seconds())
+        left = (row["expires_at"] - now).total_seconds()
+        if row["holder"] and 0 < left <= _TOO_LONG * seconds:
+            raise LeaseHeld(name, row["holder"], left)
         values = {"holder": holder, "token": row["token"] + 1, "expires_at": now + timedelta(seconds=seconds)}
         connection.execute(sa.update(leases).where(leases.c.name == name).values(values))
     return Lease(database, name, holder, row["token"] + 1, seconds)

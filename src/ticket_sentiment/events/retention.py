@@ -5,6 +5,7 @@ the rollout that is on every event stays, for the decision is counted from all o
 same: no decision reads them, and how long they are kept is a promise to the people who wrote them.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,9 @@ from ticket_sentiment.events.access import Database
 from ticket_sentiment.events.ledger import entries
 from ticket_sentiment.params import Events
 
+logger = logging.getLogger(__name__)
+
+DAY = timedelta(days=1)
 BATCH = 5000  # rows of a transaction: some 50 ms, during which services wait to write to SQLite
 
 
@@ -32,6 +36,10 @@ class Purged:
 def purge(database: Database, settings: Events, now: datetime) -> Purged:
     """Delete events older than `events.keep_days`, and texts older than `events.keep_text_days`.
 
+    Nothing is deleted where `now` is not to be trusted: where no event, label or look is from the day that
+    ended a day before it. A clock that jumped forward would delete everything, and what is written after
+    the jump says nothing against it. After a day without tickets the old wait for the day after the next.
+
     It may be stopped at any moment and run again, and beside services that write.
 
     Args:
@@ -42,6 +50,9 @@ def purge(database: Database, settings: Events, now: datetime) -> Purged:
     Raises:
         EventStoreUnavailable: the database does not answer; what was deleted before is deleted.
     """
+    if not _is_credible(database, now):
+        logger.warning("nothing is deleted: no event, label or look is from the day before %s", now - DAY)
+        return Purged(0, 0, 0, 0)
     before, text_before = (
         now - timedelta(days=days) for days in (settings.keep_days, settings.keep_text_days)
     )
@@ -50,6 +61,20 @@ def purge(database: Database, settings: Events, now: datetime) -> Purged:
         for table in (schema.predictions, schema.exposures, schema.failures)
     ]
     return Purged(*deleted, texts=_in_batches(database, lambda _: _without_text(text_before)))
+
+
+def _is_credible(database: Database, now: datetime) -> bool:
+    times = (
+        schema.predictions.c.at,
+        schema.failures.c.at,
+        schema.feedback.c.received_at,
+        schema.rollout_looks.c.at,
+    )
+    with database.reading("nothing is deleted") as connection:
+        return any(
+            connection.scalar(sa.select(sa.exists().where(at.between(now - 2 * DAY, now - DAY))))
+            for at in times
+        )
 
 
 def _in_batches(database: Database, make: Callable[[int | None], sa.Update | sa.Delete]) -> int:

@@ -61,6 +61,19 @@ def on_corrected(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
     return answers, digests
 
 
+def corrected_counts(answers: pd.DataFrame) -> dict[str, int]:
+    """The counts of `evidence_types.Corrected` in what `on_corrected` gives."""
+    before, now = (answers[f"{name}_label"] == answers["label"] for name in ("champion", "compressed"))
+    counts = {
+        "right_before": before,
+        "right_now": now,
+        "wrong_before": ~before,
+        "mended": ~before & now,
+        "spoilt": before & ~now,
+    }
+    return {"rows": len(answers)} | {name: int(chosen.sum()) for name, chosen in counts.items()}
+
+
 def main(params: Params) -> None:
     """Write reports/hotfix.json and reports/corrected.parquet."""
     answers, digests = on_corrected(read_prepared(CORRECTED, ("ticket_id", "text", "label")))
@@ -78,11 +91,7 @@ def main(params: Params) -> None:
             "bundle_digest": digests["compressed"],
             "prepared_sha256": sha256_tree(PREPARED),
             "holdout_sha256": sha256_file(HOLDOUT),
-            "corrected": {
-                "rows": len(answers),
-                "right_before": int((answers["champion_label"] == answers["label"]).sum()),
-                "right_now": int((answers["compressed_label"] == answers["label"]).sum()),
-            },
+            "corrected": corrected_counts(answers),
             "kept": {
                 "right_before": int(before.sum()),
                 "broken": broken_share(before.to_numpy(), now.to_numpy(), clusters, params.evaluate),

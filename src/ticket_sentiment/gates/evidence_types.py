@@ -3,9 +3,9 @@
 Fields that no gate or report reads may be in the files and are passed over.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from ticket_sentiment.model.bundle import Sha256
 from ticket_sentiment.params import Label, Month, Share
@@ -327,6 +327,20 @@ class Corrected(Part):
     rows: Annotated[int, Field(ge=1)]
     right_before: Count
     right_now: Count
+    wrong_before: Count
+    mended: Count  # wrong before and right now
+    spoilt: Count  # right before and wrong now
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if (
+            self.right_before + self.wrong_before != self.rows
+            or self.right_before - self.spoilt + self.mended != self.right_now
+            or self.mended > self.wrong_before
+            or self.spoilt > self.right_before
+        ):
+            raise ValueError("the counts do not add up")
+        return self
 
 
 class Kept(Part):

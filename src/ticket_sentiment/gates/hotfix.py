@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ticket_sentiment.gates.evidence import Evidence
-from ticket_sentiment.gates.evidence_types import Estimate, Hotfix
+from ticket_sentiment.gates.evidence_types import Corrected, Estimate, Hotfix
 from ticket_sentiment.gates.fail_closed import Limits, Looked, MissingEvidence, finding, found, gate, need
 from ticket_sentiment.gates.verdict import Finding
 from ticket_sentiment.gates.words import number, share
@@ -38,21 +38,39 @@ def require_same(evidence: Evidence) -> Hotfix:
     return report
 
 
+def learnt(corrected: Corrected, wanted: float) -> Iterator[Finding]:
+    """Whether what was wrong is right now: rows that the champion answers right already prove nothing."""
+    if not corrected.wrong_before:
+        yield finding(
+            "fail",
+            f"The champion answers all of the {corrected.rows:,} corrected tickets right already: "
+            "nothing to correct.",
+        )
+        return
+    mended, reached = corrected.mended / corrected.wrong_before, corrected.right_now / corrected.rows
+    yield found(
+        mended >= wanted,
+        "fail",
+        f"Of {corrected.wrong_before:,} corrected tickets that the champion answers wrong, "
+        f"{corrected.mended:,} are right now ({share(mended, 1)}), at least {share(wanted)} wanted.",
+    )
+    yield found(
+        reached >= wanted and corrected.mended > corrected.spoilt,
+        "fail",
+        f"{corrected.right_now:,} of {corrected.rows:,} corrected tickets are right now "
+        f"({share(reached, 1)}, {corrected.right_before:,} were before), at least {share(wanted)} "
+        "and more than before wanted.",
+    )
+
+
 @gate
 def hotfix(evidence: Evidence, limits: Limits) -> Looked:
     """The corrected tickets are right now, and what the champion answers right is not broken."""
     report = require_same(evidence)
     corrected, kept, limit = report.corrected, report.kept, limits.gate.max_broken
-    reached = corrected.right_now / corrected.rows
 
     def findings() -> Iterator[Finding]:
-        yield found(
-            reached >= limits.gate.min_corrected,
-            "fail",
-            f"{corrected.right_now:,} of {corrected.rows:,} corrected tickets are right now "
-            f"({share(reached, 1)}, {corrected.right_before:,} were before), "
-            f"at least {share(limits.gate.min_corrected)} wanted.",
-        )
+        yield from learnt(corrected, limits.gate.min_corrected)
         broke = (
             f"Of {kept.right_before:,} tickets of the holdout that the champion answers right, "
             f"{in_words(kept.broken)} are wrong now"

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ticket_sentiment.gates.changes import examples
 from ticket_sentiment.gates.evidence import Missing
-from ticket_sentiment.gates.evidence_types import Hotfix
+from ticket_sentiment.gates.evidence_types import Corrected, Hotfix
 from ticket_sentiment.gates.hotfix import in_words
 from ticket_sentiment.gates.words import share
 
@@ -15,13 +15,19 @@ CORRECTED = Path("data/prepared/corrected.parquet")
 ANSWERS = Path("reports/corrected.parquet")
 
 
+def _corrected_in_words(corrected: Corrected) -> str:
+    return (
+        f"{corrected.mended:,} of {corrected.wrong_before:,} corrected tickets that were wrong are right "
+        f"now; {corrected.right_now:,} of all {corrected.rows:,} are, {corrected.right_before:,} were before"
+    )
+
+
 def hotfix_line(report: Hotfix) -> str:
     """For the summary."""
-    corrected, kept = report.corrected, report.kept
+    kept = report.kept
     return (
-        f"of version {report.champion.version}: {corrected.right_now:,} of {corrected.rows:,} corrected "
-        f"tickets are right, {corrected.right_before:,} were before; of {kept.right_before:,} others that "
-        f"were right {in_words(kept.broken)} are wrong now"
+        f"of version {report.champion.version}: {_corrected_in_words(report.corrected)}; of "
+        f"{kept.right_before:,} others that were right {in_words(kept.broken)} are wrong now"
     )
 
 
@@ -32,8 +38,7 @@ def hotfix_section(report: Hotfix | Missing) -> dict[str, Any]:
         return absent | {"title": "What the hotfix changed is not known", "missing": report.sentence}
     corrected, kept = report.corrected, report.kept
     section = absent | {
-        "title": f"This is a hotfix of version {report.champion.version}: {corrected.right_now:,} of "
-        f"{corrected.rows:,} corrected tickets are right now, {corrected.right_before:,} were before",
+        "title": f"This is a hotfix of version {report.champion.version}: {_corrected_in_words(corrected)}",
         "reached": share(corrected.right_now / corrected.rows, 1),
         "broken": in_words(kept.broken),
         "kept": f"{kept.right_before:,}",

@@ -13,7 +13,7 @@ from ticket_sentiment.files import replacing_folder
 from ticket_sentiment.registry.lineage import NONE, read_snapshot
 from ticket_sentiment.registry.registry import snapshot_tag
 from ticket_sentiment.registry.releases import release_name
-from ticket_sentiment.registry.store import CHAMPION, Store, by_alias, digest_at, download_bundle
+from ticket_sentiment.registry.store import Store, champion_version, digest_at, download_bundle
 
 # What a hotfix starts from: stage of the snapshot's dvc.lock, its output.
 OUTPUTS = {"prepare": "data/prepared", "train": "models/dense", "prune": "models/pruned"}
@@ -58,9 +58,10 @@ def read_champion(store: Store, root: Path) -> Champion:
     """Find the champion and its snapshot.
 
     Raises:
-        TicketSentimentError: there is no champion, or its snapshot is not in this git repository.
+        TicketSentimentError: there is no champion, it was deleted, or its snapshot is not in this git
+            repository.
     """
-    held = by_alias(store, CHAMPION)
+    held = champion_version(store)
     if held is None:
         raise TicketSentimentError("there is no champion to correct: `make retrain` makes the first model")
     version, commit = str(held.version), held.tags.get("git.snapshot", NONE)

@@ -35,6 +35,7 @@ class Gathered:
 
     corrections: pd.DataFrame
     confirmed: int  # labels that say what the ticket had been answered
+    unanswered: int  # labels of tickets whose answer is not known: they confirm or correct, nobody can tell
     without_text: int
     contradicting: int  # tickets whose text has two labels
 
@@ -42,6 +43,7 @@ class Gathered:
         """For the terminal."""
         left = {
             "confirm the answer": self.confirmed,
+            "have no known answer": self.unanswered,
             "have no stored text": self.without_text,
             "contradict others": self.contradicting,
         }
@@ -79,12 +81,17 @@ def gather_feedback(
     tickets = pd.DataFrame({"ticket_id": ids, "label": None, "label_source": None}, dtype=object)
     tickets, _ = relabel(tickets.assign(created_at=LONG_AGO), said, params.prepare)
     answered = said.sort_values("at").drop_duplicates("ticket_id", keep="last").set_index("ticket_id")
-    confirmed = tickets["label"] == tickets["ticket_id"].map(answered["served_label"])
-    corrected = tickets[~confirmed].assign(text=tickets["ticket_id"].map(texts))
+    served = tickets["ticket_id"].map(answered["served_label"])
+    confirmed = tickets["label"] == served
+    corrected = tickets[served.notna() & ~confirmed].assign(text=tickets["ticket_id"].map(texts))
     known = corrected[corrected["text"].notna()]
     agreed = known[known.groupby(known["text"].map(key_of))["label"].transform("nunique") == 1]
     found = Gathered(
-        tidy(agreed), int(confirmed.sum()), len(corrected) - len(known), len(known) - len(agreed)
+        tidy(agreed),
+        confirmed=int(confirmed.sum()),
+        unanswered=int(served.isna().sum()),
+        without_text=len(corrected) - len(known),
+        contradicting=len(known) - len(agreed),
     )
     count, most = len(found.corrections), params.hotfix.max_rows
     if not count:

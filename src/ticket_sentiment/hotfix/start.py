@@ -8,13 +8,17 @@ import pandas as pd
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import read_json
-from ticket_sentiment.hotfix.champion import read_champion
-from ticket_sentiment.hotfix.folder import lay_out
+from ticket_sentiment.hotfix.champion import Champion, read_champion
+from ticket_sentiment.hotfix.folder import BUNDLE, lay_out
 from ticket_sentiment.hotfix.intake import gather_feedback, keep, remember
+from ticket_sentiment.labels import LABELS
+from ticket_sentiment.model.bundle import load_bundle
+from ticket_sentiment.model.runtime import Runtime
 from ticket_sentiment.params import Params, load_params
 from ticket_sentiment.registry.registry import Registration, register
-from ticket_sentiment.registry.store import CHAMPION, by_alias, connect
+from ticket_sentiment.registry.store import champion_version, connect
 from ticket_sentiment.tickets.corrections import content_digest, read_corrections
+from ticket_sentiment.tickets.hotfix import corrected_tickets
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,8 @@ def start(
         root: the repository.
 
     Raises:
-        TicketSentimentError: not one of both is given, the corrections are not in order, or the champion
-            cannot be reached.
+        TicketSentimentError: not one of both is given, the corrections are not in order, the champion
+            cannot be reached, or it answers all of them right.
     """
     if (file is None) == (feedback_since is None):
         raise TicketSentimentError("name a file of corrected tickets or --feedback-since, one of both")
@@ -72,7 +76,21 @@ def start(
     entry = keep(corrections, root)
     if file is not None:
         lines.append(remember(corrections, params, root).line())
-    return Started(lay_out(store, champion, entry, digest, root), tuple(lines))
+    folder = lay_out(store, champion, entry, digest, root)
+    _require_wrong(folder, champion, corrections)
+    return Started(folder, tuple(lines))
+
+
+def _require_wrong(folder: Path, champion: Champion, corrections: pd.DataFrame) -> None:
+    """Refuse corrections that the champion needs no training for; the gate would, much later."""
+    runtime = Runtime(load_bundle(folder / BUNDLE))
+    tickets = corrected_tickets(corrections)
+    answered = [LABELS[index] for index in runtime.logits(tickets["text"].tolist()).argmax(axis=1)]
+    if (tickets["label"] == answered).all():
+        raise TicketSentimentError(
+            f"the champion, version {champion.version}, answers all of the {len(tickets):,} corrected "
+            "tickets right already: nothing to correct; correct the labels or name other tickets"
+        )
 
 
 def _corrections(
@@ -97,7 +115,7 @@ def finish(params: Params, folder: Path, root: Path = Path()) -> Registration:
         TicketSentimentError: another version has become the champion meanwhile, or as `register`.
     """
     started_from = read_json(folder / "champion/version.json")["version"]
-    champion = by_alias(connect(params, root), CHAMPION)
+    champion = champion_version(connect(params, root))
     present = str(champion.version) if champion else "none"
     if present != started_from:
         raise TicketSentimentError(

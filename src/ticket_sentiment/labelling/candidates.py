@@ -19,8 +19,14 @@ CHUNK = 500  # ids of one query: SQLite takes at most 32,766 parameters, older o
 PROBABILITIES = tuple(f"p_{label}" for label in LABELS)
 
 
-def answered_since(connection: sa.Connection, since: datetime) -> pd.DataFrame:
+def answered_since(connection: sa.Connection, since: datetime, corrections: str) -> pd.DataFrame:
     """The last answer to each ticket that somebody saw, from `since` on.
+
+    Args:
+        connection: to the event database.
+        since: when it was answered, at the earliest.
+        corrections: `hotfix.source`, whose label does not count as one: else the audit would lack tickets
+            because the champion was wrong there.
 
     Returns:
         ticket_id; at; margin (distance between the two highest probabilities, 0 to 1); disagree: whether the
@@ -50,7 +56,7 @@ def answered_since(connection: sa.Connection, since: datetime) -> pd.DataFrame:
         predictions.c.shadow.is_(True),
         predictions.c.label != answer.c.label,
     )
-    labelled = sa.exists().where(feedback.c.ticket_id == answer.c.ticket_id)
+    labelled = sa.exists().where(feedback.c.ticket_id == answer.c.ticket_id, feedback.c.source != corrections)
     columns = [answer.c[name] for name in ("ticket_id", "at", *PROBABILITIES, "stored")]
     rows = connection.execute(
         sa.select(*columns, labelled, disagree).where(answer.c.place == 1).order_by(answer.c.ticket_id)
@@ -80,8 +86,13 @@ def stored_texts(connection: sa.Connection, ids: Sequence[str]) -> dict[str, str
     return found
 
 
-def collected_labels(root: Path) -> pd.Series:
-    """By id of each collected ticket: whether its label is known, from its export or from a person."""
+def collected_labels(root: Path, corrections: str) -> pd.Series:
+    """By id of each collected ticket: whether its label is known, from its export or from a person.
+
+    Args:
+        root: the repository.
+        corrections: as of `answered_since`.
+    """
     tables = [
         pq.read_table(path, columns=["ticket_id", "label"]) for path in month_files(root / TICKETS).values()
     ]
@@ -91,7 +102,8 @@ def collected_labels(root: Path) -> pd.Series:
     known = pd.Series(
         together["label"].is_valid().to_numpy(), index=together["ticket_id"].to_pylist(), dtype=bool
     )
-    said = set(read_feedback(root / FEEDBACK)["ticket_id"])
+    labels = read_feedback(root / FEEDBACK)
+    said = set(labels["ticket_id"][labels["source"] != corrections])
     return known | known.index.isin(said)
 
 
@@ -108,7 +120,9 @@ def collected_texts(root: Path, ids: Sequence[str]) -> dict[str, tuple[str, str]
 
 def unknown_tickets(connection: sa.Connection, ids: Sequence[str], root: Path) -> set[str]:
     """Of these ids, those that no answer and no collected ticket has."""
-    known = set(collected_labels(root).index)
+    known: set[str] = set()
+    for path in month_files(root / TICKETS).values():
+        known.update(pq.read_table(path, columns=["ticket_id"])["ticket_id"].to_pylist())
     for chunk in _chunks([id_ for id_ in ids if id_ not in known]):
         query = sa.select(predictions.c.ticket_id).where(predictions.c.ticket_id.in_(chunk)).distinct()
         known.update(connection.scalars(query))

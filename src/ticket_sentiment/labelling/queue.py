@@ -75,7 +75,7 @@ def make_queue(
     """Choose the tickets; equal database, files and `now` give an equal queue.
 
     Args:
-        params: `labelling`, `events` and the audit of `rollout` are read.
+        params: `labelling`, `events`, `hotfix` and the audit of `rollout` are read.
         count: of the queue, instead of `labelling.count`.
         since_days: how far to look back, instead of `labelling.since_days`.
         root: the repository.
@@ -90,8 +90,8 @@ def make_queue(
     days = since_days or settings.since_days
     since = (now or datetime.now(UTC)) - timedelta(days=days)
     with reading_events(event_url(params.events, environ)) as connection:
-        answered = found.answered_since(connection, since)
-        known = found.collected_labels(root)
+        answered = found.answered_since(connection, since, params.hotfix.source)
+        known = found.collected_labels(root, params.hotfix.source)
         labelled = answered["labelled"] | answered["ticket_id"].map(known.to_dict()).eq(True)
         here = answered["stored"] | answered["ticket_id"].isin(known.index)
         open_ = answered[~labelled & here].reset_index(drop=True)

@@ -100,23 +100,32 @@ def mixed(before: State, after: State, share: float) -> State:
 
 
 def go_back(model: nn.Module, before: State, rows: list[list[int]], labels: NDArray, wanted: float) -> float:
-    """Set the weights, in place, to the smallest share of their change that answers enough rows right.
+    """Set the weights, in place, to the smallest share of their change that teaches enough.
+
+    That is: enough of the rows that it answered wrong before are right, and enough of all. Many that were
+    right before do not make up for the others.
 
     Args:
         model: after training.
         before: its weights before.
         rows: token ids of the corrected tickets.
         labels: their class numbers.
-        wanted: share of them that must be right; where it is never reached, the whole change stays.
+        wanted: share of them that must be right, and of those that were wrong before; where it is never
+            reached, or none was wrong, the whole change stays.
 
     Returns:
         The share of the change.
     """
     after = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    for step in range(STEPS + 1):
+
+    def right(step: int) -> NDArray[np.bool_]:
         model.load_state_dict(mixed(before, after, step / STEPS))
-        right = predict_rows(model, rows, EVALUATION_BATCH).argmax(axis=1) == labels
-        if right.mean() >= wanted:
+        return predict_rows(model, rows, EVALUATION_BATCH).argmax(axis=1) == labels
+
+    wrong = ~right(0)
+    for step in range(1, STEPS + 1):
+        now = right(step)
+        if wrong.any() and min(now[wrong].mean(), now.mean()) >= wanted:
             break
     return step / STEPS
 

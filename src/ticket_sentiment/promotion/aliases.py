@@ -16,7 +16,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.changes import Entry
 from ticket_sentiment.events.leases import Lease
 from ticket_sentiment.promotion.moves import challenger_of, champion_of, previous_of
-from ticket_sentiment.registry.store import CHALLENGER, CHAMPION, Store
+from ticket_sentiment.registry.store import CHALLENGER, CHAMPION, Store, base_tag
 
 PREVIOUS = "previous"
 ALIASES = (CHAMPION, CHALLENGER, PREVIOUS)
@@ -66,11 +66,6 @@ class Alias:
     def moved(self) -> bool:
         """Whether somebody else moved it. One that nobody ever held was not taken away."""
         return self.holder not in (self.known or {NOBODY})
-
-
-def base_tag(name: str) -> str:
-    """The tag of the registered model that says whom we gave an alias to."""
-    return f"ledger.{name}"
 
 
 def wanted(entry: Entry) -> dict[str, str]:

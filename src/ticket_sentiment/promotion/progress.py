@@ -138,7 +138,8 @@ def _evidence(ledger: Ledger, params: Params, found: Progress, began: int) -> Ev
         raise TicketSentimentError(
             f"the rollout ended {at:%Y-%m-%d}: its events are older than events.keep_days and deleted"
         )
-    evidence = read_evidence(ledger, params.rollout, params.serve.objective_ms, at, began)
+    objective_ms, corrections = params.serve.objective_ms, params.hotfix.source
+    evidence = read_evidence(ledger, params.rollout, objective_ms, at, began, corrections=corrections)
     evidence = watched(evidence, found.looks, params.rollout.max_look_gap_hours)
     return replace(evidence, missed_looks=max(0, evidence.missed_looks - 1))
 

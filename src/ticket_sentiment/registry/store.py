@@ -62,6 +62,47 @@ def by_alias(store: Store, alias: str) -> ModelVersion | None:
         raise
 
 
+def base_tag(alias: str) -> str:
+    """The tag of the registered model that says to whom promotion/ gave an alias; in a move, from and to."""
+    return f"ledger.{alias}"
+
+
+def adopted(store: Store) -> str | None:
+    """The version that the ledger named champion last, by what promotion/ noted; None when it never did.
+
+    The ledger is changed before the alias, so while that is being moved the one it goes to is the ledger's.
+    """
+    try:
+        tags = store.client.get_registered_model(store.model).tags
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+    return next(iter(reversed(tags.get(base_tag(CHAMPION), "").split())), None)
+
+
+def champion_version(store: Store) -> ModelVersion | None:
+    """The champion that a new version is made of or judged against; None when there is none yet.
+
+    The alias alone does not say it: it may lie on a version that was refused, or have been taken away.
+
+    Raises:
+        TicketSentimentError: the version that the ledger names was deleted.
+    """
+    number = adopted(store)
+    if number is None:
+        return by_alias(store, CHAMPION)
+    try:
+        return store.client.get_model_version(store.model, number)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+    raise TicketSentimentError(
+        f"the champion, version {number} of {store.model}, was deleted in MLflow: give the alias "
+        f"`{CHAMPION}` to another version, then run the reconcile flow"
+    )
+
+
 def all_versions(store: Store) -> list[ModelVersion]:
     """All versions, oldest first, each with its aliases."""
     found = store.client.search_model_versions(f"name = '{store.model}'")

@@ -96,10 +96,10 @@ def _column(raw: RawTable, name: str, tickets: Tickets) -> tuple[str, list[Any]]
     if column in raw.columns:
         return column, raw.columns[column]
     if name in REQUIRED:
-        present = ", ".join(str(key)[:40] for key in list(raw.columns)[:12])
+        known = raw.has([*COLUMNS, *tickets.columns.values()])
         raise TicketSentimentError(
-            f"{raw.name}: column {name!r} is missing (there are: {present}): name the columns text, label "
-            "and, if you know it, ticket_id"
+            f"{raw.name}: column {name!r} is missing ({known}): name the columns text, label and, "
+            "if you know it, ticket_id"
         )
     return name, [None] * len(raw.numbers)
 

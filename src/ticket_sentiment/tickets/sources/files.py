@@ -113,11 +113,12 @@ def _read_csv(text: str, name: str, delimiter: str) -> RawTable:
 
 def _header(row: list[str], name: str, delimiter: str) -> list[str]:
     header = [column.strip() for column in row]
-    twice = next((column for column in header if header.count(column) > 1), None)
-    if twice is not None:
+    twice = next((place for place, column in enumerate(header) if column in header[:place]), None)
+    if twice is not None:  # not by its name: without a header it is a ticket's
         raise TicketSentimentError(
-            f"{name} row 1: column {twice!r} stands there twice: rename one, or correct "
-            f"tickets.source.delimiter (now {delimiter!r})"
+            f"{name} row 1: column {twice + 1} has the name of column {header.index(header[twice]) + 1}: "
+            "rename one, add a header line where there is none, or correct tickets.source.delimiter "
+            f"(now {delimiter!r})"
         )
     return header
 

@@ -48,7 +48,7 @@ def _zone(name: str) -> tzinfo:
 
 def _map_table(table: RawTable, tickets: Tickets, zone: tzinfo) -> pd.DataFrame:
     names = {} if table.identity else tickets.columns
-    columns = {field: _column(table, field, names.get(field)) for field in FIELDS}
+    columns = {field: _column(table, field, names) for field in FIELDS}
     labels = {} if table.identity else tickets.labels
     readers: dict[str, Callable[[Any], Any]] = {
         "ticket_id": _required_text,
@@ -72,15 +72,15 @@ def _map_table(table: RawTable, tickets: Tickets, zone: tzinfo) -> pd.DataFrame:
     return frame.assign(file=table.name, row=list(table.numbers))
 
 
-def _column(table: RawTable, field: str, wanted: str | None) -> tuple[str, list[Any]]:
+def _column(table: RawTable, field: str, names: dict[str, str]) -> tuple[str, list[Any]]:
+    wanted = names.get(field)
     name = wanted or field
     if name in table.columns:
         return name, table.columns[name]
     if wanted is None and field not in REQUIRED:
         return name, [None] * len(table.numbers)
-    present = ", ".join(str(column)[:40] for column in list(table.columns)[:12])
     raise TicketSentimentError(
-        f"{table.name}: column {name!r} is missing (there are: {present}): "
+        f"{table.name}: column {name!r} is missing ({table.has([*FIELDS, *names.values()])}): "
         f"set tickets.columns.{field} in params.yaml to the column that holds it"
     )
 

@@ -1,6 +1,6 @@
 """The one shape that every source delivers, and the choice of the source."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,13 @@ class RawTable:
     label_source: str = "import"
     identity: bool = field(default=False)
     """Its columns and labels are ours already: tickets.columns and tickets.labels do not apply."""
+
+    def has(self, known: Iterable[str]) -> str:
+        """Its columns, for a message; only `known` ones by name, as without a header others are a ticket."""
+        named = [name for name in dict.fromkeys(known) if name in self.columns]
+        if not named:
+            return f"{len(self.columns)} columns, none of a known name: a file without a header line?"
+        return f"{len(self.columns)} columns, of a known name: {', '.join(named)}"
 
 
 def read_raw(tickets: Tickets, root: Path) -> list[RawTable]:
