@@ -433,8 +433,8 @@ def test_a_reading_sees_one_moment(begun, store, monkeypatch):
     assert read(begun) != before
 
 
-def test_the_policy_decides_on_what_is_read_and_the_ledger_keeps_its_look(begun, store):
-    put(store, random_events(1))
+def test_the_policy_decides_on_what_is_read_and_the_ledger_keeps_its_look(begun, url, open_store):
+    put(open_store(url, queue=10_000), random_events(1))
     decision = decide(read(begun), SETTINGS)
     guardrails = tuple(asdict(item) for item in decision.guardrails)
     assert begun.look(Look(decision.epoch, 1, NOW, decision.action, decision.reasons, guardrails, True))
