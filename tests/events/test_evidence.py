@@ -379,20 +379,50 @@ def test_answers_of_a_service_without_both_bundles_are_no_evidence(begun, store)
     assert found.coverage.champion == Coverage() and found.epochs[1].errors.champion == UnitSums()
 
 
-def test_the_challenger_is_heard_by_what_came_since_the_last_look_whatever_the_clocks_say(begun, store):
-    assert read(begun).missed_looks == 1, "nothing was ever heard"
+def unheard(ledger: Ledger) -> tuple[int, float | None]:
+    """Missed looks, and hours in which nobody was heard."""
+    found = read(ledger)
+    assert found.fresh is (found.missed_looks == 0 and found.silent is None)
+    return found.missed_looks, found.silent / timedelta(hours=1) if found.silent is not None else None
+
+
+def test_the_challenger_is_missed_where_only_the_champion_was_heard_since_the_last_look(begun, store):
+    put(store, [served(NOW)])
+    assert unheard(begun) == (1, None)
     begun.look(look(5, 1, fresh=False))
-    assert read(begun).missed_looks == 2
+    put(store, [served(NOW)])
+    assert unheard(begun) == (2, None)
     # Long before the look, by the clock of its machine: it was written after it all the same.
     put(store, [served(BEGAN[2], arm="challenger", shadow=True, epoch=2)])
-    assert read(begun).missed_looks == 0
+    assert unheard(begun) == (0, None)
     begun.look(look(5, 2, fresh=True))
-    assert read(begun).missed_looks == 1
-    begun.look(look(5, 3, fresh=False))
     put(store, [served(NOW)])
-    assert read(begun).missed_looks == 2, "the champion is not the challenger"
+    assert unheard(begun) == (1, None)
     put(store, [Failure(NOW, "r", "u", "challenger", 5, "internal")])
-    assert read(begun).missed_looks == 0
+    assert unheard(begun) == (0, None)
+
+
+def test_without_tickets_nobody_is_missed(begun, store):
+    assert unheard(begun)[0] == 0, "nobody was ever heard"
+    put(store, [served(NOW)])
+    begun.look(look(5, 1, at=NOW - timedelta(hours=9), fresh=False))
+    assert unheard(begun) == (1, SETTINGS.max_look_gap_hours), "a clock that jumps makes no silence longer"
+    for number, hours in ((2, 8), (3, 5), (4, 2)):
+        begun.look(look(5, number, at=NOW - timedelta(hours=hours), fresh=False, silent=True))
+    assert unheard(begun) == (1, 9.0)
+    put(store, [served(NOW)])
+    assert unheard(begun) == (2, None), "what was missed before the silence still counts"
+    put(store, [served(NOW, arm="challenger", shadow=True)])
+    assert unheard(begun) == (0, None)
+
+
+def test_looks_of_a_version_that_did_not_ask_for_the_champion_count_as_they_did(begun, store):
+    put(store, [served(NOW)])
+    begun.look(look(5, 1, fresh=False))
+    with begun.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE rollout_looks SET champion_heard = NULL, silent = NULL")
+    (old,) = begun.looks(2)
+    assert not old.silent and unheard(begun) == (2, None)
 
 
 def test_a_step_begins_with_its_first_state(begun):

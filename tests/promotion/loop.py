@@ -51,6 +51,11 @@ class Loop:
             self.store.client.set_model_version_tag(self.store.model, str(version), key, value)
         return self.store.client.get_model_version(self.store.model, str(version)).tags.get(key)
 
+    def make_hotfix(self, version: int, of: int) -> None:
+        """Tags as of a hotfix that was made of another version."""
+        self.tag(version, "release.kind", "hotfix")
+        self.tag(version, "hotfix.champion.digest", self.digest(of))
+
     def digest(self, version: int) -> str:
         found = self.tag(version, "bundle.cpu.digest")
         assert found

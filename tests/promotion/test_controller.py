@@ -10,7 +10,7 @@ import pytest
 from tests.rollout.evidence import evidence, last_epoch
 from tests.support.project import REPOSITORY
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.events.changes import Entry
+from ticket_sentiment.events.changes import Entry, Look
 from ticket_sentiment.events.leases import LeaseHeld
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.events.store import EventStore
@@ -19,6 +19,7 @@ from ticket_sentiment.params import Params, load_params
 from ticket_sentiment.promotion import controller, moves
 from ticket_sentiment.promotion.controller import look
 from ticket_sentiment.promotion.moves import By, Model
+from ticket_sentiment.rollout.assignment import Arm
 from ticket_sentiment.rollout.evidence import Evidence, PairedCounts
 
 PARAMS = load_params(REPOSITORY / "params.yaml")
@@ -41,13 +42,13 @@ def current(ledger: Ledger) -> Entry:
     return found
 
 
-def answer(url: str, epoch: int = 2, count: int = 1) -> None:
-    """The challenger is heard: unseen answers of it."""
+def answer(url: str, epoch: int = 2, count: int = 1, arm: Arm = "challenger") -> None:
+    """An arm is heard: unseen answers of it."""
     store = EventStore(url, 100, False)
     for number in range(count):
         store.predicted(
             Prediction(
-                datetime.now(UTC), f"r-{epoch}-{number}-{id(store)}", None, None, "challenger", epoch,
+                datetime.now(UTC), f"r-{epoch}-{number}-{id(store)}", None, None, arm, epoch,
                 TWO.digest, "2", "positive", (0.1, 0.2, 0.7), 0.7, False, False, "cpu", 1.0, True, unit="u",
             )
         )  # fmt: skip
@@ -107,10 +108,60 @@ def test_a_real_look_waits_and_says_for_what(ledger: Ledger, url: str) -> None:
 
 def test_silence_ends_in_a_rollback(ledger: Ledger, url: str) -> None:
     answer(url)
-    assert [look(ledger, PARAMS).action for _ in range(4)] == ["wait", "wait", "wait", "rollback"]
+    actions = []
+    for _ in range(4):
+        actions.append(look(ledger, PARAMS).action)
+        answer(url, arm="champion")
+    assert actions == ["wait", "wait", "wait", "rollback"]
     entry = current(ledger)
     assert entry.change and entry.change.actor == moves.ROLLOUT and "Nothing was heard" in entry.change.reason
     assert look(ledger, PARAMS).action == "none"
+
+
+def test_a_night_without_tickets_ends_nothing_a_week_does(
+    ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move = clock(monkeypatch, current(ledger).state.since)
+    answer(url)
+    assert look(ledger, PARAMS).action == "wait"
+    night = []
+    for _ in range(40):  # a look each quarter of an hour
+        move(0.25)
+        night.append(look(ledger, PARAMS))
+    assert {item.action for item in night} == {"wait"}
+    assert any("Nobody was heard since the last look, for 10.0 hours" in why for why in night[-1].reasons)
+    answer(url)
+    assert look(ledger, PARAMS).action == "wait"
+    assert [kept.silent for kept in ledger.looks(2)] == [False, *[True] * 40, False]
+    actions = watched(PARAMS, ledger, move, 80)
+    assert actions.index("rollback") == 35  # 72 hours
+    entry = current(ledger)
+    assert entry.change and entry.change.reason.startswith("Nobody was heard for 72.0 hours")
+
+
+def test_an_advance_that_was_not_carried_out_is_not_taken_up_without_news(
+    ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer(url)
+    kept = Look(
+        2, 1, ledger.now(), "advance", ("So.",), (), True
+    )  # then it was killed, and the challenger died
+    ledger.look(kept)
+    real = controller.read_evidence
+    seen = []
+
+    def read(*arguments: Any) -> Evidence:
+        found = real(*arguments)
+        seen.append(found)
+        return good(ledger, found.at, missed_looks=found.missed_looks, silent=found.silent)
+
+    monkeypatch.setattr(controller, "read_evidence", read)
+    clock(monkeypatch, current(ledger).state.since + timedelta(days=5))
+    monkeypatch.setattr(controller, "watched", lambda evidence, *_: evidence)
+    answer(url, arm="champion")
+    assert look(ledger, PARAMS).action == "wait" and seen[0].missed_looks == 1
+    answer(url)
+    assert look(ledger, PARAMS).action == "advance"
 
 
 def _broken(ledger: Ledger, now: datetime) -> Evidence:
@@ -152,7 +203,11 @@ def test_looks_without_evidence_and_silent_ones_are_counted_together(
     with monkeypatch.context() as patch:
         reads(patch, _broken)
         assert look(ledger, PARAMS).action == "wait"
-    assert [look(ledger, PARAMS).action for _ in range(2)] == ["wait", "rollback"]
+    actions = []
+    for _ in range(2):
+        answer(url, arm="champion")
+        actions.append(look(ledger, PARAMS).action)
+    assert actions == ["wait", "rollback"]
 
 
 def test_a_step_of_a_removed_plan_does_not_stay_for_ever(ledger: Ledger, url: str) -> None:

@@ -48,8 +48,10 @@ def test_one_that_the_gate_sends_to_a_person_waits_for_one(loop: Loop) -> None:
     loop.begin(1)
     loop.register(2, decision="review")
     assert loop.reconcile().lines() == [] and loop.serving == ("1", None, None)
+    assert loop.tag(2, "awaiting") == "person"
     loop.give("champion", 2)
     loop.reconcile()
+    assert loop.tag(2, "awaiting") == "none"
     assert loop.told[1:] == ["adopt by person via MLflow"] and loop.serving == ("2", None, "1")
     loop.assert_agrees()
 
@@ -79,7 +81,7 @@ def test_a_newer_challenger(
         moves.advance(loop.ledger, loop.entry, share, FLOW)
     loop.register(3)
     if hotfix:
-        loop.tag(3, "release.kind", "hotfix")
+        loop.make_hotfix(3, of=1)
     report = loop.reconcile()
     assert loop.serving == serving
     loop.assert_agrees()
@@ -96,11 +98,44 @@ def test_a_newer_challenger(
 def test_a_hotfix_in_shadow_is_not_taken_away_by_a_monthly_model(loop: Loop) -> None:
     loop.begin(1)
     loop.register(2)
-    loop.tag(2, "release.kind", "hotfix")
+    loop.make_hotfix(2, of=1)
     loop.reconcile()
     loop.register(3)
     loop.reconcile()
     assert loop.serving == ("1", "2", None)
+
+
+def test_what_a_person_tries_is_not_taken_away_by_a_monthly_model_but_by_a_hotfix(loop: Loop) -> None:
+    loop.begin(1)
+    loop.register(2, decision="review")
+    loop.give("challenger", 2)
+    loop.reconcile()
+    loop.register(3)
+    assert "Version 3 waits: version 2 is on trial." in loop.reconcile().lines()
+    assert loop.serving == ("1", "2", None)
+    loop.register(4)
+    loop.make_hotfix(4, of=1)
+    loop.reconcile()
+    assert loop.serving == ("1", "4", None) and loop.told[-1] == "start by hotfix flow"
+    moves.stop(loop.ledger, loop.entry, FLOW)
+    loop.reconcile()  # and what waited is not lost
+    assert loop.serving == ("1", "3", None) and loop.told[-1] == "start by monthly flow"
+    moves.stop(loop.ledger, loop.entry, FLOW)
+    assert loop.reconcile().done[0].startswith("MLflow") and loop.serving == ("1", None, None)
+
+
+def test_a_hotfix_of_another_champion_is_refused(loop: Loop) -> None:
+    loop.begin(1, 2)
+    moves.promote(loop.ledger, loop.entry, FLOW)
+    loop.register(3, 4)
+    loop.make_hotfix(4, of=1)
+    (refused,) = loop.reconcile().refused
+    assert "it corrects another champion than version 2" in refused and loop.tag(4, REFUSED) == refused
+    assert loop.serving == ("2", "3", "1"), "which keeps no other from its rollout"
+    moves.rollback(loop.ledger, loop.entry, FLOW)
+    moves.rollback(loop.ledger, loop.entry, FLOW)
+    loop.reconcile()
+    assert loop.serving == ("1", "4", None) and loop.tag(4, REFUSED) is None
 
 
 def test_one_that_waited_while_a_newer_one_was_tried_is_passed_over(loop: Loop) -> None:
@@ -204,6 +239,16 @@ def test_the_champion_cannot_be_taken_away(loop: Loop) -> None:
     loop.give("champion", None)
     report = loop.reconcile()
     assert "somebody must answer" in report.refused[0] and loop.told == ["adopt by monthly flow"]
+    loop.assert_agrees()
+
+
+def test_a_version_that_passes_while_the_alias_is_away_gets_a_rollout_and_not_the_alias(loop: Loop) -> None:
+    loop.begin(1)
+    loop.give("champion", None)
+    loop.register(2)
+    loop.reconcile()
+    assert loop.told == ["adopt by monthly flow", "start by monthly flow"]
+    assert loop.serving == ("1", "2", None)
     loop.assert_agrees()
 
 

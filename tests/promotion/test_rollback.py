@@ -5,19 +5,42 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.promotion.loop import Loop
 from ticket_sentiment.cli import main
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.changes import Entry, LedgerConflict
+from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.promotion import moves
 from ticket_sentiment.promotion.moves import By
 from ticket_sentiment.promotion.rollback import roll_back
 
 FLOW = By(moves.ROLLOUT, "Because.")
 PERSON = By("command line (ann)", "Bad.")
+
+
+def later(monkeypatch: pytest.MonkeyPatch, **time: float) -> None:
+    """From now on, by the database's clock."""
+    real = Ledger.now
+    monkeypatch.setattr(Ledger, "now", lambda self: real(self) + timedelta(**time))
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, move: Callable[[], object]) -> None:
+    """Another makes a move just before the next rollback is written."""
+    real, waiting = moves.rollback, [move]
+
+    def late(*arguments: Any) -> Entry:
+        if waiting:
+            waiting.pop()()
+        return real(*arguments)
+
+    monkeypatch.setattr(moves, "rollback", late)
 
 
 def back(loop: Loop, version: str | None = None) -> bool:
@@ -59,6 +82,56 @@ def test_a_rollback_of_a_rollback_never_brings_the_bad_one_back(third: Loop) -> 
     moves.stop(third.ledger, third.entry, FLOW)
     assert third.serving == ("2", None, "1")
     assert back(third) and third.serving == ("1", None, None)
+
+
+def test_a_rollback_does_nothing_only_right_after_another_by_a_person(
+    third: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert back(third) and not back(third) and third.serving == ("2", None, "1")
+    later(monkeypatch, days=14)
+    assert back(third) and third.serving == ("1", None, None)
+
+
+def test_a_rollback_goes_on_after_one_that_the_rollout_flow_made(third: Loop) -> None:
+    third.begin(9)
+    moves.rollback(third.ledger, third.entry, FLOW)
+    assert third.serving == ("3", None, "2")
+    assert back(third) and third.serving == ("2", None, "1")
+
+
+@pytest.mark.parametrize("move", ["advance", "promote", "stop", "rollback"])
+def test_a_rollback_goes_before_what_a_flow_does_to_the_rollout_meanwhile(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch, move: str
+) -> None:
+    loop.begin(1, 2)
+    before, real = loop.entry, {name: getattr(moves, name) for name in ("promote", "stop", "rollback")}
+
+    def flow() -> None:
+        if move == "advance":
+            moves.advance(loop.ledger, before, 0.05, FLOW)
+        else:
+            real[move](loop.ledger, before, FLOW)
+
+    meanwhile(monkeypatch, flow)
+    assert back(loop) is (move in ("advance", "promote"))
+    assert loop.serving == ("1", None, None)
+
+
+def test_a_rollback_to_the_champion_before_goes_before_a_rollout_that_begins_meanwhile(
+    third: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    third.register(4)
+    meanwhile(monkeypatch, third.reconcile)
+    assert back(third) and third.serving == ("2", None, "1")
+
+
+def test_a_rollback_yields_to_another_person(third: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = moves.Model("1", third.digest(1))
+    person = By(moves.PERSON, "Moved.")
+    meanwhile(monkeypatch, lambda: moves.adopt(third.ledger, third.entry, model, person))
+    with pytest.raises(LedgerConflict, match="adopt by person via MLflow"):
+        back(third)
+    assert third.serving == ("1", None, "3")
 
 
 def test_a_version_that_never_served_can_be_named(third: Loop) -> None:

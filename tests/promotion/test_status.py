@@ -83,6 +83,15 @@ def test_what_does_not_agree_is_said(loop: Loop, told) -> None:
     )
 
 
+def test_an_alias_without_effect_is_told_with_its_reason(loop: Loop, told) -> None:
+    loop.begin(1)
+    loop.register(2, decision="review")
+    loop.tag(2, "registration", "pending")
+    loop.give("champion", 2)
+    loop.reconcile()
+    assert told("status")["refused"].startswith("version 2 as `champion`: ")
+
+
 def test_without_mlflow_the_ledger_is_told(loop: Loop, told, monkeypatch: pytest.MonkeyPatch) -> None:
     loop.begin(1)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")

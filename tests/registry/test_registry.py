@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import list_artifacts
+from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
 
 from tests.support.project import TICKET, Project, git, make_project
 from ticket_sentiment.errors import TicketSentimentError
@@ -394,3 +395,37 @@ def test_the_champion_is_whom_the_ledger_named_wherever_the_alias_lies(project: 
     client.delete_model_version(model, "3")
     with pytest.raises(TicketSentimentError, match=r"version 3 .* was deleted"):
         champion_version(project.store)
+
+
+def test_a_champion_that_nobody_has_the_alias_of_is_not_passed_over(project: Project) -> None:
+    project.result(seed=0)
+    project.register()
+    project.result(seed=1)
+    client, model = project.store.client, project.store.model
+    client.set_registered_model_tag(model, "ledger.champion", "1")
+    client.delete_registered_model_alias(model, "champion")
+    with pytest.raises(TicketSentimentError, match=r"champion is version 1: run the reconcile flow"):
+        registry.export_champion(project.params, project.root)
+    assert project.register().alias is None and project.aliases() == {}
+
+
+def test_a_candidate_is_judged_against_the_ledger_s_champion(project: Project) -> None:
+    digests = []
+    for seed in range(2):
+        project.result(seed=seed)
+        digests.append(load_bundle(project.root / "models/release/cpu").digest)
+        project.register()
+    project.result(seed=2)
+    client, model = project.store.client, project.store.model
+    client.set_registered_model_tag(model, "ledger.champion", "1")
+    client.set_registered_model_alias(model, "champion", "2")  # which was refused
+    assert registry.export_champion(project.params, project.root) == digests[0]
+
+
+def test_mlflow_s_client_gives_up_in_time_unless_told_otherwise(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
+    assert project.store
+    assert MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() == 1 and MLFLOW_HTTP_REQUEST_TIMEOUT.get() == 77

@@ -89,6 +89,7 @@ BLOCKED = {
     "labels are lost": last_epoch(evidence(2), unlabelled=ByArm(single(750, 90), single(250, 110))),
     "their sums are not there": last_epoch(evidence(1), unlabelled=ByArm(single(0, 0), single(0, 0))),
     "Nothing new was heard of the challenger since the last look": evidence(1, missed_looks=1),
+    "Nobody was heard since the last look, for 8.0 hours by now": evidence(1, silent=8 * HOUR),
     "The clocks disagree": evidence(1, at=evidence(1).step_since - HOUR),
     "Failed answers: challenger": last_epoch(evidence(LAST), errors=ByArm(single(400, 2), single(400, 2))),
     "Answers over the time objective: challenger": last_epoch(
@@ -132,6 +133,15 @@ def test_silence_waits_then_rolls_back():
     decision = decide(evidence(1, missed_looks=limit), SETTINGS)
     assert (decision.action, decision.share) == ("rollback", 0.0)
     assert "Nothing was heard of the challenger" in said(decision)
+
+
+def test_a_time_without_tickets_waits_and_ends_at_its_limit():
+    limit = timedelta(hours=SETTINGS.max_silent_hours)
+    missed = SETTINGS.missing_looks - 1
+    assert decide(evidence(1, missed_looks=missed, silent=limit - HOUR), SETTINGS).action == "wait"
+    decision = decide(evidence(1, silent=limit), SETTINGS)
+    assert (decision.action, decision.share) == ("rollback", 0.0)
+    assert decision.reasons == ("Nobody was heard for 72.0 hours, limit 72 hours.",)
 
 
 def test_when_the_days_are_over_it_stops_and_says_what_was_missing():

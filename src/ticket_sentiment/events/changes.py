@@ -171,6 +171,8 @@ class Look:
         guardrails: as the decision gives them: fields by name, of which the numbers may be infinite (kept as
             None), but never NaN.
         fresh: whether the challenger was heard since the look before.
+        silent: whether nobody was heard, neither champion nor challenger; of no look before version 3 of the
+            schema.
 
     Raises:
         TicketSentimentError: on construction, when a field is not as it should be; the message names it.
@@ -183,6 +185,7 @@ class Look:
     reasons: tuple[str, ...]
     guardrails: tuple[Mapping[str, Any], ...]
     fresh: bool
+    silent: bool = False
 
     def __post_init__(self) -> None:
         for key in ("epoch", "number"):

@@ -16,7 +16,7 @@ What counts:
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -26,7 +26,7 @@ from ticket_sentiment.events import evidence_queries as queries
 from ticket_sentiment.events import schema
 from ticket_sentiment.events.access import INSERT
 from ticket_sentiment.events.changes import Entry
-from ticket_sentiment.events.ledger import Ledger, entries, heard
+from ticket_sentiment.events.ledger import Ledger, entries, heard, missed_in_a_row
 from ticket_sentiment.params import Rollout
 from ticket_sentiment.rollout.assignment import ARMS, Arm
 from ticket_sentiment.rollout.audit import audited
@@ -127,6 +127,7 @@ class _Reading:
             reversed(self._rollout),
         )
         self._fill(objective_ms)
+        missed_looks, silent = self._unheard()
         return Evidence(
             at=self._now,
             epoch=state.epoch,
@@ -140,7 +141,8 @@ class _Reading:
             epochs=self._epochs(),
             overlaps=self._overlaps(),
             coverage=self._coverage(),
-            missed_looks=self._missed_looks(),
+            missed_looks=missed_looks,
+            silent=silent,
         )
 
     def _fill(self, objective_ms: float) -> None:
@@ -227,15 +229,39 @@ class _Reading:
         found = {arm: Coverage(*counts) for arm, *counts in self._rows(queries.coverage())}
         return ByArm(*(found.get(arm, Coverage()) for arm in ARMS))
 
-    def _missed_looks(self) -> int:
-        """In a row until now, this look included; 0 where the challenger was heard since the last one."""
+    def _unheard(self) -> tuple[int, timedelta | None]:
+        """Looks in a row that missed the challenger, this one included; and for how long nobody was heard.
+
+        Each ticket is scored by both, so the challenger is missed where only the champion was heard since the
+        last look. Where neither was there is nothing to miss: no ticket came, or no event got here.
+        """
         looks = schema.rollout_looks.c
         query = (
-            sa.select(looks.fresh, looks.heard)
+            sa.select(looks.at, looks.fresh, looks.silent, looks.heard, looks.champion_heard)
             .where(looks.epoch.between(self._first, self._last))
             .order_by(looks.epoch.desc(), looks.number.desc())
         )
         before = self._connection.execute(query).all()
-        if heard(self._connection, self._first, self._last) > (before[0].heard if before else 0):
-            return 0
-        return 1 + sum(1 for _ in takewhile(lambda look: not look.fresh, before))
+
+        def news(arm: Arm, known: int | None) -> bool:
+            return heard(self._connection, arm, self._first, self._last) > (known or 0)
+
+        if news("challenger", before[0].heard if before else 0):
+            return 0, None
+        missed = missed_in_a_row(before)
+        if news("champion", before[0].champion_heard if before else 0):
+            return missed + 1, None
+        quiet = [*takewhile(lambda look: look.silent, before)]
+        since = before[len(quiet)].at if len(quiet) < len(before) else self._rollout[0].state.since
+        moments = [since, *(look.at for look in reversed(quiet)), self._now]
+        return missed, watched_time(moments, self._settings.max_look_gap_hours)
+
+
+def watched_time(moments: Sequence[datetime], max_gap_hours: float) -> timedelta:
+    """The time from the first moment to the last, no later than it was watched for.
+
+    A clock that jumps forward makes a time look long. Looks come every some minutes, so of a longer time
+    without one only `max_gap_hours` count.
+    """
+    longest, none = timedelta(hours=max_gap_hours), timedelta(0)
+    return sum((min(max(later - earlier, none), longest) for earlier, later in pairwise(moments)), none)

@@ -7,9 +7,10 @@ when another came first (compare-and-swap by the epoch).
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,10 +23,12 @@ from ticket_sentiment.events.changes import Change, Entry, LedgerConflict, Look,
 from ticket_sentiment.events.database import reason
 from ticket_sentiment.events.leases import Lease, take
 from ticket_sentiment.params import Events
+from ticket_sentiment.rollout.assignment import Arm
 from ticket_sentiment.rollout.state import RolloutState
 
 _states, _changes, _looks = schema.rollout_states, schema.rollout_changes, schema.rollout_looks
 _STATE = [field.name for field in fields(RolloutState)]
+_LOOK = ("epoch", "number", "at", "action", "fresh", "silent")
 _CHANGE = [field.name for field in fields(Change)]
 
 
@@ -142,7 +145,7 @@ class Ledger:
             TicketSentimentError: there is no change of that epoch, or a guardrail is NaN.
         """
         row = {
-            **{key: getattr(look, key) for key in ("epoch", "number", "at", "action", "fresh")},
+            **{key: getattr(look, key) for key in _LOOK},
             "reasons": look.reasons_json(),
             "guardrails": look.guardrails_json(),
         }
@@ -153,7 +156,8 @@ class Ledger:
                 raise TicketSentimentError(
                     f"rollout look: epoch: no rollout was on at epoch {look.epoch}; look at one that is"
                 )
-            row["heard"] = heard(connection, rollout, look.epoch)
+            row["heard"] = heard(connection, "challenger", rollout, look.epoch)
+            row["champion_heard"] = heard(connection, "champion", rollout, look.epoch)
             insert = self.database.insert(_looks).on_conflict_do_nothing().returning(_looks.c.number)
             return connection.execute(insert, row).first() is not None
 
@@ -214,21 +218,29 @@ def _entry(row: Mapping[str, Any]) -> Entry:
 
 
 def _look(row: Mapping[str, Any]) -> Look:
-    plain = {key: row[key] for key in ("epoch", "number", "at", "action", "fresh")}
+    plain = {key: row[key] for key in _LOOK} | {"silent": bool(row["silent"])}
     return Look(
         **plain, reasons=tuple(json.loads(row["reasons"])), guardrails=tuple(json.loads(row["guardrails"]))
     )
 
 
-def heard(connection: sa.Connection, first: int, last: int) -> int:
-    """How often the challenger was heard in these epochs: answers, unseen ones, failures.
+def missed_in_a_row(looks: Iterable[Any]) -> int:
+    """At how many of the last looks the challenger was missed; those at which nobody was heard do not count.
+
+    Args:
+        looks: or their rows, the latest first.
+    """
+    telling = (look for look in looks if not look.silent)
+    return sum(1 for _ in takewhile(lambda look: not look.fresh, telling))
+
+
+def heard(connection: sa.Connection, arm: Arm, first: int, last: int) -> int:
+    """How often an arm was heard in these epochs: answers, unseen ones, failures.
 
     A growing count says that it was heard since, whatever the clocks of those who wrote and of who looks.
     """
     total = 0
     for table in (schema.predictions, schema.failures):
-        query = sa.select(sa.func.count()).where(
-            table.c.epoch.between(first, last), table.c.arm == "challenger"
-        )
+        query = sa.select(sa.func.count()).where(table.c.epoch.between(first, last), table.c.arm == arm)
         total += connection.scalar(query) or 0
     return total

@@ -138,7 +138,13 @@ _VERSION_2 = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
+# Whether a look that heard nothing of the challenger heard of the champion. Looks of before do not say.
+_VERSION_3 = (
+    "ALTER TABLE rollout_looks ADD COLUMN champion_heard BIGINT",
+    "ALTER TABLE rollout_looks ADD COLUMN silent BOOLEAN",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 _versions = sa.Table(
     "event_schema",

@@ -130,7 +130,9 @@ rollout_looks = sa.Table(
     sa.Column("reasons", sa.Text, nullable=False),  # JSON: a list of sentences
     sa.Column("guardrails", sa.Text, nullable=False),  # JSON: a list of objects
     sa.Column("fresh", sa.Boolean, nullable=False),
-    sa.Column("heard", sa.BigInteger, nullable=False),
+    sa.Column("heard", sa.BigInteger, nullable=False),  # of the challenger, since the rollout began
+    sa.Column("champion_heard", sa.BigInteger),
+    sa.Column("silent", sa.Boolean),
 )
 
 leases = sa.Table(

@@ -103,6 +103,7 @@ class Rollout(Section):
     split_alpha: float = Field(gt=0, lt=0.5)
     min_coverage: Share
     missing_looks: int = Field(ge=1)
+    max_silent_hours: float = Field(gt=0)
     max_look_gap_hours: float = Field(gt=0)
     tuning: float = Field(gt=0)
     hotfix: RolloutHotfix

@@ -6,12 +6,12 @@ from mlflow.entities.model_registry import ModelVersion
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.changes import Entry
-from ticket_sentiment.promotion.moves import HOTFIX
 from ticket_sentiment.registry.lineage import NONE
-from ticket_sentiment.registry.registry import ASKED_BY, MONTHLY, STATE
+from ticket_sentiment.registry.registry import ASKED_BY, HOTFIX, MONTHLY, STATE
 from ticket_sentiment.registry.store import Store
 
 KIND = "release.kind"
+CORRECTS = "hotfix.champion.digest"  # tag of a hotfix: the champion that it was made of
 FLOWS = (MONTHLY, HOTFIX)
 
 
@@ -38,7 +38,7 @@ def by_digest(store: Store, digest: str) -> ModelVersion:
     Raises:
         TicketSentimentError: there is none.
     """
-    found = [item for item in _versions(store) if digest_of(item) == digest]
+    found = [item for item in registered(store) if digest_of(item) == digest]
     if not found:
         raise TicketSentimentError(
             f"a program set bundle {digest[:12]} as champion, which no version of {store.model} has: "
@@ -47,46 +47,67 @@ def by_digest(store: Store, digest: str) -> ModelVersion:
     return found[-1]
 
 
-def newest(store: Store, history: Sequence[Entry]) -> ModelVersion | None:
-    """The newest version that asks for a rollout and is newer than all that the ledger has ever named.
+def asking(store: Store, history: Sequence[Entry]) -> list[ModelVersion]:
+    """The versions that ask for a rollout and are newer than what the ledger has named, in the order they go.
 
-    So each gets one, and one that waited while a newer one was tried is passed over: it knows less.
+    So each gets one, and one that waited while a newer one was tried is passed over: it knows less. A hotfix
+    goes before a monthly version, but none that waits is passed over for it: a hotfix knows no new months.
 
     Args:
         store: of MLflow.
         history: of the ledger, all of it.
     """
-    named = [
-        version
+    versions = registered(store)
+    hotfixes = {int(item.version) for item in versions if is_hotfix(item)}
+    named = {
+        int(version)
         for entry in history
         if entry.change
         for version in (entry.change.champion_version, entry.change.challenger_version)
         if version and version.isdecimal()
-    ]
-    latest = max(map(int, named), default=0)
-    asking = [
+    }
+    latest, latest_monthly = max(named, default=0), max(named - hotfixes, default=0)
+    found = [
         item
-        for item in _versions(store)
-        if int(item.version) > latest
+        for item in versions
+        if int(item.version) > (latest if is_hotfix(item) else latest_monthly)
         and actor_of(item)
         and item.tags.get(STATE) == "complete"
         and item.tags.get("gate.decision") == "pass"
     ]
-    return asking[-1] if asking else None
+    return sorted(found, key=lambda item: (is_hotfix(item), int(item.version)), reverse=True)
 
 
-def may_start(entry: Entry, hotfix: bool) -> bool:
+def corrects_another(version: ModelVersion, champion: str) -> bool:
+    """Whether it is a hotfix of another bundle than the champion's, whose gain it might take back."""
+    return is_hotfix(version) and version.tags.get(CORRECTS) != champion
+
+
+def begun_by(history: Sequence[Entry]) -> str | None:
+    """Who began the rollout that is on; None where none is.
+
+    Args:
+        history: of the ledger, all of it, the latest entry first.
+    """
+    on = history[0].change.rollout if history and history[0].change else None
+    begun = next((entry.change for entry in history if entry.state.epoch == on), None)
+    return begun.actor if begun else None
+
+
+def may_start(history: Sequence[Entry], hotfix: bool) -> bool:
     """Whether a new challenger goes before what is on.
 
     A hotfix does before anything. A monthly one goes before another monthly one that nobody has met yet (in
-    shadow); one that answers customers is not taken away from them before it is decided, nor is a hotfix.
+    shadow); one that answers customers is not taken away from them before it is decided, nor is a hotfix, nor
+    what a person tries.
     """
-    if hotfix or not entry.on:
+    if hotfix or not history[0].on:
         return True
-    return entry.change is not None and entry.change.step == 0 and not entry.change.hotfix
+    change = history[0].change
+    return change is not None and change.step == 0 and begun_by(history) == MONTHLY
 
 
-def _versions(store: Store) -> list[ModelVersion]:
+def registered(store: Store) -> list[ModelVersion]:
     """All versions with their tags, oldest first."""
     found = store.client.search_model_versions(f"name = '{store.model}'")
     return sorted(found, key=lambda item: int(item.version))

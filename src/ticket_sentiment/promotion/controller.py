@@ -7,14 +7,13 @@ who moved something meanwhile was first, and the flow yields.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
-from itertools import pairwise, takewhile
+from datetime import datetime
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.changes import Entry, LedgerConflict, Look
-from ticket_sentiment.events.evidence import read_evidence
+from ticket_sentiment.events.evidence import read_evidence, watched_time
 from ticket_sentiment.events.leases import Lease
-from ticket_sentiment.events.ledger import Ledger
+from ticket_sentiment.events.ledger import Ledger, missed_in_a_row
 from ticket_sentiment.events.types import EventStoreUnavailable
 from ticket_sentiment.params import Params
 from ticket_sentiment.promotion import moves
@@ -97,9 +96,9 @@ def _decide(ledger: Ledger, params: Params, before: Entry, looks: Sequence[Look]
     try:
         corrections = params.hotfix.source
         evidence = read_evidence(ledger, settings, params.serve.objective_ms, now, corrections=corrections)
-        evidence = _resumed(watched(evidence, looks, settings.max_look_gap_hours), looks)
+        evidence = watched(evidence, looks, settings.max_look_gap_hours)
         decision = decide(evidence, settings)
-        kept = _kept(decision, number, now, evidence.fresh)
+        kept = _kept(decision, number, now, evidence.fresh, evidence.silent is not None)
         kept.guardrails_json()  # what cannot be kept must not be carried out
         return decision, kept
     except (
@@ -112,14 +111,14 @@ def _decide(ledger: Ledger, params: Params, before: Entry, looks: Sequence[Look]
     return decision, _kept(decision, number, now, fresh=False)
 
 
-def _kept(decision: Decision, number: int, at: datetime, fresh: bool) -> Look:
+def _kept(decision: Decision, number: int, at: datetime, fresh: bool, silent: bool = False) -> Look:
     rails = tuple(asdict(rail) for rail in decision.guardrails)
-    return Look(decision.epoch, number, at, decision.action, decision.reasons, rails, fresh)
+    return Look(decision.epoch, number, at, decision.action, decision.reasons, rails, fresh, silent)
 
 
 def _blind(epoch: int, looks: Sequence[Look], limit: int, why: str) -> Decision:
     """Without evidence: wait, or roll back when there was none at so many looks in a row."""
-    missed = 1 + sum(1 for _ in takewhile(lambda item: not item.fresh, reversed(looks)))
+    missed = 1 + missed_in_a_row(reversed(looks))
     reason = f"The evidence cannot be read ({missed} looks in a row without news, limit {limit}): {why}"
     ahead = "See to the event database and to what is named here."
     return Decision("rollback" if missed >= limit else "wait", 0.0, (reason,), ahead, epoch, (), ())
@@ -128,22 +127,12 @@ def _blind(epoch: int, looks: Sequence[Look], limit: int, why: str) -> Decision:
 def watched(evidence: Evidence, looks: Sequence[Look], max_gap_hours: float) -> Evidence:
     """With the time of the step no later than it was watched for.
 
-    A clock that jumps forward would make a step look as long as it must be. Looks come every some minutes, so
-    of a longer time without one only `max_gap_hours` count.
+    A clock that jumps forward would make a step look as long as it must be.
     """
-    longest, none = timedelta(hours=max_gap_hours), timedelta(0)
     seen = [item.at for item in looks if item.at >= evidence.step_since]
     moments: list[datetime] = [evidence.step_since, *seen, evidence.at]
-    total = sum((min(max(later - earlier, none), longest) for earlier, later in pairwise(moments)), none)
+    total = watched_time(moments, max_gap_hours)
     return replace(evidence, at=min(evidence.at, evidence.step_since + total))
-
-
-def _resumed(evidence: Evidence, looks: Sequence[Look]) -> Evidence:
-    """A look whose decision was kept and, for a kill, not carried out is taken up again, with its news."""
-    last = looks[-1] if looks else None
-    if last and last.epoch == evidence.epoch and last.fresh and last.action not in ("wait", "none"):
-        return replace(evidence, missed_looks=0)
-    return evidence
 
 
 def _carry_out(ledger: Ledger, before: Entry, decision: Decision, lease: Lease) -> Entry:

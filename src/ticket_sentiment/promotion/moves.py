@@ -15,10 +15,9 @@ from ticket_sentiment.events.leases import Lease
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.rollout.state import RolloutState
 
-# Actors, one spelling each: by them the history says what was a person's decision.
+# Actors, one spelling each: by them the history says what was a person's decision. Those of versions that ask
+# for a rollout are in registry/registry.py.
 PERSON = "person via MLflow"
-MONTHLY = "monthly flow"
-HOTFIX = "hotfix flow"
 ROLLOUT = "rollout flow"
 RECONCILE = "reconcile flow"
 ROLLBACK = "rollback flow"

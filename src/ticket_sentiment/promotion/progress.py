@@ -131,7 +131,7 @@ def read_progress(ledger: Ledger, params: Params, now: datetime) -> Progress:
 def _evidence(ledger: Ledger, params: Params, found: Progress, began: int) -> Evidence:
     """Now, or as of the end.
 
-    A page is no look: what the last look has not heard since is not missing until the next one says so.
+    A page is no look: what was not heard since the last look is not missing until the next one says so.
     """
     at = found.after[0].state.since if found.after else found.now
     if found.now - at > timedelta(days=params.events.keep_days):
@@ -141,7 +141,10 @@ def _evidence(ledger: Ledger, params: Params, found: Progress, began: int) -> Ev
     objective_ms, corrections = params.serve.objective_ms, params.hotfix.source
     evidence = read_evidence(ledger, params.rollout, objective_ms, at, began, corrections=corrections)
     evidence = watched(evidence, found.looks, params.rollout.max_look_gap_hours)
-    return replace(evidence, missed_looks=max(0, evidence.missed_looks - 1))
+    if evidence.silent is None:
+        return replace(evidence, missed_looks=max(0, evidence.missed_looks - 1))
+    known = found.looks and found.looks[-1].silent
+    return replace(evidence, silent=evidence.silent if known else None)
 
 
 def _version(entries: Sequence[Entry], key: str) -> str:

@@ -22,6 +22,8 @@ from ticket_sentiment.promotion import asked, moves
 from ticket_sentiment.promotion.aliases import NOBODY, REFUSED, Alias, answering, give, read_aliases, wanted
 from ticket_sentiment.promotion.moves import By, Model, challenger_of, champion_of
 from ticket_sentiment.promotion.releases import bring_releases
+from ticket_sentiment.registry.lineage import NONE
+from ticket_sentiment.registry.registry import AWAITING
 from ticket_sentiment.registry.releases import put_release, remove_releases
 from ticket_sentiment.registry.store import CHALLENGER, CHAMPION, Store, connect
 
@@ -136,6 +138,7 @@ class _Attempt:
         self._challenger(self.entry, aliases[CHALLENGER])
         self._withdrawn(self.entry)
         self._asked(self.entry)
+        self._decided(self.entry)
         self._follow(self.entry, aliases)
         self._releases()
 
@@ -230,25 +233,30 @@ class _Attempt:
 
     def _withdrawn(self, entry: Entry) -> None:
         """End a rollout that a flow began when the gate has changed its mind."""
-        challenger = challenger_of(entry)
-        if challenger is None or entry.change is None:
-            return
-        begun = next((item for item in self._history if item.state.epoch == entry.change.rollout), None)
-        if begun is None or begun.change is None or begun.change.actor not in asked.FLOWS:
+        challenger, flow = challenger_of(entry), asked.begun_by(self._history)
+        if challenger is None or flow not in asked.FLOWS:
             return
         decision = self._version(challenger.version).tags.get("gate.decision")
         if decision != "pass":
-            by = By(begun.change.actor, f"The gate now says {decision} to version {challenger.version}.")
+            by = By(flow, f"The gate now says {decision} to version {challenger.version}.")
             self._made(moves.stop(self._ledger, entry, by, self._lease))
 
     def _asked(self, entry: Entry) -> None:
         """Begin the rollout of the newest version that asks for one, if it may go before what is on."""
-        version = asked.newest(self._store, self._history)
-        if version is None or asked.digest_of(version) == entry.state.champion:
+        for version in asked.asking(self._store, self._history):
+            if asked.digest_of(version) == entry.state.champion:
+                continue
+            if asked.corrects_another(version, entry.state.champion):
+                why = f"it corrects another champion than version {champion_of(entry).version}: run it again"
+                self._refuse(CHALLENGER, version, why, held=False)
+                continue
+            self._begin(entry, version)
             return
+
+    def _begin(self, entry: Entry, version: ModelVersion) -> None:
         hotfix = asked.is_hotfix(version)
         on_trial = challenger_of(entry)
-        if on_trial and not asked.may_start(entry, hotfix):
+        if on_trial and not asked.may_start(self._history, hotfix):
             self.done.append(f"Version {version.version} waits: version {on_trial.version} is on trial.")
             return
         model = self._bring(version, CHALLENGER, held=False)
@@ -256,6 +264,18 @@ class _Attempt:
             why = f"Version {version.version} passed the gate{' as a hotfix' if hotfix else ''}."
             by = By(asked.actor_of(version) or moves.RECONCILE, why)
             self._made(moves.start(self._ledger, entry, model, by, self._lease))
+
+    def _decided(self, entry: Entry) -> None:
+        """Who serves or is tried waits for no person any more."""
+        for model in filter(None, (champion_of(entry), challenger_of(entry))):
+            try:
+                waits = self._version(model.version).tags.get(AWAITING, NONE) != NONE
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                continue
+            if waits:
+                self._store.client.set_model_version_tag(self._store.model, model.version, AWAITING, NONE)
 
     def _follow(self, entry: Entry, aliases: dict[str, Alias]) -> None:
         """Give the aliases to whom the ledger names."""

@@ -1,10 +1,11 @@
 """Back, now: one command, without MLflow, a build or a wait."""
 
 import getpass
+from datetime import timedelta
 from pathlib import Path
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.events.changes import Entry
+from ticket_sentiment.events.changes import Entry, LedgerConflict
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.params import Params
 from ticket_sentiment.promotion import moves
@@ -12,6 +13,10 @@ from ticket_sentiment.promotion.moves import By, Model, challenger_of, champion_
 from ticket_sentiment.rollout.releases import is_whole
 
 WAIT_S = 5.0  # for another who reconciles
+TRIES = 5  # against flows that change the ledger meanwhile
+# Two people at one alarm, or a command that was killed and is run again, are this close; who asks later has
+# seen the rollback and wants another.
+SAME = timedelta(minutes=10)
 
 
 def roll_back(
@@ -19,8 +24,9 @@ def roll_back(
 ) -> tuple[Entry, bool]:
     """End the rollout that is on, or bring the previous champion back; MLflow's aliases follow later.
 
-    Where the last change was a rollback nothing is done, so that two people who press at once, or a command
-    that was killed and is run again, do not go back twice; to go further back name the version.
+    Where a person did so within `SAME` nothing is done, so that two who press at once, or a command that was
+    killed and is run again, do not go back twice; to go further back name the version. What a flow changes
+    meanwhile does not keep a person from going back.
 
     Args:
         ledger: of the event database.
@@ -33,7 +39,7 @@ def roll_back(
         The entry in force, and whether this call made it.
 
     Raises:
-        LedgerConflict: another change came first; nothing was changed.
+        LedgerConflict: another person came first, or flows did too often; nothing was changed.
         EventStoreUnavailable: the event database does not answer.
         TicketSentimentError: there is nothing to go back to, or its release can be found nowhere.
     """
@@ -41,15 +47,43 @@ def roll_back(
     if before is None or before.change is None:
         found = before.told if before else "no state"
         raise TicketSentimentError(f"rollback: the ledger has {found}: run the reconcile flow first")
-    if version is None and before.change.action == "rollback":
+    if version is None and _by_hand(before) and abs(ledger.now() - before.change.at) < SAME:
         return before, False
-    to = _named(ledger, params, version, root) if version else None
-    if to and to.version == champion_of(before).version and not before.on:
-        return before, False
-    target = to or (None if before.on else previous_of(before))
-    if target and not is_whole(root / params.serve.releases, target.digest):
-        _bring(params, target.version, root)
-    return moves.rollback(ledger, before, by, to), True
+    if version is not None:
+        to: Model | None = _named(ledger, params, version, root)
+    else:
+        to = champion_of(before) if before.on else previous_of(before)
+    for _ in range(TRIES):
+        if to and to.digest == champion_of(before).digest and not before.on:
+            return before, False
+        try:
+            return _go(ledger, params, by, before, to, root), True
+        except LedgerConflict as conflict:
+            lost, winner = conflict, conflict.winner
+        if winner is None or winner.change is None:
+            break
+        if version is None and winner.change.action == "rollback":
+            return winner, False
+        if _is_person(winner.change.actor):
+            break
+        before = winner
+    raise lost
+
+
+def _go(ledger: Ledger, params: Params, by: By, before: Entry, to: Model | None, root: Path) -> Entry:
+    serves = to is None or to.digest == champion_of(before).digest
+    if to and not serves and not is_whole(root / params.serve.releases, to.digest):
+        _bring(params, to.version, root)
+    return moves.rollback(ledger, before, by, to)
+
+
+def _is_person(actor: str) -> bool:
+    return actor in (moves.PERSON, moves.ROLLBACK) or actor.startswith(moves.COMMAND_LINE)
+
+
+def _by_hand(entry: Entry) -> bool:
+    change = entry.change
+    return change is not None and change.action == "rollback" and _is_person(change.actor)
 
 
 def lines(entry: Entry, made: bool) -> list[str]:

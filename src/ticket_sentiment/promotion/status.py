@@ -10,8 +10,10 @@ from ticket_sentiment.events import schema
 from ticket_sentiment.events.changes import Entry
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.params import Params
+from ticket_sentiment.promotion import asked
 from ticket_sentiment.promotion.aliases import (
     ALIASES,
+    REFUSED,
     MlflowUnavailable,
     answering,
     read_aliases,
@@ -51,6 +53,8 @@ def status(params: Params, root: Path = Path()) -> str:
                 entry = ledger.current()
                 if entry and entry.change:
                     rows.append(("MLflow", _agreement(store, entry)))
+                refused = (item.tags.get(REFUSED) for item in asked.registered(store))
+                rows += [("refused", text) for text in refused if text]
                 table = versions(params, root)
         except MlflowUnavailable as away:
             table = str(away)

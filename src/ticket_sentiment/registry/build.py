@@ -17,7 +17,15 @@ from ticket_sentiment.model.bundle import Bundle, load_bundle
 from ticket_sentiment.params import Params
 from ticket_sentiment.registry.lineage import NONE
 from ticket_sentiment.registry.registry import tag_bentos
-from ticket_sentiment.registry.store import CHALLENGER, CHAMPION, DEVICES, by_alias, connect, download_bundle
+from ticket_sentiment.registry.store import (
+    CHALLENGER,
+    CHAMPION,
+    DEVICES,
+    by_alias,
+    champion_version,
+    connect,
+    download_bundle,
+)
 
 BENTOFILE = "bentofile.yaml"
 # All that the service imports, and no more: what is not here cannot find its way into the image.
@@ -223,7 +231,7 @@ def build_services(
 
 
 def build_champion(params: Params, root: Path = Path()) -> dict[str, str]:
-    """Build the Bentos of the registered champion, beside it the challenger if there is one.
+    """Build the Bentos of the champion, beside it the challenger if there is one.
 
     A Bento is built when BentoML's store lost it, or when the service's code or `serve`, `events` or `cache`
     of params.yaml have changed since.
@@ -235,7 +243,7 @@ def build_champion(params: Params, root: Path = Path()) -> dict[str, str]:
         TicketSentimentError: there is no champion, or a build failed.
     """
     store = connect(params, root)
-    champion = by_alias(store, CHAMPION)
+    champion = champion_version(store)
     if champion is None:
         raise TicketSentimentError(
             f"{store.model} has no version with the alias `{CHAMPION}`: run `make retrain`, "

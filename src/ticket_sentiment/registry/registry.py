@@ -14,6 +14,7 @@ from mlflow.entities import RunStatus, ViewType
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import replacing_folder
 from ticket_sentiment.params import Params
 from ticket_sentiment.registry import evidence, lineage
@@ -23,8 +24,10 @@ from ticket_sentiment.registry.store import (
     CHAMPION,
     DEVICES,
     Store,
+    adopted,
     all_versions,
     by_alias,
+    champion_version,
     connect,
     digest_at,
     download_bundle,
@@ -32,8 +35,10 @@ from ticket_sentiment.registry.store import (
 
 BATCH = 100  # MLflow takes at most 100 params and 1,000 metrics in one call
 STATE = "registration"
+AWAITING = "awaiting"  # tag: `person` while a version in review waits for one
 ASKED_BY = "rollout.asked_by"  # tag of a version that passed the gate: who asks for its rollout
-MONTHLY = "monthly flow"
+MONTHLY = "monthly flow"  # and HOTFIX: by them the ledger says whose rollout it is
+HOTFIX = "hotfix flow"
 
 
 @dataclass(frozen=True)
@@ -139,17 +144,21 @@ def _create_version(store: Store, run_id: str, result: Result) -> ModelVersion:
 
 
 def _version_tags(run_id: str, result: Result) -> dict[str, str]:
+    asks = HOTFIX if result.tags.get("release.kind") == "hotfix" else MONTHLY
     return {
         **result.tags,
         "gate.run": run_id,
-        "awaiting": "person" if result.decision == "review" else lineage.NONE,
-        ASKED_BY: MONTHLY if result.decision == "pass" else lineage.NONE,
+        AWAITING: "person" if result.decision == "review" else lineage.NONE,
+        ASKED_BY: asks if result.decision == "pass" else lineage.NONE,
     }
 
 
 def _set_alias(store: Store, version: str, decision: str) -> None:
-    """The first `pass` is the champion; a later one asks by its tag, and promotion/ gives the aliases."""
-    if decision == "pass" and by_alias(store, CHAMPION) is None:
+    """The first `pass` is the champion; a later one asks by its tag, and promotion/ gives the aliases.
+
+    Also where nobody holds `champion` for a while: once the ledger has had one, the alias is its own to give.
+    """
+    if decision == "pass" and by_alias(store, CHAMPION) is None and adopted(store) is None:
         store.client.set_registered_model_alias(store.model, CHAMPION, version)
 
 
@@ -232,10 +241,16 @@ def export_champion(
         The champion's digest, or None when there is no champion; then the folder is not there.
 
     Raises:
-        TicketSentimentError: the champion's bundle cannot be fetched or does not verify.
+        TicketSentimentError: the champion's bundle cannot be fetched or does not verify; or the ledger has a
+            champion and nobody the alias.
     """
     store, target = connect(params, root), root / destination
-    champion = by_alias(store, CHAMPION)
+    champion = champion_version(store)
+    if champion and by_alias(store, CHAMPION) is None:
+        raise TicketSentimentError(
+            f"nobody has the alias `{CHAMPION}`, but the ledger's champion is version {champion.version}: "
+            "run the reconcile flow, which gives it back, then this again"
+        )
     present = digest_at(target)
     digest = champion.tags.get("bundle.cpu.digest") if champion else None
     if champion is None and present is None:

@@ -40,6 +40,9 @@ def connect(params: Params, root: Path = Path()) -> Store:
     the artifacts of such a store lie beside the database in `mlartifacts/`.
     """
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # By itself MLflow's client tries for minutes, during which the rollout flow would not look.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # seconds
     uri = os.environ.get("MLFLOW_TRACKING_URI") or params.registry.tracking_uri
     artifacts = None
     if uri.startswith(SQLITE):

@@ -8,7 +8,7 @@ cannot be: a broken count must never look like a good challenger.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Generic, Literal, TypeVar, get_args
 
 from ticket_sentiment.errors import TicketSentimentError
@@ -255,8 +255,10 @@ class Evidence:
         epochs: of the ramp so far, in order; empty in shadow.
         overlaps: all units that are in two of the epochs.
         coverage: of the tickets that each arm answered, over the whole rollout.
-        missed_looks: looks in a row, this one included, at which nothing new of the challenger had come
-            (neither an answer nor an unseen one); 0 when it was heard.
+        missed_looks: looks in a row, this one included, at which something new of the champion had come and
+            nothing of the challenger (neither an answer nor an unseen one); 0 when it was heard. Looks at
+            which neither was heard are left out.
+        silent: for how long neither was heard; None when one was since the last look.
     """
 
     at: datetime
@@ -272,6 +274,7 @@ class Evidence:
     overlaps: tuple[Overlap, ...]
     coverage: ByArm[Coverage]
     missed_looks: int
+    silent: timedelta | None = None
 
     def __post_init__(self) -> None:
         for key in ("at", "rollout_since", "step_since"):
@@ -297,4 +300,4 @@ class Evidence:
     @property
     def fresh(self) -> bool:
         """Whether the challenger was heard since the last look."""
-        return self.missed_looks == 0
+        return self.missed_looks == 0 and self.silent is None

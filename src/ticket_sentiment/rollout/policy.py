@@ -101,6 +101,12 @@ def decide(evidence: Evidence, settings: Rollout) -> Decision:
             [f"Nothing was heard of the challenger ({looks})."],
             "Find out why it does not answer, or why its answers do not reach the event database.",
         )
+    if evidence.silent is not None and evidence.silent >= timedelta(hours=settings.max_silent_hours):
+        return answer(
+            "rollback",
+            [f"Nobody was heard for {_hours(evidence.silent)}, limit {settings.max_silent_hours:g} hours."],
+            "See whether tickets come, and whether what services answer reaches the event database.",
+        )
     if reasons := _clock(evidence):
         return answer("wait", reasons, "Set the clocks of the machines right; nothing else is needed.")
     missing = [
@@ -129,12 +135,22 @@ def _clock(evidence: Evidence) -> list[str]:
 
 
 def _silence(evidence: Evidence, settings: Rollout) -> list[str]:
+    if evidence.silent is not None:
+        return [
+            f"Nobody was heard since the last look, for {_hours(evidence.silent)} by now: no ticket came, or "
+            f"their answers do not reach the event database; it is rolled back at "
+            f"{settings.max_silent_hours:g} hours."
+        ]
     if evidence.fresh:
         return []
     return [
-        "Nothing new was heard of the challenger since the last look; it is rolled back at "
-        f"{settings.missing_looks} such looks in a row, this is number {evidence.missed_looks}."
+        "Nothing new was heard of the challenger since the last look, but of the champion; it is rolled back "
+        f"at {settings.missing_looks} such looks in a row, this is number {evidence.missed_looks}."
     ]
+
+
+def _hours(time: timedelta) -> str:
+    return f"{time / HOUR:.1f} hours"
 
 
 def _wrong_split(split: tuple[SplitCheck, ...]) -> list[str]:

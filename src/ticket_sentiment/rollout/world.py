@@ -285,7 +285,7 @@ class World:
         return int(self._paired.sum())
 
     def evidence(self, hotfix: bool) -> Evidence:
-        """As it stands at this look."""
+        """As it stands at this look. Tickets come all the time and both answer: nothing is ever missed."""
         return Evidence(
             at=self._time(self.looks),
             epoch=self.epoch,
