@@ -19,9 +19,15 @@ NONE = "none"  # the value of a tag whose source is not there; an empty tag woul
 PACKAGES = ("onnxruntime", "torch", "transformers")
 BUNDLE_STAGES = ("train", "prune", "quantize")
 # What a retraining changes in the working copy; a snapshot holds these as they are now.
-SNAPSHOT_PATHS = ("dvc.lock", "dvc.yaml", "params.yaml", "data/*.dvc", "reports/**/*.json")
-# Of a hotfix also these, which the snapshot of its champion held or names.
-HOTFIX_PATHS = (*SNAPSHOT_PATHS, "champion/*.dvc", "champion/*.json", "models/frontier/frontier.csv")
+SNAPSHOT_PATHS = (
+    "dvc.lock",
+    "dvc.yaml",
+    "params.yaml",
+    "data/*.dvc",
+    "models/frontier/frontier.csv",
+    "reports/**/*.json",
+)
+HOTFIX_PATHS = (*SNAPSHOT_PATHS, "champion/*.dvc", "champion/*.json")  # what a hotfix started from
 GIT_LOCATIONS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 IDENTITY = {"NAME": "Ticket Sentiment", "EMAIL": "ticket-sentiment@localhost"}
 
