@@ -97,8 +97,10 @@ def next_step(decision: str, evidence: Evidence) -> str:
     if evidence.champion is None:
         return "It is the first model and becomes the champion: make serve answers with it."
     if evidence.hotfix is not None:
-        return "It is registered as the challenger of the champion, for the short rollout of a hotfix."
-    return "It is registered as the challenger of the present champion; see both in MLflow (make ui)."
+        return (
+            "Its rollout beside the champion begins, in the short steps of a hotfix: ticket-sentiment status."
+        )
+    return "Its rollout beside the champion begins, unseen by customers at first: ticket-sentiment status."
 
 
 def read_changes(evaluation: Evaluation | Missing) -> Changes | None:
