@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from prefect.states import Failed, exception_to_failed_state
 
-from flows.monthly_retrain import _may_pass
+from flows.steps import may_pass
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.types import EventStoreUnavailable
 
@@ -22,6 +22,6 @@ def test_only_what_may_come_back_is_tried_again(error, again):
     async def asked() -> bool:
         state = await exception_to_failed_state(error)
         assert state.type == Failed().type
-        return await _may_pass(None, None, state)
+        return await may_pass(None, None, state)
 
     assert asyncio.run(asked()) is again

@@ -90,13 +90,13 @@ def test_no_shape_of_the_base_model_is_said(judged):
 
 
 def test_tries_that_are_none_are_said(judged):
-    verdict = judged(attempts=[DENSE], tries=0)()
+    verdict = judged(attempts=[DENSE], tries=0, margin=0.005)()
     assert verdict.decision == "review" and "budget.tries is 0" in verdict.reasons[0]
 
 
 def test_shapes_that_were_not_tried_fail(judged):
     """The frontier is newer than the model."""
-    verdict = judged(attempts=[DENSE])()
+    verdict = judged(attempts=[DENSE], margin=0.005)()
     assert verdict.decision == "fail" and "dvc repro prune" in verdict.reasons[0]
 
 

@@ -98,7 +98,7 @@ def test_without_a_frontier_there_is_no_part(good_evidence, params):
     ],
 )
 def test_why_not_is_said_for_every_limit(params, changes, words):
-    budget = params.budget.model_copy(update={"max_mb": 8.0, "max_ms": 2.0})
+    budget = params.budget.model_copy(update={"max_mb": 8.0, "max_ms": 2.0, "margin": 0.005})
     assert answer(frontier_point(**changes), [], budget, "package:base") == words
 
 

@@ -150,8 +150,8 @@ def test_an_advance_that_was_not_carried_out_is_not_taken_up_without_news(
     real = controller.read_evidence
     seen = []
 
-    def read(*arguments: Any) -> Evidence:
-        found = real(*arguments)
+    def read(*arguments: Any, **named: Any) -> Evidence:
+        found = real(*arguments, **named)
         seen.append(found)
         return good(ledger, found.at, missed_looks=found.missed_looks, silent=found.silent)
 
