@@ -61,7 +61,8 @@ def test_corrections_become_a_challenger_and_the_month_stays_as_it_was(repositor
     assert second.tags["bundle.cpu.digest"] == digest != first.tags["bundle.cpu.digest"]
     assert second.tags["bento.cpu"] in output and second.tags["bento.gpu"] in output
     page = (folder / "reports/release.html").read_text()
-    assert "This is a hotfix of version 1" in page and "perfect refund today" in page
+    assert "This is a hotfix of version 1" in page
+    assert any(f"{word} refund {end}" in page for word in WORDS for end in ENDS)  # some of the corrected
     assert "Hotfix    of version 1" in output
     old, new = (
         load_bundle(path).manifest for path in (root / "models/release/cpu", folder / "models/release/cpu")
