@@ -148,7 +148,7 @@ def test_the_terminal_shows_the_frontier_the_fastest_first_and_marks_what_is_all
         frontier_point(name="fast", ms=0.5, tune_loss=0.05),
         frontier_point(name="plain", kind="dense_int8", ms=3.0, tune_loss=0.0),
     ]
-    _, *lines = table(points, load_params().budget).splitlines()
+    _, *lines = table(points, load_params().budget.model_copy(update={"margin": 0.005})).splitlines()
     assert [line[:7].split() for line in lines] == [["fast"], ["*", "slow"], ["plain"]]
     assert "0.5 (0.1 to 0.9)" in lines[1]
 
