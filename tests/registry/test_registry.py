@@ -335,7 +335,7 @@ def test_export_is_not_repeated_and_goes_when_the_champion_goes(
     project.result(seed=1)
     registry.export_champion(project.params, project.root)
     with monkeypatch.context() as patch:
-        patch.setattr(registry, "download_bundle", None)
+        patch.setattr(registry, "place_bundle", None)
         registry.export_champion(project.params, project.root)
     project.store.client.delete_registered_model_alias(project.store.model, "champion")
     assert registry.export_champion(project.params, project.root) is None

@@ -1,7 +1,5 @@
 """The champion as it was made: its weights and its tickets, by the snapshot that its version names."""
 
-import shutil
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +7,10 @@ from typing import Any
 import yaml
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import replacing_folder
 from ticket_sentiment.registry.lineage import NONE, read_snapshot
 from ticket_sentiment.registry.registry import snapshot_tag
 from ticket_sentiment.registry.releases import release_name
-from ticket_sentiment.registry.store import Store, champion_version, digest_at, download_bundle
+from ticket_sentiment.registry.store import Store, champion_version, digest_at, place_bundle
 
 # What a hotfix starts from: stage of the snapshot's dvc.lock, its output.
 OUTPUTS = {"prepare": "data/prepared", "train": "models/dense", "prune": "models/pruned"}
@@ -108,6 +105,4 @@ def fetch_bundle(store: Store, champion: Champion, target: Path) -> None:
     if digest_at(target) == champion.digest:
         return
     held = store.client.get_model_version(store.model, champion.version)
-    with replacing_folder(target) as folder, tempfile.TemporaryDirectory() as download:
-        bundle = download_bundle(store, held, "cpu", Path(download))
-        shutil.copytree(bundle.path, folder, dirs_exist_ok=True)
+    place_bundle(store, held, "cpu", target)

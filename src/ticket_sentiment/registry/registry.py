@@ -15,7 +15,6 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import replacing_folder
 from ticket_sentiment.params import Params
 from ticket_sentiment.registry import evidence, lineage
 from ticket_sentiment.registry.result import Result, read_result
@@ -30,7 +29,7 @@ from ticket_sentiment.registry.store import (
     champion_version,
     connect,
     digest_at,
-    download_bundle,
+    place_bundle,
 )
 
 BATCH = 100  # MLflow takes at most 100 params and 1,000 metrics in one call
@@ -260,9 +259,7 @@ def export_champion(
     if champion is None:
         shutil.rmtree(target)
         return None
-    with replacing_folder(target) as folder, tempfile.TemporaryDirectory() as download:
-        bundle = download_bundle(store, champion, "cpu", Path(download))
-        shutil.copytree(bundle.path, folder, dirs_exist_ok=True)
+    place_bundle(store, champion, "cpu", target)
     return digest
 
 

@@ -1,6 +1,8 @@
 """The MLflow store: where it lies, who holds which alias, and the bundles of a version."""
 
 import os
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import sha256_file
+from ticket_sentiment.files import replacing_folder, sha256_file
 from ticket_sentiment.model.bundle import MANIFEST, Bundle, load_bundle
 from ticket_sentiment.params import Params
 
@@ -142,6 +144,17 @@ def download_bundle(store: Store, version: ModelVersion, device: str, folder: Pa
             "restore MLflow's artifacts or move the alias to another version"
         )
     return bundle
+
+
+def place_bundle(store: Store, version: ModelVersion, device: str, target: Path) -> None:
+    """Put a version's verified bundle in the place of a folder.
+
+    Raises:
+        TicketSentimentError: as `download_bundle`.
+    """
+    with replacing_folder(target) as folder, tempfile.TemporaryDirectory() as download:
+        bundle = download_bundle(store, version, device, Path(download))
+        shutil.copytree(bundle.path, folder, dirs_exist_ok=True)
 
 
 def digest_at(path: Path) -> str | None:
