@@ -16,10 +16,10 @@ import yaml
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import sha256_tree, write_json, write_text
 from ticket_sentiment.hotfix.champion import Champion, fetch_bundle
-from ticket_sentiment.hotfix.dvc import run_dvc
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.registry.registry import snapshot_tag
 from ticket_sentiment.registry.store import Store
+from ticket_sentiment.tickets.dvc import run_dvc
 
 FOLDERS = Path("var/hotfix")
 STAGES = Path("dvc.hotfix.yaml")
@@ -137,11 +137,11 @@ def _link(root: Path, folder: Path, champion: Champion) -> None:
 def _bring(folder: Path, champion: Champion) -> None:
     """Weights and tickets out of DVC's cache, else from its remote."""
     for pointer in sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*.dvc")):
-        checkout = ("checkout", "--force", pointer)
-        if run_dvc(folder, *checkout, may_fail=True) is not None:
+        checkout = ("--wait-for-lock", "checkout", "--force", pointer)
+        if run_dvc(folder, *checkout).returncode == 0:
             continue
-        run_dvc(folder, "fetch", pointer, may_fail=True)
-        if run_dvc(folder, *checkout, may_fail=True) is None:
+        run_dvc(folder, "--wait-for-lock", "fetch", pointer)
+        if run_dvc(folder, *checkout).returncode:
             tag = snapshot_tag(champion.version)
             raise TicketSentimentError(
                 f"{pointer.removesuffix('.dvc')} of the champion, version {champion.version}, is neither in "

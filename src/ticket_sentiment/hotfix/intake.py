@@ -16,12 +16,12 @@ from ticket_sentiment.events.store import EventStore
 from ticket_sentiment.events.types import Feedback
 from ticket_sentiment.feedback.database import NoEventDatabase, event_url, reading_events
 from ticket_sentiment.feedback.export import labels_where
-from ticket_sentiment.hotfix.dvc import run_dvc
 from ticket_sentiment.labelling.candidates import collected_texts, stored_texts, unknown_tickets
 from ticket_sentiment.labelling.filled import Filled
 from ticket_sentiment.labelling.intake import event_id
 from ticket_sentiment.params import Params
 from ticket_sentiment.tickets.corrections import content_digest, key_of, tidy, write_corrections
+from ticket_sentiment.tickets.dvc import require, run_dvc
 from ticket_sentiment.tickets.relabel import relabel
 from ticket_sentiment.tickets.schema import FEEDBACK_SCHEMA, TICKETS, month_files, read_months
 
@@ -120,10 +120,11 @@ def keep(corrections: pd.DataFrame, root: Path = Path()) -> dict[str, Any]:
     pointer = Path(f"{path}.dvc")
     if not (root / path).is_file():
         write_corrections(root / path, corrections)
-    run_dvc(root, "add", str(path), remedy="correct that and run again")
-    if (run_dvc(root, "config", "core.remote", may_fail=True) or "").strip():
+    added = run_dvc(root, "--wait-for-lock", "add", str(path))
+    require(added, "dvc add failed", "correct that and run again")
+    if run_dvc(root, "--wait-for-lock", "config", "core.remote").stdout.strip():
         remedy = "check the remote (`dvc remote list`) and its credentials and run again"
-        run_dvc(root, "push", str(pointer), remedy=remedy)
+        require(run_dvc(root, "--wait-for-lock", "push", str(pointer)), "dvc push failed", remedy)
     return yaml.safe_load((root / pointer).read_text(encoding="utf-8"))["outs"][0]
 
 

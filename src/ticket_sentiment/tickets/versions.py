@@ -1,14 +1,12 @@
 """The folders of months under DVC: what is versioned is brought back, never lost, never changed unasked."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from ticket_sentiment.dvc_locks import mend_dvc_locks
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.tickets.dvc import require, run_dvc
 from ticket_sentiment.tickets.schema import MONTH_FILE, TICKET_TABLE, Table
 
 
@@ -26,24 +24,13 @@ class MonthVersions:
         self._folder, self._pointer = kind.folder.as_posix(), kind.pointer.as_posix()
 
     def _dvc(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {"DVC_NO_ANALYTICS": "1", **os.environ}
-        mend_dvc_locks(self.root)
-        command = [sys.executable, "-m", "dvc", *arguments]
-        return subprocess.run(
-            command, cwd=self.root, env=environment, capture_output=True, text=True, check=False
-        )
-
-    def _require(self, done: subprocess.CompletedProcess[str], problem: str, remedy: str) -> None:
-        if done.returncode:
-            lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
-            reason = next((line for line in lines if line.startswith("ERROR")), lines[-1])
-            raise TicketSentimentError(f"{problem} ({reason.removeprefix('ERROR: ')}): {remedy}")
+        return run_dvc(self.root, *arguments)
 
     def _status(self) -> dict[str, set[str]]:
         """Months on disk against the versioned ones: added, modified, deleted; `folder` when the list of
         versioned months itself is not at hand."""
         done = self._dvc("data", "status", "--granular", "--json")
-        self._require(done, f"dvc cannot tell the state of {self._folder}", "run `dvc data status`")
+        require(done, f"dvc cannot tell the state of {self._folder}", "run `dvc data status`")
         report = json.loads(done.stdout or "{}")
         uncommitted = report.get("uncommitted", {})
         folder = PurePosixPath(self._folder)
@@ -104,13 +91,13 @@ class MonthVersions:
             TicketSentimentError: DVC refuses; what was collected stays, and a second run goes on from there.
         """
         done = self._dvc("add", "--quiet", self._folder)
-        self._require(done, f"dvc add {self._folder} failed", "correct that and run again")
+        require(done, f"dvc add {self._folder} failed", "correct that and run again")
 
     def push(self) -> None:
         """`dvc push` of the folder where a default remote is configured; errors as `add`."""
         if self._dvc("config", "core.remote").stdout.strip():
             done = self._dvc("push", "--quiet", self._pointer)
-            self._require(
+            require(
                 done,
                 f"{self._folder} is collected and versioned here, but dvc push failed",
                 "check the remote (`dvc remote list`) and its credentials and run again",
