@@ -16,15 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from ticket_sentiment.files import read_json, replacing_folder, write_json
+from ticket_sentiment.files import read_json
 from ticket_sentiment.model.augment import varied
-from ticket_sentiment.model.calibration import fit_temperature
 from ticket_sentiment.model.classifier import device, encode, load_dense, load_tokenizer, predict_rows
-from ticket_sentiment.model.compact import CompactClassifier, from_dense, load_compact, to_dense
+from ticket_sentiment.model.compact import CompactClassifier, from_dense, load_compact
 from ticket_sentiment.model.compress import Student, save_student
 from ticket_sentiment.model.data import DENSE, PRUNED, LabelledTexts, read_texts
 from ticket_sentiment.model.distill import TeacherAnswers, ask_teacher, distillation_loss
@@ -39,6 +37,7 @@ from ticket_sentiment.model.fit import (
     write_curve,
 )
 from ticket_sentiment.model.prune import attempt
+from ticket_sentiment.model.train import save_dense
 from ticket_sentiment.params import Params
 
 State = dict[str, Tensor]
@@ -182,24 +181,11 @@ def correct_dense(params: Params, champion: Path, folder: Path) -> list[Point]:
     deterministic(params.hotfix.seed)
     dense, tokenizer, length = load_dense(champion), load_tokenizer(champion), params.train.max_length
     model = from_dense(dense).to(device())
-    lesson, tune = lesson_of(params, replayed(params)), read_texts("tune")
+    lesson = lesson_of(params, replayed(params))
     answers = ask_teacher(model, encode(tokenizer, lesson.texts, length))
     curve = _learn(model, tokenizer, lesson, answers, range(model.config.layers), params)
-    logits = predict_rows(model, encode(tokenizer, tune.texts, length), EVALUATION_BATCH)
-    to_dense(model, dense)
-    with replacing_folder(folder) as temporary:
-        dense.save_pretrained(temporary)
-        tokenizer.no_truncation()
-        tokenizer.save(str(temporary / "tokenizer.json"))
-        write_json(
-            temporary / "training.json",
-            read_json(champion / "training.json")
-            | {
-                "best_step": max(curve, key=lambda point: point.macro_f1).step,
-                "temperature": fit_temperature(logits, tune.labels),
-                "tune_macro_f1": float(f1_score(tune.labels, logits.argmax(axis=1), average="macro")),
-            },
-        )
+    facts = read_json(champion / "training.json")
+    save_dense(folder, dense, model, tokenizer, read_texts("tune"), curve, facts)
     return curve
 
 

@@ -1,11 +1,14 @@
 """Stage `train`: fine-tune the base encoder on the labelled tickets of the training months."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.metrics import f1_score
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -20,7 +23,7 @@ from ticket_sentiment.model.classifier import (
     load_tokenizer,
     predict_rows,
 )
-from ticket_sentiment.model.compact import from_dense, to_dense
+from ticket_sentiment.model.compact import CompactClassifier, from_dense, to_dense
 from ticket_sentiment.model.data import DENSE, LabelledTexts, read_texts
 from ticket_sentiment.model.fit import (
     EVALUATION_BATCH,
@@ -62,6 +65,43 @@ def label_loss(labels: np.ndarray, settings: Train, where: torch.device) -> Loss
     return loss
 
 
+def save_dense(
+    folder: Path,
+    dense: nn.Module,
+    model: CompactClassifier,
+    tokenizer: Tokenizer,
+    tune: LabelledTexts,
+    curve: Sequence[Point],
+    facts: Mapping[str, Any],
+) -> None:
+    """Write a dense model into `folder`, in the Hugging Face format, with training.json.
+
+    Args:
+        folder: takes the place of what lies there.
+        dense: gets the weights.
+        model: the compact form of it, which was trained.
+        tokenizer: of both.
+        tune: the tuning tickets; they calibrate it, and what it scores on them is kept.
+        curve: of the training.
+        facts: further fields of training.json; `max_length`, to which texts are cut, is one of them.
+    """
+    logits = predict_rows(model, encode(tokenizer, tune.texts, facts["max_length"]), EVALUATION_BATCH)
+    to_dense(model, dense)
+    with replacing_folder(folder) as temporary:
+        dense.save_pretrained(temporary)
+        tokenizer.no_truncation()
+        tokenizer.save(str(temporary / "tokenizer.json"))
+        write_json(
+            temporary / "training.json",
+            {
+                **facts,
+                "best_step": max(curve, key=lambda point: point.macro_f1).step,
+                "temperature": fit_temperature(logits, tune.labels),
+                "tune_macro_f1": float(f1_score(tune.labels, logits.argmax(axis=1), average="macro")),
+            },
+        )
+
+
 def train_dense(params: Params, train: LabelledTexts, tune: LabelledTexts, folder: Path) -> list[Point]:
     """Fine-tune and write the dense model into `folder`, in the Hugging Face format.
 
@@ -87,24 +127,12 @@ def train_dense(params: Params, train: LabelledTexts, tune: LabelledTexts, folde
         fit_settings(settings),
         "train",
     )
-    logits = predict_rows(model, encode(tokenizer, tune.texts, settings.max_length), EVALUATION_BATCH)
-    to_dense(model, dense)
-    best = max(curve, key=lambda point: point.macro_f1)
-    with replacing_folder(folder) as temporary:
-        dense.save_pretrained(temporary)
-        tokenizer.no_truncation()
-        tokenizer.save(str(temporary / "tokenizer.json"))
-        write_json(
-            temporary / "training.json",
-            {
-                "base_model": settings.base_model,
-                "best_step": best.step,
-                "max_length": settings.max_length,
-                "parameters": sum(parameter.numel() for parameter in dense.parameters()),
-                "temperature": fit_temperature(logits, tune.labels),
-                "tune_macro_f1": float(f1_score(tune.labels, logits.argmax(axis=1), average="macro")),
-            },
-        )
+    facts = {
+        "base_model": settings.base_model,
+        "max_length": settings.max_length,
+        "parameters": sum(parameter.numel() for parameter in dense.parameters()),
+    }
+    save_dense(folder, dense, model, tokenizer, tune, curve, facts)
     return curve
 
 
