@@ -1,7 +1,6 @@
 """Every quarter of an hour: one look at the rollout that is on, and a page that shows it."""
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 from prefect import flow, task
@@ -17,6 +16,7 @@ from ticket_sentiment.params import Params, load_params
 from ticket_sentiment.promotion.controller import Outcome
 from ticket_sentiment.promotion.controller import main as run_look
 from ticket_sentiment.promotion.page import markdown, write_page
+from ticket_sentiment.promotion.progress import present
 
 PAGE = Path("var/rollout.html")
 
@@ -29,13 +29,10 @@ def look(params: Params) -> Outcome:
 @task(cache_policy=NO_CACHE)
 def publish(params: Params) -> None:
     """What a person reads: as a page, and as artifacts of the run."""
-    ledger, now = Ledger.open(params.events), datetime.now(UTC)
-    try:
-        page = write_page(ledger, params, PAGE, now)
-        create_markdown_artifact(markdown(ledger, params, now), key="rollout", description="The rollout")
-        create_link_artifact(page.resolve().as_uri(), key="rollout-page", link_text="Rollout page")
-    finally:
-        ledger.close()
+    found = present(params)
+    page = write_page(found, params, PAGE)
+    create_markdown_artifact(markdown(found, params), key="rollout", description="The rollout")
+    create_link_artifact(page.resolve().as_uri(), key="rollout-page", link_text="Rollout page")
 
 
 @task(cache_policy=NO_CACHE)

@@ -1,7 +1,6 @@
 """ticket-sentiment: the stages of dvc.yaml and the commands for people."""
 
 import argparse
-import contextlib
 import importlib
 import os
 import subprocess
@@ -148,15 +147,12 @@ def _status(_: argparse.Namespace) -> None:
 
 
 def _rollout_page(arguments: argparse.Namespace) -> None:
-    from datetime import UTC, datetime
-
-    from ticket_sentiment.events.ledger import Ledger
     from ticket_sentiment.params import load_params
     from ticket_sentiment.promotion.page import write_page
+    from ticket_sentiment.promotion.progress import present
 
     params = load_params()
-    with contextlib.closing(Ledger.open(params.events)) as ledger:
-        print(write_page(ledger, params, arguments.out, datetime.now(UTC)))
+    print(write_page(present(params), params, arguments.out))
 
 
 def _rollback(arguments: argparse.Namespace) -> None:

@@ -43,7 +43,7 @@ def page(ledger: Ledger, tmp_path: Path):
     """`page(now)`: the page as it is written then, and its source."""
 
     def make(now, params: Params = PARAMS) -> tuple[Page, str]:
-        path = write_page(ledger, params, tmp_path / "made/rollout.html", now)
+        path = write_page(read_progress(ledger, params, now), params, tmp_path / "made/rollout.html")
         source = path.read_text(encoding="utf-8")
         assert [item.name for item in path.parent.iterdir()] == ["rollout.html"]
         return Page(source), source
@@ -59,7 +59,7 @@ def words(found: Page) -> str:
 def test_an_empty_ledger_says_that_there_was_no_rollout(ledger, page):
     found, source = page(BEGIN)
     assert "No rollout yet" in found.text and "<svg" not in source
-    assert "No rollout yet" in markdown(ledger, PARAMS, BEGIN)
+    assert "No rollout yet" in markdown(read_progress(ledger, PARAMS, BEGIN), PARAMS)
 
 
 def test_in_shadow_the_page_says_what_is_missing_and_what_comes_next(ledger, page):
@@ -149,7 +149,7 @@ def test_a_good_challenger_was_promoted_and_a_person_s_rollback_is_what_serves_n
     assert "Rolled back: version 7 answers all customers" in words(found) and HOSTILE in found.text
     assert "Promoted: it answers everybody" in found.text
     assert "<script" not in source and "Decided by: command line" in words(found)
-    short = markdown(ledger, PARAMS, desk.now)
+    short = markdown(read_progress(ledger, PARAMS, desk.now), PARAMS)
     assert "<script" not in short.replace("\\<script", "") and "\\[x\\](javascript" in short
     rows = [line for line in short.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 5 + 2 + 6 and all(len(re.findall(r"(?<!\\)\|", row)) == 4 for row in rows)
@@ -187,7 +187,7 @@ def test_a_database_that_is_away_gives_a_page_without_figures(ledger, page, tmp_
     assert "labelled tickets" in before.text and "labelled tickets" not in found.text
     assert "What serves whom is not known" in found.text and "does not answer" in found.text
     assert "<svg" not in source and found.steps() == []
-    assert "does not answer" in markdown(ledger, PARAMS, desk.now)
+    assert "does not answer" in markdown(read_progress(ledger, PARAMS, desk.now), PARAMS)
 
 
 def test_evidence_that_cannot_be_read_shows_the_way_but_no_figure(ledger, page):

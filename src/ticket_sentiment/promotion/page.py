@@ -7,20 +7,18 @@ what has to happen next; then the figures. What is not known is said to be so, n
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from ticket_sentiment.events.changes import Entry
-from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.files import write_text
 from ticket_sentiment.pages.render import render
 from ticket_sentiment.params import Params, Rollout
 from ticket_sentiment.promotion.band_plot import Mark, band_plot
 from ticket_sentiment.promotion.headline import Headline, headline, share_in_words, when
-from ticket_sentiment.promotion.progress import Progress, Seen, read_progress
+from ticket_sentiment.promotion.progress import Progress, Seen
 from ticket_sentiment.rollout.assignment import ARMS
 from ticket_sentiment.rollout.evidence import Evidence
 from ticket_sentiment.rollout.guardrails import GUARDRAILS, SUMS, TITLES, Name, points
@@ -74,19 +72,18 @@ class Rail:
     needed: str
 
 
-def write_page(ledger: Ledger, params: Params, path: Path, now: datetime) -> Path:
-    """Write the page as a whole, whatever can be read: of what cannot, it says so.
+def write_page(found: Progress, params: Params, path: Path) -> Path:
+    """Write the page as a whole, whatever was read: of what was not, it says so.
 
     Args:
-        ledger: of the event database.
+        found: what is known.
         params: of params.yaml.
         path: of the HTML file.
-        now: with a time zone.
 
     Returns:
         The path.
     """
-    write_text(path, render(TEMPLATE, context(read_progress(ledger, params, now), params), {"when": when}))
+    write_text(path, render(TEMPLATE, context(found, params), {"when": when}))
     return path
 
 
@@ -255,9 +252,8 @@ def decided(entry: Entry) -> tuple[str, str, str]:
     return what, change.actor, change.reason
 
 
-def markdown(ledger: Ledger, params: Params, now: datetime) -> str:
+def markdown(found: Progress, params: Params) -> str:
     """The page in short, for an artifact of Prefect."""
-    found = read_progress(ledger, params, now)
     plan = Plan.of(params.rollout, found.hotfix)
     return "\n".join(_markdown(found, plan, headline(found, plan), params.rollout)) + "\n"
 

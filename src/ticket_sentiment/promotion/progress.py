@@ -1,8 +1,9 @@
 """What is known of the last rollout: the ledger's entries and looks, and what the evidence says now."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.changes import Entry, Look
@@ -126,6 +127,16 @@ def read_progress(ledger: Ledger, params: Params, now: datetime) -> Progress:
         return replace(found, evidence=evidence, decision=decide(evidence, params.rollout))
     except TicketSentimentError as error:
         return replace(found, trouble=str(error))
+
+
+def present(params: Params) -> Progress:
+    """What the event database that params.yaml names says now.
+
+    Raises:
+        TicketSentimentError: it cannot be opened.
+    """
+    with closing(Ledger.open(params.events)) as ledger:
+        return read_progress(ledger, params, datetime.now(UTC))
 
 
 def _evidence(ledger: Ledger, params: Params, found: Progress, began: int) -> Evidence:
