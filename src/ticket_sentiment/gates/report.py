@@ -97,9 +97,7 @@ def next_step(decision: str, evidence: Evidence) -> str:
     if evidence.champion is None:
         return "It is the first model and becomes the champion: make serve answers with it."
     if evidence.hotfix is not None:
-        return (
-            "Its rollout beside the champion begins, in the short steps of a hotfix: ticket-sentiment status."
-        )
+        return "The short rollout of a hotfix begins, beside the champion: ticket-sentiment status."
     return "Its rollout beside the champion begins, unseen by customers at first: ticket-sentiment status."
 
 

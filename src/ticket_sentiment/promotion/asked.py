@@ -8,7 +8,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.changes import Entry
 from ticket_sentiment.registry.lineage import NONE
 from ticket_sentiment.registry.registry import ASKED_BY, HOTFIX, MONTHLY, STATE
-from ticket_sentiment.registry.store import Store
+from ticket_sentiment.registry.store import Store, registered
 
 KIND = "release.kind"
 CORRECTS = "hotfix.champion.digest"  # tag of a hotfix: the champion that it was made of
@@ -105,9 +105,3 @@ def may_start(history: Sequence[Entry], hotfix: bool) -> bool:
         return True
     change = history[0].change
     return change is not None and change.step == 0 and begun_by(history) == MONTHLY
-
-
-def registered(store: Store) -> list[ModelVersion]:
-    """All versions with their tags, oldest first."""
-    found = store.client.search_model_versions(f"name = '{store.model}'")
-    return sorted(found, key=lambda item: int(item.version))

@@ -10,7 +10,6 @@ from ticket_sentiment.events import schema
 from ticket_sentiment.events.changes import Entry
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.params import Params
-from ticket_sentiment.promotion import asked
 from ticket_sentiment.promotion.aliases import (
     ALIASES,
     REFUSED,
@@ -28,7 +27,7 @@ from ticket_sentiment.promotion.moves import (
     previous_of,
 )
 from ticket_sentiment.registry.registry import status as versions
-from ticket_sentiment.registry.store import Store, connect
+from ticket_sentiment.registry.store import Store, connect, registered
 from ticket_sentiment.rollout.policy import Plan
 from ticket_sentiment.rollout.releases import is_whole
 
@@ -53,7 +52,7 @@ def status(params: Params, root: Path = Path()) -> str:
                 entry = ledger.current()
                 if entry and entry.change:
                     rows.append(("MLflow", _agreement(store, entry)))
-                refused = (item.tags.get(REFUSED) for item in asked.registered(store))
+                refused = (item.tags.get(REFUSED) for item in registered(store))
                 rows += [("refused", text) for text in refused if text]
                 table = versions(params, root)
         except MlflowUnavailable as away:

@@ -110,10 +110,13 @@ def champion_version(store: Store) -> ModelVersion | None:
 
 def all_versions(store: Store) -> list[ModelVersion]:
     """All versions, oldest first, each with its aliases."""
+    return [store.client.get_model_version(store.model, item.version) for item in registered(store)]
+
+
+def registered(store: Store) -> list[ModelVersion]:
+    """All versions, oldest first, with their tags but not their aliases, which a search leaves out."""
     found = store.client.search_model_versions(f"name = '{store.model}'")
-    # Search leaves the aliases out.
-    full = [store.client.get_model_version(store.model, item.version) for item in found]
-    return sorted(full, key=lambda item: int(item.version))
+    return sorted(found, key=lambda item: int(item.version))
 
 
 def download_bundle(store: Store, version: ModelVersion, device: str, folder: Path) -> Bundle:
