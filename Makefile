@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 IMAGES := ticket-sentiment images $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE))
 
-.PHONY: help retrain search serve images image-test ui test check format lock
+.PHONY: help retrain search replay serve images image-test ui test check format lock
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,7 +26,9 @@ help: ## this list
 $(VENV)/ready: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not here: install Python 3.11, or say make PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock
+	@# All cores compile, where pip would with one; what is not for this Python, which some packages bring, cannot be.
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib >/dev/null 2>&1 || true
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
@@ -37,6 +39,9 @@ retrain: $(VENV)/ready ## the monthly loop: tickets in, judged and registered mo
 search: $(VENV)/ready ## measure the frontier of size, speed and quality anew, for hours; goes on after a kill
 	@dvc repro prepare
 	@ticket-sentiment search
+
+replay: $(VENV)/ready ## months of the whole loop, live, with and without retraining; goes on after a kill
+	@python -m benchmarks.replay
 
 serve: $(VENV)/ready ## answer on localhost:3000 with the registered champion
 	@ticket-sentiment serve

@@ -169,6 +169,15 @@ def _releases(_: argparse.Namespace) -> None:
     releases(load_params())
 
 
+def _webhook(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.params import load_params
+    from ticket_sentiment.promotion.webhook import announce
+    from ticket_sentiment.registry.store import connect
+
+    params = load_params()
+    print(f"MLflow calls {announce(connect(params), params, arguments.url)} when an alias moves")
+
+
 def _hotfix(arguments: argparse.Namespace) -> None:
     """The flow, in a process of its own: the library does not know Prefect."""
     here = {name: str(Path(folder).resolve()) for name, folder in LOCAL_STATE.items()}
@@ -254,6 +263,11 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "releases", help="bring the bundles that the ledger names to where running services find them"
     ).set_defaults(run=_releases)
+    webhook = commands.add_parser(
+        "webhook", help="have MLflow tell `python -m flows.webhook` at once when an alias moves"
+    )
+    webhook.add_argument("url", help="of that listener, as MLflow's server reaches it: https://host:port")
+    webhook.set_defaults(run=_webhook)
     hotfix = commands.add_parser("hotfix", help="let the champion learn corrected tickets: docs/hotfix.md")
     hotfix.add_argument(
         "file",

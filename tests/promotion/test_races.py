@@ -22,7 +22,9 @@ def act(root: Path, number: int) -> str:
     """What became of one process's try; it is decided on epoch 2, or on what it finds."""
     kind = KINDS[number % len(KINDS)]
     loop = Loop(Project(root, load_params(root / "params.yaml")))
-    by = By(f"{kind} {number}", "To be first.")
+    # A person's: to one who comes late a rollback that another person made says that it is done already.
+    actor = f"{moves.COMMAND_LINE} ({number})" if kind == "rollback" else f"{kind} {number}"
+    by = By(actor, "To be first.")
     try:
         decided = next(entry for entry in loop.ledger.history() if entry.state.epoch == 2)
         if kind == "promoter":

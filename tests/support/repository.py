@@ -34,6 +34,31 @@ LENIENT = {
     "min_speedup": 0.1,
 }
 CALM_DRIFT = {"numeric_threshold": 9.0, "categorical_threshold": 0.9, "embedding_threshold": 1.0}
+# Small tables say less: what is demanded of a month and of a model is lowered, nothing is switched off.
+SMALL_TABLES: dict[str, dict[str, Any]] = {
+    "validate": {"min_rows": 50, "min_signal": 0.3, "max_label_shift": 0.4, "language_sample": 100},
+    "evaluate": {"bootstrap_samples": 200, "min_slice_rows": 30},
+    "drift": {"max_rows": 200},
+    "benchmark": {"texts": 20, "rounds": 2},
+}
+TINY_BASE = "./base"
+# For `learnable_month` and the model of `make_tiny_base` in the folder TINY_BASE.
+TINY_MONTH: dict[str, dict[str, Any]] = {
+    "validate": {"min_language_share": 0.0, "max_duplicate_share": 1.0},
+    "train": {
+        "base_model": TINY_BASE,
+        "epochs": 8,
+        "batch_size": 8,
+        "learning_rate": 5.0e-3,
+        "max_length": 24,
+        "patience": 9,
+    },
+    "prune": {"batch_size": 8, "learning_rate": 5.0e-3},
+    "budget": {"max_loss": 1.0},
+    "gate": {**LENIENT, "min_label_agreement": 0.0},
+    "drift": CALM_DRIFT,
+}
+TINY_SHAPE = {"base_model": TINY_BASE, "layers": 2, "heads": 2, "ffn": 32, "embedding_bytes": 8}
 
 ORIGINAL = Path(__file__).parents[2]
 IDENTITY = ["-c", "user.name=Person", "-c", "user.email=person@example.com"]
@@ -48,17 +73,20 @@ def slice_of_demo(path: Path, rows: int) -> None:
     chosen.to_csv(path, index=False)
 
 
+def learnable_month(month: str, rows: int, seed: int) -> pd.DataFrame:
+    """A month of made-up tickets whose words give the label away, which even a tiny model learns."""
+    made = tiny_texts(rows, seed)
+    frame = pd.DataFrame({"text": made.texts, "label": [LABELS[label] for label in made.labels]})
+    frame["ticket_id"] = [f"{month}-{row}" for row in range(rows)]
+    frame["created_at"] = pd.date_range(f"{month}-01", periods=rows, freq="h", tz="UTC").astype(str)
+    return frame
+
+
 def learnable_tickets(path: Path, rows: int) -> None:
-    """Three months of made-up tickets whose words give the label away, which even a tiny model learns."""
-    parts = []
-    for number, month in enumerate(("2026-01", "2026-02", "2026-03")):
-        made = tiny_texts(rows, number)
-        frame = pd.DataFrame({"text": made.texts, "label": [LABELS[label] for label in made.labels]})
-        frame["ticket_id"] = [f"{month}-{row}" for row in range(rows)]
-        frame["created_at"] = pd.date_range(f"{month}-01", periods=rows, freq="h", tz="UTC").astype(str)
-        parts.append(frame)
+    """Three such months in one file."""
+    months = ("2026-01", "2026-02", "2026-03")
     path.parent.mkdir(parents=True, exist_ok=True)
-    pd.concat(parts).to_csv(path, index=False)
+    pd.concat([learnable_month(m, rows, seed) for seed, m in enumerate(months)]).to_csv(path, index=False)
 
 
 @dataclass
@@ -135,8 +163,8 @@ class Repository:
         return list(client.search_runs(experiments))
 
 
-def clone(root: Path) -> Repository:
-    """A committed copy of the working tree's tracked files; the tickets come from a CSV in `exports/`."""
+def copy_of_tree(root: Path) -> Repository:
+    """A committed copy of the working tree's tracked files, without the tests."""
     names = subprocess.run(
         ["git", "-C", str(ORIGINAL), "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         check=True, capture_output=True, text=True,
@@ -148,15 +176,13 @@ def clone(root: Path) -> Repository:
     subprocess.run(["git", "init", "-q", "-b", "main"], cwd=root, check=True)
     subprocess.run(["git", "add", "-A"], cwd=root, check=True)
     subprocess.run(["git", *IDENTITY, "commit", "-qm", "start"], cwd=root, check=True)
-    repository = Repository(root)
-    # Small tables say less: what is demanded of a month and of a model is lowered, nothing is switched off.
-    repository.edit_params(
-        tickets={"source": {"kind": "files", "path": "exports/*.csv"}},
-        validate={"min_rows": 50, "min_signal": 0.3, "max_label_shift": 0.4, "language_sample": 100},
-        evaluate={"bootstrap_samples": 200, "min_slice_rows": 30},
-        drift={"max_rows": 200},
-        benchmark={"texts": 20, "rounds": 2},
-    )
+    return Repository(root)
+
+
+def clone(root: Path) -> Repository:
+    """Such a copy for small tables; the tickets come from a CSV in `exports/`."""
+    repository = copy_of_tree(root)
+    repository.edit_params(tickets={"source": {"kind": "files", "path": "exports/*.csv"}}, **SMALL_TABLES)
     return repository
 
 
@@ -164,23 +190,9 @@ def tiny(root: Path) -> Repository:
     """The whole way with a tiny base model, so that it can be gone many times."""
     made = clone(root)
     learnable_tickets(made.root / "exports/tickets.csv", rows=150)
-    make_tiny_base(made.root / "base")
-    made.edit_params(
-        validate={"min_language_share": 0.0, "max_duplicate_share": 1.0},
-        train={
-            "base_model": "./base",
-            "epochs": 8,
-            "batch_size": 8,
-            "learning_rate": 5.0e-3,
-            "max_length": 24,
-            "patience": 9,
-        },
-        prune={"batch_size": 8, "learning_rate": 5.0e-3},
-        budget={"max_loss": 1.0},
-        gate={**LENIENT, "min_label_agreement": 0.0},
-        drift=CALM_DRIFT,
-    )
-    made.write_frontier(base_model="./base", layers=2, heads=2, ffn=32, embedding_bytes=8)
+    make_tiny_base(made.root / TINY_BASE)
+    made.edit_params(**TINY_MONTH)
+    made.write_frontier(**TINY_SHAPE)
     return made
 
 

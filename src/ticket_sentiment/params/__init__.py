@@ -20,7 +20,17 @@ from ticket_sentiment.params.rollout import (
     Steps,
 )
 from ticket_sentiment.params.section import Device, Label, Month, Section, Share
-from ticket_sentiment.params.serving import Build, Cache, Gpu, Keys, Metrics, Registry, Remote, Serve
+from ticket_sentiment.params.serving import (
+    Build,
+    Cache,
+    Gpu,
+    Keys,
+    Metrics,
+    Registry,
+    Remote,
+    Serve,
+    Webhook,
+)
 from ticket_sentiment.params.tickets import (
     DemoSource,
     FilesSource,
@@ -73,6 +83,7 @@ __all__ = [
     "Tickets",
     "Train",
     "Validate",
+    "Webhook",
     "load_params",
 ]
 

@@ -9,10 +9,20 @@ from pydantic import (
 from ticket_sentiment.params.section import Section, Share
 
 
+class Webhook(Section):
+    """Where MLflow's webhook is listened to; the secret that signs it is never in params.yaml."""
+
+    host: str = Field(min_length=1)
+    port: int = Field(ge=1, le=65535)
+    secret_env: str = Field(min_length=1)
+    max_age_s: float = Field(gt=0)
+
+
 class Registry(Section):
     tracking_uri: str = Field(min_length=1)
     experiment: str = Field(min_length=1)
     model: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    webhook: Webhook
 
 
 class Build(Section):

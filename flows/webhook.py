@@ -1,0 +1,38 @@
+"""Listens to MLflow's webhook and reconciles at once when a person moves an alias."""
+
+import asyncio
+import sys
+
+import uvicorn
+
+from ticket_sentiment.cli import quiet_environment
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.params import load_params
+from ticket_sentiment.promotion.webhook import application, secret_of
+
+
+async def run_reconcile() -> None:
+    """The flow in a process of its own; when it fails, the next minute's run goes on."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "flows.reconcile")
+    await process.wait()
+
+
+def main() -> None:
+    """Until it is stopped.
+
+    Raises:
+        TicketSentimentError: there is no secret.
+    """
+    quiet_environment()
+    params = load_params()
+    webhook = params.registry.webhook
+    app = application(webhook, secret_of(webhook), params.registry.model, run_reconcile)
+    print(f"listening for MLflow on http://{webhook.host}:{webhook.port}", flush=True)
+    uvicorn.run(app, host=webhook.host, port=webhook.port, log_level="warning", access_log=False)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except TicketSentimentError as error:
+        sys.exit(f"error: {error}")
