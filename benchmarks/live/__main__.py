@@ -21,6 +21,7 @@ from typing import Any
 
 from benchmarks.live.stack import Stack
 from benchmarks.live.story import Cast, Story
+from tests.support.project import make_project
 from ticket_sentiment.cli import quiet_environment
 from ticket_sentiment.gates.benchmark import machine
 
@@ -58,16 +59,18 @@ def run(root: Path, short: bool) -> bool:
     def say(text: str) -> None:
         print(f"{time.monotonic() - began:6.1f} s  {text}", flush=True)
 
+    project = make_project(root, None)
     stack = Stack(root, changes)
+    project.params = stack.params
     os.environ.update(stack.environment)
     os.chdir(root)  # flows read params.yaml where they run
     try:
         stack.start_servers()
         say("MLflow's and Prefect's servers are up")
-        story = Story(stack, cast, say)
+        story = Story(stack, project, cast, say)
         story.adopt_first()
         stack.start_service()
-        say(f"the service is up, {stack.project.params.serve.workers} workers")
+        say(f"the service is up, {stack.params.serve.workers} workers")
         with stack.traffic(rate=rate, seconds=3 * cast.rollout_s, **TRAFFIC) as traffic:
             story.good_is_promoted(traffic)
             story.bad_is_rolled_back(traffic)

@@ -16,7 +16,6 @@ import httpx
 import yaml
 
 from benchmarks.live.traffic import Line, Plan, read_log
-from tests.support.project import Project, make_project
 from tests.support.serving import free_port
 from ticket_sentiment.params import load_params
 
@@ -26,13 +25,13 @@ STOP_S = 20.0
 
 
 class Stack:
-    """A project in a folder of its own, and the processes that serve it."""
+    """A project, and the processes that serve it."""
 
     def __init__(self, root: Path, changes: dict[str, dict[str, Any]]) -> None:
-        """Lay out the project.
+        """Change the project's params.yaml.
 
         Args:
-            root: its folder, which is made.
+            root: its folder.
             changes: of params.yaml, by section; the ports, folders and addresses are set here.
         """
         self.root = root
@@ -40,11 +39,10 @@ class Stack:
         self.mlflow, self.prefect = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.project: Project = make_project(root, None)
         self._write_params(changes)
-        self.project.params = load_params(root / "params.yaml")
+        self.params = load_params(root / "params.yaml")
         self.logs = root / "var/logs"
-        self.logs.mkdir(parents=True)
+        self.logs.mkdir(parents=True, exist_ok=True)
 
     def _write_params(self, changes: dict[str, dict[str, Any]]) -> None:
         path = self.root / "params.yaml"
@@ -141,7 +139,7 @@ class Stack:
     def wait_for(self, url: str, name: str) -> None:
         """Until it answers 200. RuntimeError with the end of its log when it does not in START_S."""
         until = time.monotonic() + START_S
-        while time.monotonic() < until and all(item.poll() is None for item in self._processes):
+        while time.monotonic() < until and not any(item.poll() for item in self._processes):
             with contextlib.suppress(httpx.TransportError):
                 if httpx.get(url, timeout=5).status_code == 200:
                     return
@@ -152,15 +150,16 @@ class Stack:
     @contextlib.contextmanager
     def traffic(self, **plan: Any) -> Iterator["Traffic"]:
         """Tickets and labels until the block ends; the plan's fields are those of `traffic.Plan`."""
-        made = Traffic(self.logs / "traffic.jsonl", self.root / "var/stop")
-        whole = Plan(url=self.url, log=str(made.log), stop=str(made.stop), **plan)
+        log, stop = self.logs / "traffic.jsonl", self.root / "var/stop"
+        stop.unlink(missing_ok=True)
+        whole = Plan(url=self.url, log=str(log), stop=str(stop), **plan)
         path = self.root / "var/plan.json"
         path.write_text(json.dumps(asdict(whole)), encoding="utf-8")
         process = self.start("traffic", [sys.executable, "-m", "benchmarks.live.traffic", str(path)])
         try:
-            yield made
+            yield Traffic(log, process)
         finally:
-            made.stop.touch()
+            stop.touch()
             process.wait(60)
         if process.returncode:
             raise RuntimeError(f"the traffic broke: {(self.logs / 'traffic.log').read_text()[-2000:]}")
@@ -180,8 +179,12 @@ class Stack:
 class Traffic:
     """What the traffic has seen."""
 
-    def __init__(self, log: Path, stop: Path) -> None:
-        self.log, self.stop = log, stop
+    def __init__(self, log: Path, process: subprocess.Popen[bytes]) -> None:
+        self.log, self._process = log, process
+
+    def ended(self) -> bool:
+        """Whether all of it was sent and answered."""
+        return self._process.poll() is not None
 
     def lines(self) -> list[Line]:
         """All requests that have ended."""

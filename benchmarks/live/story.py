@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 
 from benchmarks.live.models import accuracy, check, mistakes
 from benchmarks.live.stack import Stack, Traffic
+from tests.support.project import Project
 from ticket_sentiment.events.changes import Entry
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.model.bundle import load_bundle
@@ -51,8 +52,8 @@ class Cast:
 class Story:
     """Runs it on a stack whose service is up and has traffic."""
 
-    def __init__(self, stack: Stack, cast: Cast, say: Callable[[str], None]) -> None:
-        self.stack, self.cast, self.say = stack, cast, say
+    def __init__(self, stack: Stack, project: Project, cast: Cast, say: Callable[[str], None]) -> None:
+        self.stack, self.project, self.cast, self.say = stack, project, cast, say
         self.claims: list[Claim] = []
         self._began = time.monotonic()
 
@@ -63,22 +64,22 @@ class Story:
 
     def register(self, words: int, seed: int) -> str:
         """Register a version that is wrong about so many words, with the reports of a month; its number."""
-        self.stack.project.result(seed=seed, mistakes=mistakes(words))
+        self.project.result(seed=seed, mistakes=mistakes(words))
         check(load_bundle(self.stack.root / "models/release/cpu"), words)
-        version = self.stack.project.register().version
+        version = self.project.register().version
         self.say(f"version {version} registered: right about {accuracy(words):.1%} of the tickets")
         return str(version)
 
     def entry(self) -> Entry:
         """Of the ledger, in force."""
-        with closing(Ledger.open(self.stack.project.params.events)) as ledger:
+        with closing(Ledger.open(self.stack.params.events)) as ledger:
             found = ledger.current()
         assert found is not None, "the ledger is empty"
         return found
 
     def history(self, first: int) -> list[Entry]:
         """Of the ledger, from an epoch on, in order."""
-        with closing(Ledger.open(self.stack.project.params.events)) as ledger:
+        with closing(Ledger.open(self.stack.params.events)) as ledger:
             return [entry for entry in ledger.history(1000)[::-1] if entry.state.epoch >= first]
 
     def adopt_first(self) -> None:
@@ -107,7 +108,7 @@ class Story:
 
     def _last_reasons(self) -> str:
         entry = self.entry()
-        with closing(Ledger.open(self.stack.project.params.events)) as ledger:
+        with closing(Ledger.open(self.stack.params.events)) as ledger:
             looks = ledger.looks(entry.change.rollout) if entry.change and entry.change.rollout else ()
         return " ".join(looks[-1].reasons) if looks else "none"
 
@@ -117,7 +118,7 @@ class Story:
         version = self.register(self.cast.good, seed=2)
         made, seconds = self.play_rollout(version)
         steps = [f"{entry.state.challenger_share:.0%}" for entry in made if entry.on]
-        wanted = [f"{step.share:.0%}" for step in self.stack.project.params.rollout.steps]
+        wanted = [f"{step.share:.0%}" for step in self.stack.params.rollout.steps]
         action = made[-1].change.action if made[-1].change else "none"
         self.claim(
             "a good challenger is promoted through all steps",
@@ -134,9 +135,9 @@ class Story:
     def _changed_back(self, lines: list, made: list[Entry]) -> int:
         """Customers whom the champion answered after the challenger had, while that rollout was on."""
         last = made[-1].state.since.timestamp()
-        met: set[int] = set()
-        back: set[int] = set()
-        poll = self.stack.project.params.serve.rollout_poll_seconds + 1
+        met: set[str] = set()
+        back: set[str] = set()
+        poll = self.stack.params.serve.rollout_poll_seconds + 1
         changes = [entry.state.since.timestamp() for entry in made]
         for line in lines:
             if line.left >= last or any(0 <= line.left - at < poll for at in changes):
@@ -170,7 +171,7 @@ class Story:
         from flows.reconcile import reconcile
 
         client = MlflowClient(tracking_uri=self.stack.mlflow, registry_uri=self.stack.mlflow)
-        client.set_registered_model_alias(self.stack.project.params.registry.model, CHAMPION, version)
+        client.set_registered_model_alias(self.stack.params.registry.model, CHAMPION, version)
         began = time.time()
         reconcile()
         change = self.entry().change
@@ -216,7 +217,7 @@ class Story:
 
     def _aliases(self, wanted: dict[str, str | None], what: str) -> None:
         client = MlflowClient(tracking_uri=self.stack.mlflow, registry_uri=self.stack.mlflow)
-        held = client.get_registered_model(self.stack.project.params.registry.model).aliases
+        held = client.get_registered_model(self.stack.params.registry.model).aliases
         found = {name: str(held[name]) if name in held else None for name in wanted}
         words = ", ".join(f"{name} {version or 'nobody'}" for name, version in found.items())
         asked = ", ".join(f"{name} {version or 'nobody'}" for name, version in wanted.items())
