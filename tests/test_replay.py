@@ -121,7 +121,7 @@ def test_the_page_shows_every_month_and_links_only_to_what_is_there(tmp_path):
     (pages / "2026-04-drift.html").touch()
     write_page([APRIL, MAY], [RETRAINED], pages, tmp_path / "replay.html")
     page = (tmp_path / "replay.html").read_text()
-    assert "version 1 25 %, version 2 75 %" in page and "0.730 (0.710 to 0.750)" in page
+    assert "version 1 (25 %) and version 2 (75 %)" in page and "0.730 (0.710 to 0.750)" in page
     assert page.count("href=") == 1 and 'href="pages/2026-04-drift.html"' in page
     assert "<script" not in page and "http" not in page.replace("http://www.w3.org", "")
     assert "+3.0 points (+1.0 to +5.0)" in "\n".join(lines([APRIL, MAY], [RETRAINED]))

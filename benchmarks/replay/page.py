@@ -68,9 +68,9 @@ def _told(step: Step) -> str:
 
 
 def answered_by(served: Served) -> str:
-    """ "version 1 38 %, version 2 62 %"."""
-    return ", ".join(
-        f"version {version} {share(count / served.tickets)}" for version, count in served.versions.items()
+    """ "version 1 (38 %) and version 2 (62 %)"."""
+    return " and ".join(
+        f"version {version} ({share(count / served.tickets)})" for version, count in served.versions.items()
     )
 
 
