@@ -5,16 +5,26 @@ import sys
 
 import uvicorn
 
-from ticket_sentiment.cli import quiet_environment
+from ticket_sentiment.cli import flow_environment, quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import load_params
 from ticket_sentiment.promotion.webhook import application, secret_of
 
+LIMIT_S = 900.0  # of one run, which may have to build the champion's Bentos
+
 
 async def run_reconcile() -> None:
-    """The flow in a process of its own; when it fails, the next minute's run goes on."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "flows.reconcile")
-    await process.wait()
+    """The flow in a process of its own; when it fails, which is said, the next minute's run goes on."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "flows.reconcile", env=flow_environment()
+    )
+    try:
+        status = await asyncio.wait_for(process.wait(), LIMIT_S)
+    except TimeoutError:
+        process.kill()
+        status = await process.wait()
+    if status:
+        print(f"reconciling ended with status {status}; the poll goes on", file=sys.stderr, flush=True)
 
 
 def main() -> None:

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from benchmarks.replay.__main__ import _kept
+from benchmarks.replay.__main__ import _kept, play
 from benchmarks.replay.desk import AUDIT_SALT, AUDITED, short_desk
 from benchmarks.replay.month import Retrained, Served, Step, compare
 from benchmarks.replay.page import finding, lines, quality_plot, rollout_in_words, write_page
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import write_json
 from ticket_sentiment.params import Evaluate, load_params
 from ticket_sentiment.rollout.audit import audited
 
@@ -105,7 +107,13 @@ def test_quality_is_compared_on_the_same_tickets():
 def test_the_finding_is_what_the_interval_says(low, high, words):
     last = replace(MAY, gain={"value": (low + high) / 2, "low": low, "high": high})
     assert words in finding([APRIL, last]) and finding([APRIL, last]).startswith(
-        "In 2026-05, after 1 retraining,"
+        "In 2026-05, with 1 retrained model rolled out,"
+    )
+
+
+def test_where_no_retrained_model_served_nothing_is_said_of_retraining():
+    assert finding([APRIL, replace(APRIL, month="2026-05")]).startswith(
+        "No retrained model has answered customers"
     )
 
 
@@ -119,7 +127,7 @@ def test_the_page_shows_every_month_and_links_only_to_what_is_there(tmp_path):
     pages = tmp_path / "pages"
     pages.mkdir()
     (pages / "2026-04-drift.html").touch()
-    write_page([APRIL, MAY], [RETRAINED], pages, tmp_path / "replay.html")
+    write_page(short_desk(), [APRIL, MAY], [RETRAINED], pages, tmp_path / "replay.html")
     page = (tmp_path / "replay.html").read_text()
     assert "version 1 (25 %) and version 2 (75 %)" in page and "0.730 (0.710 to 0.750)" in page
     assert page.count("href=") == 1 and 'href="pages/2026-04-drift.html"' in page
@@ -129,6 +137,12 @@ def test_the_page_shows_every_month_and_links_only_to_what_is_there(tmp_path):
 
 def test_a_plot_of_one_month_is_a_plot():
     assert quality_plot([APRIL]).count("<circle") == 2
+
+
+def test_a_folder_of_another_desk_is_refused(tmp_path):
+    write_json(tmp_path / "desk.json", {"known": 9})
+    with pytest.raises(TicketSentimentError, match="another desk: run with --anew"):
+        play(tmp_path, short_desk(), print)
 
 
 def test_a_month_that_is_kept_is_not_played_again(tmp_path):

@@ -17,7 +17,9 @@ import yaml
 
 from benchmarks.live.traffic import Line, Plan, read_log
 from tests.support.serving import free_port
+from ticket_sentiment.files import write_text
 from ticket_sentiment.params import load_params
+from ticket_sentiment.processes import die_with_parent
 
 REPOSITORY = Path(__file__).parents[2]
 START_S = 180.0  # that a server may take on a busy machine
@@ -59,7 +61,7 @@ class Stack:
         for changed in (changes, own):
             for section, values in changed.items():
                 raw[section] |= values
-        path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+        write_text(path, yaml.safe_dump(raw))
 
     @property
     def environment(self) -> dict[str, str]:
@@ -89,6 +91,7 @@ class Stack:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # so that it can be ended with all its children
+                preexec_fn=die_with_parent,  # and does not go on when this process is killed
             )
         self._processes.append(process)
         return process

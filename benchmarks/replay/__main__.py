@@ -1,17 +1,19 @@
 """The whole loop over months of the demo, live: traffic, drift, retraining, rollout, month after month.
 
     make replay                                    # or: python -m benchmarks.replay [--months 3] [--anew]
-    python -m benchmarks.replay --short            # tiny model, made-up words: some minutes
+    python -m benchmarks.replay --short            # tiny model, made-up words: six minutes; var/replay-short
 
 In var/replay: a project of its own, real MLflow and Prefect servers, the real service. The first model is
 made of the first months. Then each month's tickets reach the service in three minutes, people's labels come
 after half a day, the rollout flow looks twice a day; the month over, the monthly flow retrains, and what it
 registers is rolled out over the next month's tickets. var/replay/replay.html shows what customers got, beside
-what the first model would have answered. Interrupted, the same command goes on after the last whole month.
+what the first model would have answered. Interrupted while it learns from a month, the same command goes on;
+interrupted in a month's traffic it must be begun --anew, as a rollout goes on by the clock.
 """
 
 import argparse
 import datetime
+import json
 import logging
 import os
 import shutil
@@ -33,7 +35,7 @@ from ticket_sentiment.files import exclusive, read_json, write_json
 from ticket_sentiment.gates.benchmark import machine
 from ticket_sentiment.params import load_params
 
-FOLDER = REPOSITORY / "var/replay"
+FOLDER, SHORT_FOLDER = REPOSITORY / "var/replay", REPOSITORY / "var/replay-short"
 KNOWN = 3  # months of which the first model is made: one to learn from, one to tune, one to judge on
 Record = TypeVar("Record", Served, Retrained)
 
@@ -53,13 +55,17 @@ def _kept(path: Path, kind: type[Record], make: Callable[[], Record]) -> Record:
 
 def play(folder: Path, desk: Desk, say: Callable[[str], None]) -> tuple[list[Served], list[Retrained]]:
     """Play all months of a desk that are not played yet; what became of all of them."""
-    root, months = folder / "project", folder / "months"
-    months.mkdir(parents=True, exist_ok=True)
-    whole = folder / "laid-out"
+    root, months, whole = folder / "project", folder / "months", folder / "desk.json"
+    told = json.loads(json.dumps(desk.told))
     if not whole.exists():
-        shutil.rmtree(root, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        months.mkdir(parents=True)
         desk.project(root, load_params(REPOSITORY / "params.yaml"))
-        whole.touch()
+        write_json(whole, told)
+    elif read_json(whole) != told:
+        raise TicketSentimentError(
+            f"{folder} holds the replay of another desk: run with --anew or another --folder"
+        )
     stack = Stack(root, {})
     os.environ.update(stack.environment)
     os.chdir(root)  # flows read params.yaml where they run
@@ -99,9 +105,10 @@ def _play(
 def main() -> int:
     """Exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where it is played (var/replay)")
-    parser.add_argument("--months", type=int, default=3, help="to retrain on, at most 6")
-    parser.add_argument("--short", action="store_true", help="some minutes, as CI runs it")
+    parser.add_argument("--folder", type=Path, help="where it is played (var/replay)")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--months", type=int, default=3, help="to retrain on, at most 6")
+    form.add_argument("--short", action="store_true", help="the way in minutes, not the quality")
     parser.add_argument(
         "--anew", action="store_true", help="from the beginning, not where it was interrupted"
     )
@@ -109,7 +116,8 @@ def main() -> int:
     quiet_environment()
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
-    folder, began = arguments.folder.resolve(), time.monotonic()
+    folder, began = arguments.folder or (SHORT_FOLDER if arguments.short else FOLDER), time.monotonic()
+    folder = folder.resolve()
 
     def say(text: str) -> None:
         print(f"{(time.monotonic() - began) / 60:5.1f} min  {text}", flush=True)
@@ -119,14 +127,14 @@ def main() -> int:
     try:
         with exclusive(folder.with_suffix(".lock"), "a replay"):
             if arguments.anew:
-                shutil.rmtree(folder, ignore_errors=True)
+                (folder / "desk.json").unlink(missing_ok=True)  # then the rest is laid out anew
             desk = short_desk() if arguments.short else demo_desk(KNOWN, arguments.months + 1)
             served, retrained = play(folder, desk, say)
-    except TicketSentimentError as error:
+    except (TicketSentimentError, RuntimeError) as error:  # RuntimeError: a server or a flow, with its log
         print(f"error: {error}", file=sys.stderr)
         return 2
     about = machine()
-    write_page(served, retrained, folder / "pages", folder / "replay.html")
+    write_page(desk, served, retrained, folder / "pages", folder / "replay.html")
     print(f"\n{datetime.date.today().isoformat()}, {about['cpu']}, {about['cores']} cores\n")
     print("\n".join(lines(served, retrained)))
     print(f"\nas a page: {folder / 'replay.html'}")

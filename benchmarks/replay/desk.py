@@ -27,6 +27,13 @@ from ticket_sentiment.tickets.demo import read_demo
 DAYS = 30.0  # of a played month
 DAY_S = 86400.0
 EXPORTS = Path("exports")
+TICKETS = {
+    "source": {"kind": "files", "path": f"{EXPORTS}/*.csv"},
+    "columns": {},
+    "labels": {},
+    "timezone": "UTC",
+    "feedback": "off",  # the service's clock is today's, the calendar another
+}
 SHORT_ROWS = 400
 AUDITED = 0.1  # share of the tickets that people label: all that the demo's people rated
 AUDIT_SALT = "replay"
@@ -66,6 +73,12 @@ class Desk:
         return list(self.months)[self.known :]
 
     @property
+    def told(self) -> dict[str, Any]:
+        """What a replay of this desk is known by: of another one nothing may be taken over."""
+        rows = {month: len(table) for month, table in self.months.items()}
+        return {"rows": rows, "known": self.known, "month_s": self.month_s, "changes": self.changes}
+
+    @property
     def day_s(self) -> float:
         """Seconds that a day takes."""
         return self.month_s / DAYS
@@ -78,8 +91,7 @@ class Desk:
             params: of the repository; `rollout` is taken over with a month's days as long as they are here.
         """
         made = copy_of_tree(root)
-        source = {"kind": "files", "path": f"{EXPORTS}/*.csv"}
-        made.edit_params(tickets={"source": source, "feedback": "off"}, **self.changes)
+        made.edit_params(tickets=TICKETS, **self.changes)
         made.edit_params(rollout=self._rollout(params))
         self.lay_out(made)
         for month in list(self.months)[: self.known]:
@@ -136,8 +148,9 @@ def demo_desk(known: int, played: int) -> Desk:
     names = pd.to_datetime(demo["created_at"], utc=True).dt.strftime("%Y-%m")
     months = {str(month): table for month, table in demo.groupby(names)}
     chosen = dict(list(months.items())[: known + played])
-    # Of one to four months more is lost by compression than of the six that the frontier was measured on.
-    changes = {"rollout": SMALL_DESK, "budget": {"max_loss": 0.02}, **UNCACHED}
+    # Learnt from one to four months more is lost by compression than from the six that the frontier was
+    # measured on: this desk takes an accurate shape (frontier: within a point) and accepts 4 points.
+    changes = {"rollout": SMALL_DESK, "budget": {"max_loss": 0.04, "margin": 0.03}, **UNCACHED}
     return Desk(chosen, known, 180.0, changes, lambda made: None)
 
 

@@ -20,7 +20,7 @@ from benchmarks.replay.desk import Desk
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.changes import Entry
 from ticket_sentiment.events.ledger import Ledger
-from ticket_sentiment.files import read_json
+from ticket_sentiment.files import read_json, replacing_folder
 from ticket_sentiment.gates import metrics
 from ticket_sentiment.gates.evaluate import score_bundle
 from ticket_sentiment.gates.evidence import Missing, read_part
@@ -36,6 +36,8 @@ LOOK_DAYS = 0.5
 LABEL_DAYS = 0.5  # mean, from an answer to its label
 LABEL_SHARE = 0.9
 AFTERWARDS_DAYS = 5.0  # of looks after the last ticket, for labels and the end of the rollout
+LATE_S = 30.0  # after the monthly flow began a rollout its month must have begun
+MAX_FAILED = 0.01  # share of the requests
 PAGES = {"release": "reports/release.html", "drift": "reports/drift.html", "rollout": "var/rollout.html"}
 
 
@@ -162,7 +164,8 @@ class Player:
             self.say(f"version {made.version} waits for a person, who gives it the alias champion")
         reconcile()
         if not self._first_bundle.exists():
-            shutil.copytree(self.stack.root / "models/release/cpu", self._first_bundle)
+            with replacing_folder(self._first_bundle) as temporary:
+                shutil.copytree(self.stack.root / "models/release/cpu", temporary, dirs_exist_ok=True)
 
     def _entry(self) -> Entry | None:
         with closing(Ledger.open(self.stack.params.events)) as ledger:
@@ -170,11 +173,17 @@ class Player:
         return found if found and found.change else None
 
     def serve(self, month: str) -> Served:
-        """The month's tickets reach the service, people label them, and the rollout flow looks."""
+        """The month's tickets reach the service, people label them, and the rollout flow looks.
+
+        Raises:
+            TicketSentimentError: this month was begun before, and its rollout went on by the clock; or the
+                service failed.
+        """
         from flows.rollout import rollout
 
         desk, sent = self.desk, self.desk.tickets(month)
         path = self.stack.root / f"var/{month}.jsonl"
+        self._require_not_begun(path, month)
         write_tickets(sent, path)
         plan = {"tickets": str(path), "rate": len(sent) / desk.month_s, "seconds": 3 * desk.month_s}
         before, began = self._entry(), time.time()
@@ -197,11 +206,24 @@ class Player:
             rollout=self._steps(before, began),
         )
 
+    def _require_not_begun(self, tickets: Path, month: str) -> None:
+        entry = self._entry()
+        waited = time.time() - entry.state.since.timestamp() if entry and entry.on else 0.0
+        if tickets.exists() or waited > LATE_S:
+            raise TicketSentimentError(
+                f"the replay was interrupted in {month}, whose rollout has gone on by the clock: run it "
+                "with --anew"
+            )
+
     def _quality(self, sent: Sequence[Ticket], lines: Sequence[Line]) -> dict:
         answers = {line.ticket: line for line in lines if line.what == "classify" and line.label}
         answered = [ticket for ticket in sent if ticket.label and ticket.ticket_id in answers]
-        if not answered:
-            raise TicketSentimentError("no ticket was answered: see the service's log")
+        failed = sum(not 200 <= line.status < 300 for line in lines)
+        if not answered or failed > MAX_FAILED * len(lines):
+            raise TicketSentimentError(
+                f"{failed:,} of {len(lines):,} requests failed: see {self.stack.logs}/serve.log, run it "
+                "with --anew"
+            )
         _, frozen = score_bundle(self._first_bundle, [canonical(clean(one.text)) for one in answered])
         said = [LABEL_TO_ID[answers[ticket.ticket_id].label] for ticket in answered]
         found = compare(
@@ -214,7 +236,7 @@ class Player:
         return {
             "tickets": len(answers),
             "labelled": len(answered),
-            "failed": sum(not 200 <= line.status < 300 for line in lines),
+            "failed": failed,
             "versions": dict(sorted(Counter(line.version for line in answers.values()).items())),
             **found,
         }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
+from benchmarks.replay.desk import Desk
 from benchmarks.replay.month import Retrained, Served, Step
 from ticket_sentiment.files import write_text
 from ticket_sentiment.gates.words import number, points, share
@@ -41,16 +42,19 @@ def gain_in_words(served: Served) -> str:
 
 def finding(served: Sequence[Served]) -> str:
     """What the last month says of retraining, in one sentence."""
-    last = served[-1]
+    last, first = served[-1], served[0].champion
     low, high = last.gain["low"] or 0.0, last.gain["high"] or 0.0
+    newer = len({version for one in served for version in one.versions} - {first})
+    if not newer:
+        return "No retrained model has answered customers: they got the first model's answers all the time"
     if low > 0:
         verdict = "customers got better answers than the first model would have given"
     elif high < 0:
         verdict = "customers got worse answers than the first model would have given"
     else:
         verdict = f"{last.labelled:,} labels cannot tell the answers from the first model's"
-    times = f"{len(served) - 1} retraining{'s' if len(served) != 2 else ''}"
-    return f"In {last.month}, after {times}, {verdict}: {gain_in_words(last)}"
+    models = f"{newer} retrained model{'s' if newer > 1 else ''}"
+    return f"In {last.month}, with {models} rolled out, {verdict}: {gain_in_words(last)}"
 
 
 def rollout_in_words(served: Served) -> str:
@@ -130,12 +134,23 @@ def _names(ends: Sequence[tuple[str, tuple[float, float]]]) -> list[str]:
     return [svg_text(right, place + 4, "start", "label", words[key]) for (key, _), place in places]
 
 
-def write_page(served: Sequence[Served], retrained: Sequence[Retrained], pages: Path, target: Path) -> None:
+def settings(desk: Desk) -> str:
+    """What this desk accepts that params.yaml does not, in words."""
+    margins, budget = desk.changes["rollout"]["margins"], desk.changes["budget"]["max_loss"]
+    accepted = ", ".join(f"{name} {share(value, 1)}" for name, value in margins.items())
+    return f"margins of the rollout: {accepted}; cost of compression: {points(budget, sign=False)}"
+
+
+def write_page(
+    desk: Desk, served: Sequence[Served], retrained: Sequence[Retrained], pages: Path, target: Path
+) -> None:
     """Write the page; it links to the pages of each month that are kept in `pages`, beside it."""
     kept = {path.name for path in pages.glob("*.html")}
     values = {
         "finding": finding(served),
         "plot": quality_plot(served),
+        "first": retrained[0],
+        "settings": settings(desk),
         "served": served,
         "retrained": {one.month: one for one in retrained},
         "links": {

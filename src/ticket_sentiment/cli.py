@@ -62,6 +62,14 @@ PREFECT = {
 }
 
 
+def flow_environment() -> dict[str, str]:
+    """Of a process that runs a flow: state is where the Makefile keeps it, unless ours says otherwise."""
+    here = {name: str(Path(folder).resolve()) for name, folder in LOCAL_STATE.items()}
+    for folder in here.values():
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    return {**here, **PREFECT, **os.environ}
+
+
 def quiet_environment() -> None:
     """Switch off what phones home, unless the environment says otherwise."""
     for name, value in QUIET.items():
@@ -180,14 +188,9 @@ def _webhook(arguments: argparse.Namespace) -> None:
 
 def _hotfix(arguments: argparse.Namespace) -> None:
     """The flow, in a process of its own: the library does not know Prefect."""
-    here = {name: str(Path(folder).resolve()) for name, folder in LOCAL_STATE.items()}
-    for folder in here.values():
-        Path(folder).mkdir(parents=True, exist_ok=True)
     given = [str(arguments.file)] if arguments.file else []
     given += ["--feedback-since", arguments.feedback_since] if arguments.feedback_since else []
-    done = subprocess.run(
-        [sys.executable, "-m", "flows.hotfix", *given], env={**here, **PREFECT, **os.environ}, check=False
-    )
+    done = subprocess.run([sys.executable, "-m", "flows.hotfix", *given], env=flow_environment(), check=False)
     if done.returncode:
         sys.exit(done.returncode)
 

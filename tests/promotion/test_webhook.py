@@ -80,6 +80,8 @@ def test_our_signature_is_mlflow_s():
         ({SIGNATURE: "é"}, False),
         ({TIMESTAMP: "²"}, False),
         ({TIMESTAMP: ""}, False),
+        ({TIMESTAMP: "9" * 400}, False),
+        ({TIMESTAMP: "9" * 5000}, False),
         ({DELIVERY: "another"}, False),
     ],
 )
@@ -233,10 +235,23 @@ def test_a_person_s_move_reaches_the_ledger_by_the_webhook(
     assert loop.told[-1] == "adopt by person via MLflow"
 
 
-def test_a_server_that_takes_no_webhook_is_named_with_the_remedy(
-    loop: Loop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("tracking", "told"),
+    [
+        (None, "set MLFLOW_TRACKING_URI to the server"),  # a database, which would call nobody
+        ("http://127.0.0.1:9", "docs/promotion.md says what its server must be started with"),
+    ],
+)
+def test_without_a_server_nothing_is_announced(
+    loop: Loop,
+    tracking: str | None,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(loop.root)
     monkeypatch.setenv(WEBHOOK.secret_env, SECRET)
-    assert main(["webhook", "ftp://127.0.0.1"]) == 2
-    assert "docs/promotion.md says what its server must be started with" in capsys.readouterr().err
+    if tracking:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking)
+    assert main(["webhook", "https://reconcile.example.com"]) == 2
+    assert told in capsys.readouterr().err

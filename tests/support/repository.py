@@ -163,14 +163,21 @@ class Repository:
         return list(client.search_runs(experiments))
 
 
+def _is_source(name: str) -> bool:
+    """Whether a file is the product's own, and no test, no ticket, and nothing that stages or flows made."""
+    made = name == "dvc.lock" or name.startswith(("exports/", "tests/"))
+    made |= name.startswith("data/") and name.endswith(".dvc")
+    return not made and not (name.startswith("reports/") and not name.endswith(("README.md", ".gitignore")))
+
+
 def copy_of_tree(root: Path) -> Repository:
-    """A committed copy of the working tree's tracked files, without the tests."""
+    """A committed copy of the product as it is in the working tree, as a fresh clone has it."""
     names = subprocess.run(
         ["git", "-C", str(ORIGINAL), "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         check=True, capture_output=True, text=True,
     ).stdout.split("\0")  # fmt: skip
     for name in filter(None, names):
-        if (ORIGINAL / name).is_file() and not name.startswith("tests/"):
+        if (ORIGINAL / name).is_file() and _is_source(name):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ORIGINAL / name, root / name)
     subprocess.run(["git", "init", "-q", "-b", "main"], cwd=root, check=True)

@@ -27,6 +27,7 @@ EVENTS = ("model_version_alias.created", "model_version_alias.deleted")
 SIGNATURE, TIMESTAMP, DELIVERY = "x-mlflow-signature", "x-mlflow-timestamp", "x-mlflow-delivery-id"
 MAX_BODY = 65536
 MIN_SECRET = 16  # characters
+MAX_DIGITS = 12  # of seconds since 1970
 
 
 def secret_of(settings: Webhook) -> str:
@@ -62,7 +63,8 @@ def is_genuine(secret: str, headers: Mapping[str, str], body: bytes, now: float,
         max_age_s: older ones may have been listened to and sent again.
     """
     timestamp = headers.get(TIMESTAMP, "")
-    if not timestamp.isascii() or not timestamp.isdigit() or abs(now - int(timestamp)) > max_age_s:
+    plain = timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= MAX_DIGITS
+    if not plain or abs(now - int(timestamp)) > max_age_s:
         return False
     expected = signature(secret, headers.get(DELIVERY, ""), timestamp, body)
     return hmac.compare_digest(expected.encode(), headers.get(SIGNATURE, "").encode())
@@ -141,9 +143,14 @@ def announce(store: Store, params: Params, url: str) -> str:
         The whole address.
 
     Raises:
-        TicketSentimentError: no secret, or MLflow refuses: its reason is in the message.
+        TicketSentimentError: no secret, no server, or MLflow refuses: its reason is in the message.
     """
     secret, address = secret_of(params.registry.webhook), url.rstrip("/") + PATH
+    if not store.uri.startswith(("http://", "https://")):
+        raise TicketSentimentError(
+            "only MLflow's server can call a webhook, and it alone has the key to the secret: set "
+            "MLFLOW_TRACKING_URI to the server"
+        )
     client = store.client
     told = {"name": NAME, "url": address, "events": list(EVENTS), "secret": secret}
     try:
