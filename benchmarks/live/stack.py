@@ -17,6 +17,8 @@ import yaml
 
 from benchmarks.live.traffic import Line, Plan, read_log
 from tests.support.serving import free_port
+from ticket_sentiment.events.changes import Entry
+from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.files import write_text
 from ticket_sentiment.params import load_params
 from ticket_sentiment.processes import die_with_parent
@@ -138,6 +140,17 @@ class Stack:
         if done.returncode:
             raise RuntimeError(f"ticket-sentiment {arguments[0]}: {done.stderr.strip()}")
         return done.stdout
+
+    def entry(self) -> Entry | None:
+        """Of the ledger, in force; None while nobody has decided anything."""
+        with contextlib.closing(Ledger.open(self.params.events)) as ledger:
+            found = ledger.current()
+        return found if found and found.change else None
+
+    def history(self, first: int) -> list[Entry]:
+        """Of the ledger, from an epoch on, in order."""
+        with contextlib.closing(Ledger.open(self.params.events)) as ledger:
+            return [entry for entry in ledger.history(1000)[::-1] if entry.state.epoch >= first]
 
     def wait_for(self, url: str, name: str) -> None:
         """Until it answers 200. RuntimeError with the end of its log when it does not in START_S."""

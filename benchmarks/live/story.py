@@ -72,15 +72,9 @@ class Story:
 
     def entry(self) -> Entry:
         """Of the ledger, in force."""
-        with closing(Ledger.open(self.stack.params.events)) as ledger:
-            found = ledger.current()
+        found = self.stack.entry()
         assert found is not None, "the ledger is empty"
         return found
-
-    def history(self, first: int) -> list[Entry]:
-        """Of the ledger, from an epoch on, in order."""
-        with closing(Ledger.open(self.stack.params.events)) as ledger:
-            return [entry for entry in ledger.history(1000)[::-1] if entry.state.epoch >= first]
 
     def adopt_first(self) -> None:
         """The first version is the champion; the ledger takes it over."""
@@ -97,7 +91,7 @@ class Story:
         first, began = self.entry().state.epoch + 1, time.monotonic()
         while time.monotonic() - began < self.cast.rollout_s:
             rollout()
-            made = self.history(first)
+            made = self.stack.history(first)
             if made and not made[-1].on:
                 return made, time.monotonic() - began
             time.sleep(self.cast.look_s)

@@ -81,7 +81,6 @@ def _play(
     player: Player, desk: Desk, months: Path, say: Callable[[str], None]
 ) -> tuple[list[Served], list[Retrained]]:
     def retrain(month: str) -> Retrained:
-        say(f"{month} is over: the monthly flow")
         made = _kept(months / f"{month}-retrained.json", Retrained, lambda: player.retrain(month))
         version = f"version {made.version}" if made.version else "no version"
         say(f"{month}: {version}, the gate says {made.decision}; {made.drift}")
@@ -92,7 +91,6 @@ def _play(
     player.stack.start_service()
     served, retrained = [], [first]
     for month in desk.played:
-        say(f"{month}: {len(desk.tickets(month)):,} tickets reach the service")
         one = _kept(months / f"{month}-served.json", Served, lambda month=month: player.serve(month))
         say(f"{month}: macro-F1 {one.live['value']:.3f}, without retraining {one.first['value']:.3f}")
         served.append(one)

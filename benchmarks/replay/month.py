@@ -8,7 +8,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from benchmarks.live.traffic import Line, Ticket, write_tickets
 from benchmarks.replay.desk import Desk
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.changes import Entry
-from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.files import read_json, replacing_folder
 from ticket_sentiment.gates import metrics
 from ticket_sentiment.gates.evaluate import score_bundle
@@ -120,6 +118,7 @@ class Player:
         Raises:
             RuntimeError: the flow failed; the message holds the end of its output.
         """
+        self.say(f"{month} is over: the monthly flow")
         began, log = time.monotonic(), self.stack.logs / f"retrain-{month}.log"
         process = self.stack.start(log.stem, [sys.executable, "-m", "flows.monthly_retrain"])
         if process.wait():
@@ -158,7 +157,7 @@ class Player:
 
         if made.version is None:
             raise RuntimeError(f"the first model was refused: {'; '.join(made.reasons)}")
-        if self._entry() is None:
+        if self.stack.entry() is None:
             store = connect(self.stack.params, self.stack.root)
             store.client.set_registered_model_alias(store.model, CHAMPION, made.version)
             self.say(f"version {made.version} waits for a person, who gives it the alias champion")
@@ -166,11 +165,6 @@ class Player:
         if not self._first_bundle.exists():
             with replacing_folder(self._first_bundle) as temporary:
                 shutil.copytree(self.stack.root / "models/release/cpu", temporary, dirs_exist_ok=True)
-
-    def _entry(self) -> Entry | None:
-        with closing(Ledger.open(self.stack.params.events)) as ledger:
-            found = ledger.current()
-        return found if found and found.change else None
 
     def serve(self, month: str) -> Served:
         """The month's tickets reach the service, people label them, and the rollout flow looks.
@@ -185,19 +179,20 @@ class Player:
         path = self.stack.root / f"var/{month}.jsonl"
         self._require_not_begun(path, month)
         write_tickets(sent, path)
+        self.say(f"{month}: {len(sent):,} tickets reach the service")
         plan = {"tickets": str(path), "rate": len(sent) / desk.month_s, "seconds": 3 * desk.month_s}
-        before, began = self._entry(), time.time()
+        before, began = self.stack.entry(), time.time()
         with self.stack.traffic(**plan, label_share=LABEL_SHARE, label_s=LABEL_DAYS * desk.day_s) as traffic:
             while not traffic.ended():
                 rollout()
                 time.sleep(LOOK_DAYS * desk.day_s)
         until = time.time() + AFTERWARDS_DAYS * desk.day_s
-        while time.time() < until and (entry := self._entry()) and entry.on:
+        while time.time() < until and (entry := self.stack.entry()) and entry.on:
             rollout()
             time.sleep(LOOK_DAYS * desk.day_s)
         self._keep(month, "rollout")
         lines = traffic.lines()
-        entry = self._entry()
+        entry = self.stack.entry()
         assert entry and entry.change
         return Served(
             month=month,
@@ -207,7 +202,7 @@ class Player:
         )
 
     def _require_not_begun(self, tickets: Path, month: str) -> None:
-        entry = self._entry()
+        entry = self.stack.entry()
         waited = time.time() - entry.state.since.timestamp() if entry and entry.on else 0.0
         if tickets.exists() or waited > LATE_S:
             raise TicketSentimentError(
@@ -244,8 +239,7 @@ class Player:
     def _steps(self, before: Entry | None, began: float) -> tuple[Step, ...]:
         """What is on when the month begins, and what comes of it."""
         first = before.state.epoch + (not before.on) if before else 1
-        with closing(Ledger.open(self.stack.params.events)) as ledger:
-            entries = [one for one in ledger.history(1000)[::-1] if one.state.epoch >= first and one.change]
+        entries = [one for one in self.stack.history(first) if one.change]
         return tuple(self._step(entry, began) for entry in entries)
 
     def _step(self, entry: Entry, began: float) -> Step:

@@ -9,7 +9,8 @@ from markupsafe import Markup, escape
 from benchmarks.replay.desk import Desk
 from benchmarks.replay.month import Retrained, Served, Step
 from ticket_sentiment.files import write_text
-from ticket_sentiment.gates.words import number, points, share
+from ticket_sentiment.gates.evidence_types import Estimate
+from ticket_sentiment.gates.words import measure, number, points, share
 from ticket_sentiment.pages.figures import svg_line, svg_text
 from ticket_sentiment.pages.render import render
 
@@ -26,35 +27,21 @@ ENDINGS = {
 }
 
 
-def with_interval(found: dict[str, float | None]) -> str:
-    """ "0.714 (0.696 to 0.731)"."""
-    value, low, high = (number(found[key] or 0.0, 3) for key in ("value", "low", "high"))
-    return f"{value} ({low} to {high})"
-
-
-def gain_in_words(served: Served) -> str:
-    """ "+1.2 points (−0.1 to +2.5)"."""
-    value, low, high = (
-        points(served.gain[key] or 0.0).removesuffix(" points") for key in ("value", "low", "high")
-    )
-    return f"{value} points ({low} to {high})"
-
-
 def finding(served: Sequence[Served]) -> str:
     """What the last month says of retraining, in one sentence."""
     last, first = served[-1], served[0].champion
-    low, high = last.gain["low"] or 0.0, last.gain["high"] or 0.0
+    gain = Estimate(**last.gain)
     newer = len({version for one in served for version in one.versions} - {first})
     if not newer:
         return "No retrained model has answered customers: they got the first model's answers all the time"
-    if low > 0:
+    if gain.low > 0:
         verdict = "customers got better answers than the first model would have given"
-    elif high < 0:
+    elif gain.high < 0:
         verdict = "customers got worse answers than the first model would have given"
     else:
         verdict = f"{last.labelled:,} labels cannot tell the answers from the first model's"
     models = f"{newer} retrained model{'s' if newer > 1 else ''}"
-    return f"In {last.month}, with {models} rolled out, {verdict}: {gain_in_words(last)}"
+    return f"In {last.month}, with {models} rolled out, {verdict}: {points(gain)}"
 
 
 def rollout_in_words(served: Served) -> str:
@@ -112,7 +99,8 @@ def quality_plot(served: Sequence[Served]) -> Markup:
         ends.append((key, spots[-1]))
     parts += _names(ends)
     described = "; ".join(
-        f"{one.month}: with {with_interval(one.live)}, without {with_interval(one.first)}" for one in served
+        f"{one.month}: with {measure(Estimate(**one.live))}, without {measure(Estimate(**one.first))}"
+        for one in served
     )
     label = escape(f"Macro-F1 by month, with and without retraining. {described}")
     return Markup(
@@ -167,8 +155,8 @@ def write_page(
         },
     }
     filters = {
-        "interval": with_interval,
-        "gain": gain_in_words,
+        "interval": lambda found: measure(Estimate(**found)),
+        "gain": lambda found: points(Estimate(**found)),
         "rollout": rollout_in_words,
         "answered": answered_by,
         "number3": lambda value: number(value, 3),
@@ -187,6 +175,7 @@ def lines(served: Sequence[Served], retrained: Sequence[Retrained]) -> list[str]
     for one in served:
         made = learnt.get(one.month)
         then = f"version {made.version}, {made.decision}; {made.drift}" if made else ""
-        cells = [one.month, with_interval(one.live), with_interval(one.first), gain_in_words(one)]
+        live, first, gain = (Estimate(**found) for found in (one.live, one.first, one.gain))
+        cells = [one.month, measure(live), measure(first), points(gain)]
         rows.append("| " + " | ".join([*cells, rollout_in_words(one), then]) + " |")
     return [*rows, "", f"{finding(served)}."]
