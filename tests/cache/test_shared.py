@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 
 import pytest
 import redis
@@ -22,7 +21,7 @@ def server(tmp_path):
     server.stop()
 
 
-def cache_of(url: str, timeout_ms: float = 300.0, ttl_s: float = 60.0) -> PredictionCache:
+def cache_of(url: str, timeout_ms: float = 3000.0, ttl_s: float = 60.0) -> PredictionCache:
     settings = Cache(entries=100, ttl_s=ttl_s, redis_url_env="REDIS", redis_timeout_ms=timeout_ms)
     return PredictionCache.open(settings, {"REDIS": url})
 
@@ -122,18 +121,18 @@ def test_redis_away_costs_time_only_until_the_breaker_opens_and_then_it_comes_ba
     async def test() -> None:
         cache, model = cache_of(server.url), Model(0)
         await cache.get_or_compute("before", A, model)
-        cache._shared._breaker._pause = 0.3
+        cache._shared._breaker._pause = 600
         server.stop()
         for number in range(20):
             assert not (await cache.get_or_compute(f"away {number}", A, model))[1]
         assert cache.shared_available is False
         assert 3 <= cache.errors <= 8, "an open breaker is not even asked"
-        start = time.perf_counter()
+        before = cache.errors
         await asyncio.gather(*(cache.get_or_compute(f"open {number}", A, model) for number in range(60)))
-        assert time.perf_counter() - start < 0.25
+        assert cache.errors == before
         assert (await cache.get_or_compute("before", A, model))[1], "this process's own memory goes on"
         server.start()
-        await asyncio.sleep(0.35)
+        cache._shared._breaker._until = 0  # the pause is over
         await cache.get_or_compute("back", A, model)
         assert cache.shared_available is True
         await shared(server)
@@ -149,16 +148,18 @@ def test_redis_that_hangs_costs_its_timeout_and_no_more(server):
         for number in range(4):  # connected
             await cache.get_or_compute(f"before {number}", A, model)
         server.freeze()
-        start = time.perf_counter()
+        cache._shared._breaker._pause = 600
         for number in range(30):
-            await cache.get_or_compute(f"slow {number}", A, model)
-        assert time.perf_counter() - start < 1.5, "three timeouts of 50 ms, then none"
+            async with asyncio.timeout(5):
+                await cache.get_or_compute(f"slow {number}", A, model)
+        assert 3 <= cache.errors <= 8, "three timeouts, then none"
         assert cache.shared_available is False
         server.thaw()
-        cache._shared._breaker._until = 0
-        await asyncio.sleep(0.1)
-        await cache.get_or_compute("back", A, model)
-        assert cache.shared_available is True
+        async with asyncio.timeout(20):  # a busy machine may miss 50 ms more than once
+            while not cache.shared_available:
+                cache._shared._breaker._until = 0
+                await cache.get_or_compute("back", A, model)
+                cache._local.clear()
         await cache.close()
 
     run(test)

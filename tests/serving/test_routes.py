@@ -82,14 +82,13 @@ def slow_clean(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr("ticket_sentiment.serving.scoring.clean", clean)
 
 
-async def longest_pause(task: asyncio.Task[Any]) -> float:
-    """How long the loop was at most without a turn, until a task is done."""
-    longest, last = 0.0, time.monotonic()
+async def turns(task: asyncio.Task[Any]) -> int:
+    """How often others have their turn until a task is done."""
+    number = 0
     while not task.done():
         await asyncio.sleep(0)
-        now = time.monotonic()
-        longest, last = max(longest, now - last), now
-    return longest
+        number += 1
+    return number
 
 
 def test_a_batch_of_equal_tickets_lets_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +96,7 @@ def test_a_batch_of_equal_tickets_lets_others_have_their_turn(monkeypatch: pytes
         body = {"tickets": [{"text": "a"}] * 40}
         asked = service.ask(body, "/v1/classify/batch", **{"x-request-timeout-ms": "9000"})
         batch = asyncio.create_task(asked)
-        assert await longest_pause(batch) < 0.2
+        assert await turns(batch) >= 40
         results = json.loads(batch.result().body)["results"]
         assert [item["label"] for item in results] == ["positive"] * 40
 
@@ -108,9 +107,7 @@ def test_a_batch_of_equal_tickets_lets_others_have_their_turn(monkeypatch: pytes
 def test_what_a_batch_has_not_begun_at_its_deadline_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(service: Service) -> None:
         body = {"tickets": [{"text": "a"}] * 40}
-        started = time.monotonic()
         reply = await service.ask(body, "/v1/classify/batch", **{"x-request-timeout-ms": "100"})
-        assert time.monotonic() - started < 0.6
         results = json.loads(reply.body)["results"]
         assert results[0]["label"] == "positive"
         assert results[-1]["error"]["code"] == "deadline_exceeded"
@@ -156,8 +153,11 @@ def test_a_batch_larger_than_the_burst_costs_a_full_bucket_and_passes(
 class SlowRedis:
     """Stands for a shared cache that takes its time."""
 
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+
     async def get(self, digest: str, key: str) -> Answer | None:
-        await asyncio.sleep(0.5)
+        await self.go_on.wait()
         return None
 
     def store(self, digest: str, key: str, answer: Answer) -> None:
@@ -165,15 +165,16 @@ class SlowRedis:
 
 
 def test_who_waits_for_another_computation_keeps_its_own_deadline() -> None:
+    redis = SlowRedis()
+
     async def test(service: Service) -> None:
-        started = time.monotonic()
         impatient = {"x-request-timeout-ms": "100"}
-        leader = asyncio.create_task(service.ask({"text": "a"}))
+        leader = asyncio.create_task(service.ask({"text": "a"}, **{"x-request-timeout-ms": "9000"}))
         follower = await service.ask({"text": "a"}, **impatient)
         assert (follower.status, follower.code) == (504, "deadline_exceeded")
         alone = await service.ask({"text": "b"}, **impatient)
         assert (alone.status, alone.code) == (504, "deadline_exceeded")
-        assert time.monotonic() - started < 0.45
+        redis.go_on.set()
         assert (await leader).status == 200
 
-    run(test, cache=PredictionCache(10, 60.0, SlowRedis()))
+    run(test, cache=PredictionCache(10, 60.0, redis))

@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.support.serving import free_port
@@ -97,6 +98,19 @@ class PostgresServer:
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self._folder, **self._user,
         )  # fmt: skip
         _wait_for_port(self.port, self._process)
+        self._wait_for_answer()  # it listens before it has recovered, and refuses until then
+
+    def _wait_for_answer(self, seconds: float = 30) -> None:
+        url = self.url().replace("+psycopg", "")
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                psycopg.connect(url, connect_timeout=10).close()
+                return
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGINT)  # fast shutdown: sessions are cut off

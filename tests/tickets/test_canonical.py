@@ -44,6 +44,6 @@ def test_canonical_is_idempotent_and_only_takes_off_the_ends(text):
      "Kind Kind Kind regards. " * 1000],
 )  # fmt: skip
 def test_hostile_texts_take_no_time(text):
-    start = time.perf_counter()
+    start = time.process_time()
     canonical(text)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
