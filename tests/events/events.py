@@ -39,12 +39,12 @@ STATE = RolloutState(
 
 
 def prediction(**changes: Any) -> Prediction:
-    return replace(PREDICTION, **changes)
+    return PREDICTION._replace(**changes)
 
 
 def feedback(event_id: str, label: str = "negative", minutes: int = 0, **changes: Any) -> Feedback:
     made = Feedback(NOON + timedelta(minutes=minutes), "T-1", "agent", event_id, label)
-    return replace(made, **changes)
+    return made._replace(**changes)
 
 
 def state(epoch: int, share: float | None, salt: str = "first") -> RolloutState:

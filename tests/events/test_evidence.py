@@ -91,7 +91,7 @@ def random_events(seed: int, requests: int = 600) -> list[Event]:
         made.append(answer)
         if epoch >= 2 and draw.random() < 0.8:
             other = "challenger" if arm == "champion" else "champion"
-            made.append(replace(answer, arm=other, label=draw.choice(LABELS), shadow=True, latency_ms=900.0))
+            made.append(answer._replace(arm=other, label=draw.choice(LABELS), shadow=True, latency_ms=900.0))
     for number in range(2 * requests // 3):
         at = NOON + timedelta(seconds=draw.randrange(12 * 86_400))
         ticket, source = f"T-{draw.randrange(180)}", draw.choice(["agent", "csat", "audit"])
@@ -115,7 +115,7 @@ def put(store: EventStore, events: list[Event]) -> None:
             case Failure():
                 assert store.failed(event)
             case Feedback():
-                event = replace(event, at=min(event.at, NOW))
+                event = event._replace(at=min(event.at, NOW))
                 store.feedback(event)
     assert store.flush(30)
 
@@ -125,7 +125,7 @@ def recount(events: list[Event]) -> Evidence:
     ramp = [epoch for epoch, share in SHARES.items() if share]
     mature = NOW - timedelta(hours=SETTINGS.maturity_hours)
     answers = [e for e in events if isinstance(e, Prediction) and e.epoch >= 2 and e.unit is not None]
-    labels = [replace(e, at=min(e.at, NOW)) for e in events if isinstance(e, Feedback)]
+    labels = [e._replace(at=min(e.at, NOW)) for e in events if isinstance(e, Feedback)]
 
     def label_of(answer: Prediction) -> str | None:
         mine = [label for label in labels if label.ticket_id == answer.ticket_id]
@@ -278,7 +278,7 @@ def test_late_doubled_and_unordered_events_give_equal_evidence(tmp_path_factory,
     ledger, store, other = Ledger(url), EventStore(url, 1000, False), EventStore(url, 1000, False)
     states(ledger)
     # Of two answers at the same moment the one that was queued first counts: keep those apart.
-    events = [replace(e, at=e.at + timedelta(milliseconds=n)) for n, e in enumerate(SOME)]
+    events = [e._replace(at=e.at + timedelta(milliseconds=n)) for n, e in enumerate(SOME)]
     put(store, [events[n] for n in order])
     put(other, [events[n] for n in twice if isinstance(events[n], Exposure | Feedback)])
     assert read(ledger) == recount(events)

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -21,7 +20,7 @@ def filled(url, ledger, open_store):
         for epoch in (1, 3):
             at = NOW - timedelta(days=days)
             store.predicted(prediction(at=at, epoch=epoch, request_id=f"{days} {epoch}", text="hello"))
-            store.exposed(replace(EXPOSURE, at=at, epoch=epoch, unit=f"{days}"))
+            store.exposed(EXPOSURE._replace(at=at, epoch=epoch, unit=f"{days}"))
             store.failed(Failure(at, f"{days} {epoch}", "u", "champion", epoch, "internal"))
     store.feedback(feedback("1"))
     assert store.flush(10)

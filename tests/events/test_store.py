@@ -72,8 +72,8 @@ def test_a_failure_is_kept_with_all_it_carries(url, open_store, rows):
     assert rows(url, "SELECT sequence, unit FROM predictions") == [
         {"sequence": 1, "unit": "0123456789abcdef"}
     ]
-    store.failed(replace(failure, at=datetime(2026, 11, 1)))  # without a zone: it harms no other
-    store.failed(replace(failure, request_id="r-2"))
+    store.failed(failure._replace(at=datetime(2026, 11, 1)))  # without a zone: it harms no other
+    store.failed(failure._replace(request_id="r-2"))
     assert store.flush(10)
     assert (store.written, store.dropped) == (3, 1)
 
@@ -126,8 +126,8 @@ def test_the_first_exposure_of_an_epoch_counts(url, open_store, rows):
         assert first.exposed(EXPOSURE)
     assert first.queued <= 1, "a repeat is not even queued"
     assert first.flush(10)
-    assert second.exposed(replace(EXPOSURE, at=NOON + timedelta(hours=1))) and second.flush(10)
-    assert second.exposed(replace(EXPOSURE, epoch=4, arm="challenger")) and second.flush(10)
+    assert second.exposed(EXPOSURE._replace(at=NOON + timedelta(hours=1))) and second.flush(10)
+    assert second.exposed(EXPOSURE._replace(epoch=4, arm="challenger")) and second.flush(10)
     stored = rows(url, "SELECT epoch, arm, at FROM exposures ORDER BY epoch")
     assert [(row["epoch"], row["arm"]) for row in stored] == [(3, "champion"), (4, "challenger")]
     assert str(stored[0]["at"]).startswith("2026-11-01 12")
@@ -166,7 +166,7 @@ def test_the_latest_label_wins_in_every_order_and_the_history_stays(url, open_st
     store = open_store(url)
     events = [feedback("1", "negative", 1), feedback("2", "neutral", 2), feedback("3", "positive", 2)]
     for number, order in enumerate(itertools.permutations(events)):
-        results = [store.feedback(replace(event, ticket_id=f"T-{number}")) for event in order]
+        results = [store.feedback(event._replace(ticket_id=f"T-{number}")) for event in order]
         assert all(result.created for result in results)
         assert results[-1].label == "positive", "the tie at minute 2 goes to the greater event id"
     assert len(rows(url, "SELECT * FROM feedback WHERE ticket_id = 'T-5'")) == 3
@@ -197,7 +197,7 @@ def test_times_of_other_zones_are_compared_as_moments(url, open_store):
 def test_bad_feedback_is_refused_with_the_field(tmp_path, open_store, rows, changes, named):
     url = f"sqlite:///{tmp_path}/e.db"
     with pytest.raises(TicketSentimentError, match=named) as caught:
-        open_store(url).feedback(replace(feedback("1"), **changes))
+        open_store(url).feedback(feedback("1")._replace(**changes))
     assert "canary" not in str(caught.value)
     assert rows(url, "SELECT * FROM feedback") == []
 

@@ -1,6 +1,5 @@
 import logging
 import sqlite3
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -74,13 +73,13 @@ def test_months_that_are_over_are_written_by_the_time_of_receipt_and_versioned(g
 def test_what_answered_last_before_the_label_stands_beside_it(given, export, repository):
     """The last one seen: not a shadow's answer, not one after the label, not another ticket's."""
     hour = timedelta(hours=1)
-    served = replace(prediction(), shadow=False, arm="champion", bundle_digest=DIGEST)
+    served = prediction()._replace(shadow=False, arm="champion", bundle_digest=DIGEST)
     for event in (
-        replace(served, at=START - 3 * hour, label="neutral"),
-        replace(served, at=START - hour, label="positive", arm="challenger", bundle_digest=OTHER),
-        replace(served, at=START - hour / 2, label="negative", shadow=True),
-        replace(served, at=START + hour / 4, label="neutral"),
-        replace(served, at=START - hour / 4, label="neutral", ticket_id="T-9"),
+        served._replace(at=START - 3 * hour, label="neutral"),
+        served._replace(at=START - hour, label="positive", arm="challenger", bundle_digest=OTHER),
+        served._replace(at=START - hour / 2, label="negative", shadow=True),
+        served._replace(at=START + hour / 4, label="neutral"),
+        served._replace(at=START - hour / 4, label="neutral", ticket_id="T-9"),
     ):
         given.store.predicted(event)
     assert given.store.flush(10)

@@ -58,13 +58,12 @@ def test_work_of_a_caller_who_has_gone_is_not_run_and_not_answered() -> None:
 
     async def test(service: Service) -> None:
         replies = await asyncio.gather(
-            service.ask({"text": "first"}),
-            service.ask({"text": "second"}),
+            *(service.ask({"text": f"text {n}"}) for n in range(4)),
             service.ask({"text": "gone"}, leaves_after=0.0),
             service.ask({"text": "last"}),
         )
-        assert [reply.status for reply in replies] == [200, 200, 0, 200]
-        assert model.seen == ["first", "second", "last"]
+        assert [reply.status for reply in replies] == [200] * 4 + [0, 200]
+        assert model.seen == [*(f"text {n}" for n in range(4)), "last"]
         assert service.front.callers_gone == 1
 
     run(test, model)

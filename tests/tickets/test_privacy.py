@@ -128,9 +128,8 @@ def test_what_is_not_personal_stays(text):
 
 
 def test_the_masks_are_counted():
-    masked, counts = mask("a@b.com, c@d.org and @someone; [URL] was there")
+    masked = mask("a@b.com, c@d.org and @someone; [URL] was there")
     assert masked == "[EMAIL], [EMAIL] and [HANDLE]; [URL] was there"
-    assert counts == Counter(EMAIL=2, HANDLE=1)
     assert count_masks(masked) == Counter(EMAIL=2, HANDLE=1, URL=1)
 
 

@@ -21,6 +21,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events import schema
 from ticket_sentiment.events.access import Database, is_about_a_row, url_of
+from ticket_sentiment.events.bulk import BulkInsert
 from ticket_sentiment.events.database import READING, open_engine, reason
 from ticket_sentiment.events.rows import exposure_row, failure_row, prediction_row
 from ticket_sentiment.events.types import (
@@ -69,6 +70,10 @@ class EventStore:
         self._database = Database(url)
         self._durable, self._background = self._database.engine, open_engine(url, durable=False)
         self._insert, self._answering = self._database.insert, self._database.answering
+        self._bulk = {
+            table: BulkInsert(self._insert(table).on_conflict_do_nothing(), self._background.dialect)
+            for table in (schema.predictions, schema.exposures, schema.failures)
+        }
         self._name = uuid.uuid4().hex
         self._sequence = itertools.count()
         self._epoch, self._units = 0, set[str]()
@@ -154,7 +159,7 @@ class EventStore:
     ) -> FeedbackResult:
         table = schema.feedback
         same = [table.c[key] == getattr(event, key) for key in ("ticket_id", "source", "event_id")]
-        row = {**asdict(event), "received_at": received_at}
+        row = {**event._asdict(), "received_at": received_at}
         latest = (
             sa.select(table.c.label)
             .where(table.c.ticket_id == event.ticket_id)
@@ -240,9 +245,7 @@ class EventStore:
 
     def _write(self, events: Sequence[_Queued]) -> int:
         """Store a batch in one transaction; how many of it could be stored."""
-        rows: dict[sa.Table, list[dict[str, Any]]] = {
-            schema.predictions: [], schema.exposures: [], schema.failures: [],
-        }  # fmt: skip
+        rows: dict[sa.Table, list[dict[str, Any]]] = {table: [] for table in self._bulk}
         for event in events:
             try:
                 if isinstance(event, Exposure):
@@ -272,7 +275,7 @@ class EventStore:
         """Insert rows, those there already left alone; one that the database refuses harms no other."""
         try:
             with self._background.begin() as connection:
-                connection.execute(self._insert(table).on_conflict_do_nothing(), rows)
+                self._bulk[table].execute(connection, rows)
             return len(rows)
         except Exception as error:
             if isinstance(error, SQLAlchemyError) and not is_about_a_row(error):

@@ -1,11 +1,12 @@
 """What the event database keeps: predictions, exposures, failures, feedback. No customer id or unmasked text.
 
-The objects are made while a request waits, so they are plain: what of the first three cannot be stored is
-dropped and counted by the writer, feedback is refused with a message by `check`.
+They are made while a request waits, so they are tuples, made without a check: what of the first three cannot
+be stored is dropped and counted by the writer, feedback is refused with a message by `check`.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.labels import LABELS
@@ -24,8 +25,7 @@ class FeedbackConflict(TicketSentimentError):
     """The same ticket, source and event id came before with another label."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):
     """One model's answer to one ticket.
 
     Attributes:
@@ -69,8 +69,7 @@ class Prediction:
     unit: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Exposure:
+class Exposure(NamedTuple):
     """The first time in an epoch that a unit met its arm.
 
     Attributes:
@@ -86,8 +85,7 @@ class Exposure:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """An answer that an arm on trial owed and did not give: its model failed, or was too slow.
 
     Attributes:
@@ -107,8 +105,7 @@ class Failure:
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class Feedback:
+class Feedback(NamedTuple):
     """A person's label for a ticket.
 
     Attributes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 from pathlib import Path
@@ -123,6 +124,8 @@ class Application:
                 "no API keys are configured (serve.api_keys): whoever reaches the port is answered; "
                 "meant for localhost only"
             )
+        gc.collect()
+        gc.freeze()  # what is there now stays: the collector need not walk it again with every collection
         if self.scorer.remote is not None:
             logger.info("urgent tickets and large batches go to another service")
         logger.info("metrics on http://%s:%d/metrics", address.host, address.port)

@@ -7,8 +7,10 @@ application reads, a body, is bounded by request.py.
 
 import asyncio
 import os
+from typing import Any
 
 from pydantic_core import to_json
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from ticket_sentiment.serving.errors import ApiError
@@ -23,6 +25,11 @@ class BoundedProtocol(HttpToolsProtocol):
     _unparsed = 0  # bytes since the last complete head or piece of a body
     _progress = _body_missing = False
     _timer: asyncio.TimerHandle | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if isinstance(self.app, ProxyHeadersMiddleware):  # nothing here asks for the client's address
+            self.app = self.app.app
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A head is awaited."""

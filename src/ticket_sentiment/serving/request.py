@@ -1,10 +1,10 @@
 """One HTTP request: what its head says, its body within bounds, and whether its caller still waits."""
 
 import asyncio
-import os
+import random
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ticket_sentiment.params import Serve
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ticket_sentiment.serving.tracing import Trace
 
 Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
+Receive = Callable[[], Coroutine[Any, Any, Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
 T = TypeVar("T")
@@ -24,6 +24,23 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 FORWARDED = b"x-ticket-sentiment-forwarded"
 _MILLISECONDS = re.compile(rb"[0-9]{1,9}")
+# A caller who leaves sooner is not noticed: most answers come before, and to look costs a task of its own.
+UNWATCHED_SECONDS = 0.02
+
+
+class _Begun:
+    """A coroutine that was begun outside a task, and goes on in the one that awaits this."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Message], waits_for: Any) -> None:
+        self._coroutine, self._waits_for = coroutine, waits_for
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        try:
+            yield self._waits_for
+        except BaseException:
+            self._coroutine.close()
+            raise
+        return (yield from self._coroutine.__await__())
 
 
 class Request:
@@ -65,7 +82,8 @@ class Request:
                 self.request_id = value.decode()
             elif name == b"traceparent" and (match := _TRACEPARENT.fullmatch(value)):
                 self.traceparent, self.trace_id = value, match[1].decode()
-        self.request_id = self.request_id or os.urandom(16).hex()
+        # Not of the kernel: to call it is to hand the interpreter to another thread.
+        self.request_id = self.request_id or f"{random.getrandbits(128):032x}"
         self.patient = self.wanted_ms is not None
         self.expires = self.started + serve.timeout_ms / 1000
 
@@ -95,18 +113,28 @@ class Request:
             raise ApiError("unsupported_media_type")
         if self.length.isdigit() and (len(self.length) > 19 or int(self.length) > limit):
             raise ApiError("body_too_large", f"the body is larger than {limit} bytes")
+        receiving = self.receive()
         try:
-            async with asyncio.timeout(self.expires - time.monotonic()):
-                message = await self.receive()
-                if not message.get("more_body") and message["type"] == "http.request":
-                    body = message.get("body", b"")
-                else:
-                    body = await self._rest(message, limit)
-        except TimeoutError:
-            raise ApiError("slow_body") from None
+            waits_for = receiving.send(None)
+        except StopIteration as received:  # it has come with the head, as most do: that needs no timer
+            message = received.value
+            if message["type"] == "http.request" and not message.get("more_body"):
+                body = message.get("body", b"")
+            else:
+                body = await self._in_time(self._rest(message, limit))
+        else:
+            message = await self._in_time(_Begun(receiving, waits_for))
+            body = await self._in_time(self._rest(message, limit))
         if len(body) > limit:
             raise ApiError("body_too_large", f"the body is larger than {limit} bytes")
         return body
+
+    async def _in_time(self, arriving: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self.expires - time.monotonic()):
+                return await arriving
+        except TimeoutError:
+            raise ApiError("slow_body") from None
 
     async def _rest(self, message: Message, limit: int) -> bytes:
         body = bytearray()
@@ -125,27 +153,62 @@ class Request:
             ApiError: the deadline passed.
             CallerGone: the caller closed its connection; `work` was cancelled.
         """
+        wait = _Wait(self, self.expires + grace)
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if (end := wait.ended()) is None:  # another's doing
+                raise
+            raise end from None
+        finally:
+            wait.stop()
+
+
+class _Wait:
+    """Cancels the task that makes it when its deadline has passed or its caller has gone.
+
+    One timer for both, as most waits are over before it: first it starts to look for the caller, then it is
+    the deadline's.
+    """
+
+    __slots__ = ("_deadline", "_end", "_loop", "_request", "_task", "_timer", "_watcher")
+
+    def __init__(self, request: Request, deadline: float) -> None:
+        self._loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None
-        gone = False
+        self._task, self._request, self._deadline = task, request, deadline
+        self._end: ApiError | CallerGone | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        left = deadline - time.monotonic()
+        if left <= UNWATCHED_SECONDS:
+            self._timer = self._loop.call_later(max(0.0, left), self._expire)
+        else:
+            self._timer = self._loop.call_later(UNWATCHED_SECONDS, self._look)
 
-        async def watch() -> None:
-            nonlocal gone
-            while (await self.receive())["type"] != "http.disconnect":
-                pass
-            gone = True
-            task.cancel()
+    def _look(self) -> None:
+        self._watcher = self._loop.create_task(self._watch())
+        self._timer = self._loop.call_later(max(0.0, self._deadline - time.monotonic()), self._expire)
 
-        watcher = asyncio.ensure_future(watch())
-        try:
-            async with asyncio.timeout(self.expires + grace - time.monotonic()):
-                return await work
-        except TimeoutError:
-            raise ApiError("deadline_exceeded") from None
-        except asyncio.CancelledError:
-            if gone:
-                task.uncancel()
-                raise CallerGone from None
-            raise
-        finally:
-            watcher.cancel()
+    async def _watch(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self._cancel(CallerGone())
+
+    def _expire(self) -> None:
+        self._cancel(ApiError("deadline_exceeded"))
+
+    def _cancel(self, end: ApiError | CallerGone) -> None:
+        if self._end is None:
+            self._end = end
+            self._task.cancel()
+
+    def ended(self) -> ApiError | CallerGone | None:
+        """Why it cancelled the task; None where it did not, or another did too."""
+        return self._end if self._end is not None and self._task.uncancel() == 0 else None
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()

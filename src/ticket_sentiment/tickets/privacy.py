@@ -9,6 +9,7 @@ URLs: anything with a scheme, `www.`, or a path or query behind a host name. A b
 Every pattern takes linear time: quantifiers are possessive or bounded, and starts are anchored.
 """
 
+import functools
 import hashlib
 import html
 import os
@@ -231,16 +232,15 @@ def count_masks(text: str) -> Counter[str]:
     return Counter(_TOKEN.findall(text))
 
 
-def mask(text: str) -> tuple[str, Counter[str]]:
+def mask(text: str) -> str:
     """Replace personal data by [EMAIL], [PHONE], [CARD], [ACCOUNT], [HANDLE] and [URL].
 
     Args:
         text: normalised text (`normalise`).
 
     Returns:
-        The masked text, and how many of each token were put in.
+        The masked text.
     """
-    before = count_masks(text)
     for _ in range(_PASSES):  # a mask can set free the edge of a number beside it
         masked = text
         for may_match, rules in _RULES:
@@ -250,12 +250,12 @@ def mask(text: str) -> tuple[str, Counter[str]]:
         if masked == text:
             break
         text = masked
-    return text, count_masks(text) - before
+    return text
 
 
 def clean(text: str) -> str:
     """Normalise, then mask: what is stored and what the model sees. Idempotent."""
-    return mask(normalise(text))[0]
+    return mask(normalise(text))
 
 
 # Punctuation, not symbols: an emoji is content.
@@ -274,12 +274,16 @@ def dedup_key(text: str) -> str:
     return _PUNCTUATION.sub(" ", folded).strip() or "".join(folded.split())
 
 
+@functools.cache
+def _key(secret: str) -> bytes:
+    return hashlib.blake2b(secret.encode()).digest() if secret else b""
+
+
 def pseudonym(customer_id: str) -> str:
     """16 hex digits that stand for a customer: the same for the same id, not to be turned back.
 
     Keyed by the environment variable TICKET_SENTIMENT_PSEUDONYM_KEY: without a key, whoever can list
     all customer ids can find out which is which. A changed key makes new customers of old ones.
     """
-    key = os.environ.get(PSEUDONYM_KEY, "").encode()
-    key = hashlib.blake2b(key).digest() if key else b""
+    key = _key(os.environ.get(PSEUDONYM_KEY, ""))
     return hashlib.blake2b(customer_id.encode("utf-8", "replace"), digest_size=8, key=key).hexdigest()
