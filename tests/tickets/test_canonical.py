@@ -1,5 +1,6 @@
 """Greetings and signatures go, and nothing else."""
 
+import re
 import time
 
 import pytest
@@ -34,7 +35,7 @@ def test_canonical_is_idempotent_and_only_takes_off_the_ends(text):
     once = canonical(cleaned)
     assert canonical(once) == once
     assert once in cleaned
-    assert ("not" in once) == ("not" in cleaned) and ("broken" in once) == ("broken" in cleaned)
+    assert all(word in re.findall(r"\w+", once) for word in re.findall(r"\b(?:not|broken)\b", cleaned))
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def _tidy(text: str) -> str:
     if text.isascii() and "&" not in text:  # of all below only this can change it
-        return " ".join(_INVISIBLE.sub("", text).split())
+        return " ".join((text if text.isprintable() else _INVISIBLE.sub("", text)).split())
     text = html.unescape(unicodedata.normalize("NFC", text))
     text = _SURROGATE.sub("\ufffd", text)
     text = _STRAY_JOINER.sub("", _INVISIBLE.sub("", text))
