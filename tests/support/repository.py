@@ -1,5 +1,6 @@
 """A clone of this repository with a small slice of tickets, in which the real flow runs."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 import yaml
 
@@ -221,9 +223,14 @@ def kill_at(repository: Repository, mark: str, everything: bool, *arguments: str
     else:
         pytest.fail(f"the flow ended before {mark}: {seen[-2000:]}")
     time.sleep(0.5)
+    children = psutil.Process(process.pid).children(recursive=True)
     if everything:
         os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()
     process.stdout.close()
     process.wait()
+    for child in children:  # Prefect's temporary server never ends by itself, whatever became of its flow
+        with contextlib.suppress(psutil.Error):
+            if "prefect.server.api.server:create_app" in child.cmdline():
+                child.kill()

@@ -7,8 +7,7 @@ each listens on the metrics port, so that the kernel picks one of them for a scr
 import os
 import socket
 import threading
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.labels import LABELS
+from ticket_sentiment.serving.tally import BulkHistogram, CounterTally, HistogramTally
 
 PREFIX = "ticket_sentiment"
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
@@ -54,24 +54,25 @@ class Metrics:
         def gauge(name: str, text: str, *labels: str, mode: str = "livesum") -> Gauge:
             return Gauge(name, text, labels, namespace=PREFIX, registry=made, multiprocess_mode=mode)  # type: ignore[arg-type]
 
-        def histogram(name: str, text: str, buckets: list[float], *labels: str) -> Histogram:
-            return Histogram(name, text, labels, namespace=PREFIX, registry=made, buckets=buckets)
+        def histogram(name: str, text: str, buckets: Sequence[float], *labels: str) -> HistogramTally:
+            made_here = BulkHistogram(name, text, labels, namespace=PREFIX, registry=made, buckets=buckets)
+            return HistogramTally(made_here, buckets)
 
-        self._requests = counter("requests", "HTTP requests", "route", "arm", "backend", "code")
-        self._refusals = counter("refusals", "Requests and batch tickets refused", "error")
+        self._requests = CounterTally(counter("requests", "HTTP requests", "route", "arm", "backend", "code"))
+        self._refusals = CounterTally(counter("refusals", "Requests and batch tickets refused", "error"))
         self._latency = histogram(
             "request_seconds", "From a request's head to its answer", [edge / 1000 for edge in edges],
             "route", "arm", "backend",
         )  # fmt: skip
-        self._predicted = counter("predicted", "Tickets by answer", "arm", "label")
-        self._abstained = counter("abstained", "Tickets answered with `abstain`", "arm")
-        self._confidence = histogram("confidence", "Confidence of answers", list(_CONFIDENCE), "arm")
+        self._predicted = CounterTally(counter("predicted", "Tickets by answer", "arm", "label"))
+        self._abstained = CounterTally(counter("abstained", "Tickets answered with `abstain`", "arm"))
+        self._confidence = histogram("confidence", "Confidence of answers", _CONFIDENCE, "arm")
         self._remote = counter(
             "remote_requests", "Calls to the other service, made or not, by what came of them", "outcome"
         )
-        self._remote_seconds = histogram(
+        self._remote_seconds = Histogram(
             "remote_seconds", "Calls to the other service, from their begin to their outcome",
-            [edge / 1000 for edge in _LATENCY_MS],
+            namespace=PREFIX, registry=made, buckets=[edge / 1000 for edge in _LATENCY_MS],
         )  # fmt: skip
         self._build = gauge(
             "build_info", "What is loaded", "arm", "digest", "model_version", "backend", mode="livemax"
@@ -111,20 +112,16 @@ class Metrics:
             )
         }
         self._seen = dict.fromkeys(self._totals, 0)
-        # A child is looked up by its labels under a lock: once is enough.
-        self._request_child = cache(self._requests.labels)
-        self._latency_child = cache(self._latency.labels)
-        self._predicted_child = cache(self._predicted.labels)
-        self._abstained_child = cache(self._abstained.labels)
-        self._confidence_child = cache(self._confidence.labels)
-        self._refusal_child = cache(self._refusals.labels)
+        self._tallies = (
+            self._requests, self._refusals, self._latency, self._predicted, self._abstained, self._confidence,
+        )  # fmt: skip
 
     def loaded(self, arm: str, digest: str, version: str, backend: str) -> None:
         """A bundle is in an arm; its series exist from now on, at zero."""
         self._build.labels(arm, digest, version, backend).set(1)
         for label in LABELS:
-            self._predicted_child(arm, label)
-        self._abstained_child(arm)
+            self._predicted.create(arm, label)
+        self._abstained.create(arm)
 
     def unloaded(self, arm: str, digest: str, version: str, backend: str) -> None:
         """A bundle has left an arm."""
@@ -132,19 +129,19 @@ class Metrics:
 
     def request(self, route: str, arm: str, backend: str, code: int, seconds: float) -> None:
         """A request was answered; `arm` and `backend` are empty where no model answered alone."""
-        self._request_child(route, arm, backend, str(code)).inc()
-        self._latency_child(route, arm, backend).observe(seconds)
+        self._requests.inc(route, arm, backend, str(code))
+        self._latency.observe(seconds, route, arm, backend)
 
     def refused(self, error: str) -> None:
         """A request, or a ticket of a batch, was refused with this code."""
-        self._refusal_child(error).inc()
+        self._refusals.inc(error)
 
     def answered(self, arm: str, label: str, confidence: float, abstain: bool) -> None:
         """A ticket has its answer."""
-        self._predicted_child(arm, label).inc()
-        self._confidence_child(arm).observe(confidence)
+        self._predicted.inc(arm, label)
+        self._confidence.observe(confidence, arm)
         if abstain:
-            self._abstained_child(arm).inc()
+            self._abstained.inc(arm)
 
     def remote(self, outcome: str, seconds: float | None) -> None:
         """A call to the other service ended, or was not made (no seconds)."""
@@ -153,7 +150,9 @@ class Metrics:
             self._remote_seconds.observe(seconds)
 
     def sample(self, gauges: Mapping[str, float], totals: Mapping[str, int], epoch: int) -> None:
-        """Take over what others count: called now and then, not for every request."""
+        """Write out what was counted here and by others: called now and then, not for every request."""
+        for tally in self._tallies:
+            tally.write()
         for name, value in gauges.items():
             self._gauges[name].set(value)
         for name, total in totals.items():
