@@ -1,0 +1,69 @@
+"""PromQL: every query is parsed, and asks only for metrics and labels that the service exposes."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import promql_parser
+
+from deploy.manifests.render import Object, name_of, of_kind
+from ticket_sentiment.params import load_params
+from ticket_sentiment.serving.metrics import Metrics
+
+# Prometheus, and the ServiceMonitor, add these to whatever a target exposes.
+TARGET_LABELS = {"namespace", "service", "pod", "container", "endpoint", "instance", "job"}
+
+
+@cache
+def exposed() -> dict[str, frozenset[str]]:
+    """Name of each series that the service exposes, and its labels, as its own registry has them."""
+    registry = Metrics(None, load_params().serve.objective_ms).registry
+    series: dict[str, frozenset[str]] = {"up": frozenset()}
+    for collector, names in registry._collector_to_names.items():
+        labels = frozenset(getattr(collector, "_labelnames", ()))
+        for name in names:
+            series[name] = labels | {"le"} if name.endswith("_bucket") else labels
+    return series
+
+
+def of_objects(objects: list[Object]) -> Iterator[tuple[str, str]]:
+    """Each query with the name of the object that asks it."""
+    for item in of_kind(objects, "ScaledObject"):
+        for trigger in item["spec"].get("triggers", []):
+            if trigger.get("type") == "prometheus":
+                yield name_of(item), trigger.get("metadata", {}).get("query", "")
+
+
+def _selectors(node: Any) -> Iterator[Any]:
+    match node:
+        case promql_parser.VectorSelector():
+            yield node
+        case promql_parser.MatrixSelector():
+            yield node.vector_selector
+        case promql_parser.BinaryExpr():
+            yield from _selectors(node.lhs)
+            yield from _selectors(node.rhs)
+        case promql_parser.Call():
+            for argument in node.args:
+                yield from _selectors(argument)
+        case promql_parser.NumberLiteral() | promql_parser.StringLiteral():
+            pass
+        case _:  # aggregation, parentheses, unary, subquery
+            yield from _selectors(node.expr)
+
+
+def errors(query: str) -> list[str]:
+    """What is wrong with a query."""
+    try:
+        parsed = promql_parser.parse(query)
+    except ValueError as error:
+        return [f"PromQL: {error}: {query}"]
+    found = []
+    for selector in _selectors(parsed):
+        if selector.name not in exposed():
+            found.append(f"the service exposes no metric {selector.name}: {query}")
+            continue
+        known = exposed()[selector.name] | TARGET_LABELS
+        asked = {matcher.name for matcher in selector.matchers.matchers}
+        found += [f"{selector.name} has no label {label}: {query}" for label in sorted(asked - known)]
+    return found
