@@ -1,1 +1,1 @@
-"""The check of deploy/kubernetes: rendered, held against schemas and policies, its queries parsed. No cluster."""
+"""The check of deploy/kubernetes: rendered, held against schemas and policies, queries parsed; no cluster."""

@@ -14,15 +14,20 @@ from ticket_sentiment.serving.metrics import Metrics
 TARGET_LABELS = {"namespace", "service", "pod", "container", "endpoint", "instance", "job"}
 
 
+SAMPLES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
+
+
 @cache
 def exposed() -> dict[str, frozenset[str]]:
     """Name of each series that the service exposes, and its labels, as its own registry has them."""
     registry = Metrics(None, load_params().serve.objective_ms).registry
     series: dict[str, frozenset[str]] = {"up": frozenset()}
-    for collector, names in registry._collector_to_names.items():
+    for collector in registry._collector_to_names:
         labels = frozenset(getattr(collector, "_labelnames", ()))
-        for name in names:
-            series[name] = labels | {"le"} if name.endswith("_bucket") else labels
+        for family in collector.describe():
+            for suffix in SAMPLES[family.type]:
+                edge = {"le"} if suffix == "_bucket" else set()
+                series[family.name + suffix] = labels | edge
     return series
 
 
@@ -34,22 +39,23 @@ def of_objects(objects: list[Object]) -> Iterator[tuple[str, str]]:
                 yield name_of(item), trigger.get("metadata", {}).get("query", "")
 
 
-def _selectors(node: Any) -> Iterator[Any]:
+def selectors(node: Any) -> Iterator[Any]:
+    """Each choice of series in a parsed query."""
     match node:
         case promql_parser.VectorSelector():
             yield node
         case promql_parser.MatrixSelector():
             yield node.vector_selector
         case promql_parser.BinaryExpr():
-            yield from _selectors(node.lhs)
-            yield from _selectors(node.rhs)
+            yield from selectors(node.lhs)
+            yield from selectors(node.rhs)
         case promql_parser.Call():
             for argument in node.args:
-                yield from _selectors(argument)
+                yield from selectors(argument)
         case promql_parser.NumberLiteral() | promql_parser.StringLiteral():
             pass
         case _:  # aggregation, parentheses, unary, subquery
-            yield from _selectors(node.expr)
+            yield from selectors(node.expr)
 
 
 def errors(query: str) -> list[str]:
@@ -59,7 +65,7 @@ def errors(query: str) -> list[str]:
     except ValueError as error:
         return [f"PromQL: {error}: {query}"]
     found = []
-    for selector in _selectors(parsed):
+    for selector in selectors(parsed):
         if selector.name not in exposed():
             found.append(f"the service exposes no metric {selector.name}: {query}")
             continue

@@ -35,7 +35,9 @@ def render(folder: Path) -> list[Object]:
     """
     command = renderer()
     if command is None:
-        raise TicketSentimentError("neither kustomize nor kubectl is installed: one of them renders the manifests")
+        raise TicketSentimentError(
+            "neither kustomize nor kubectl is there: one of them renders the manifests"
+        )
     done = subprocess.run([*command, str(folder)], capture_output=True, text=True)
     if done.returncode:
         raise TicketSentimentError(f"{folder.name}: {done.stderr.strip()}")

@@ -1,7 +1,7 @@
 """Strict validation: an unknown kind, an unknown field or a wrong type is an error.
 
-The schemas lie in schemas/, each with its source and licence; scripts/kubernetes-schemas writes them. They do not hold
-the rules that an API server keeps in CEL or in Go, such as which fields exclude each other.
+The schemas lie in schemas/, each with its source and licence; scripts/kubernetes-schemas writes them. They do
+not hold the rules that an API server keeps in CEL or in Go, such as which fields exclude each other.
 """
 
 import json
