@@ -170,6 +170,20 @@ def test_the_policies_see_what_a_schema_cannot(overlay, name, path, value, said)
 
 
 @rendered
+def test_the_document_names_every_overlay_and_every_secret():
+    text = (render.ROOT / "docs/kubernetes.md").read_text()
+    wanted = set(OVERLAYS)
+    for overlay in OVERLAYS:
+        for _, pod in render.pods(objects_of(overlay)):
+            for container in render.containers(pod):
+                for variable in container.get("env", []):
+                    if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
+                        wanted |= {reference["name"], reference["key"]}
+                wanted |= {source["secretRef"]["name"] for source in container.get("envFrom", [])}
+    assert {name for name in wanted if f"`{name}`" not in text} == set()
+
+
+@rendered
 def test_what_is_gone_is_missed():
     def without(name: str) -> list[str]:
         return errors([item for item in objects_of("cpu") if render.name_of(item) != name])
