@@ -40,7 +40,7 @@ search: $(VENV)/ready ## measure the frontier of size, speed and quality anew, f
 	@dvc repro prepare
 	@ticket-sentiment search
 
-replay: $(VENV)/ready ## months of the whole loop, live, with and without retraining; about an hour
+replay: $(VENV)/ready ## months of the whole loop, live, with and without retraining; three quarters of an hour
 	@python -m benchmarks.replay
 
 serve: $(VENV)/ready ## answer on localhost:3000 with the registered champion
