@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import pytest
 import yaml
 
-from ticket_sentiment.behaviour.specification import SUITE, read_suite
+from ticket_sentiment.behaviour.specification import OWN, SUITE, read_suite
 from ticket_sentiment.errors import TicketSentimentError
 
+ROOT = Path(__file__).parents[2]
 GOOD = {
     "name": "cancelling",
     "kind": "minimum",
@@ -90,6 +93,21 @@ def test_what_is_no_such_file_is_refused_by_its_name(own, text):
     with pytest.raises(TicketSentimentError, match="Correct it") as refused:
         read_suite(path)
     assert str(path) in str(refused.value)
+
+
+def test_the_examples_for_people_can_be_copied(own):
+    page = (ROOT / "docs/behaviour.md").read_text().partition("## Your own tests")[2]
+    block = "\n".join(line[4:] for line in page.splitlines() if line.startswith("    ") or not line)
+    assert [test.name for test in read_suite(own(text=block))[-3:]] == [
+        "cancelling-is-no-anger",
+        "the-plan-does-not-matter",
+        "our-apology-behind",
+    ]
+    file = (ROOT / OWN).read_text()
+    assert read_suite(own(text=file)) == read_suite(own())
+    comments = file.replace("tests: []", "").splitlines()[2:]
+    example = read_suite(own(text="\n".join(line.removeprefix("# ") for line in comments)))[-1]
+    assert (example.name, example.max_failure_rate) == ("cancelling-is-no-anger", 0.1)
 
 
 def test_no_test_of_ours_has_a_floor_and_sarcasm_is_only_a_diagnosis():
