@@ -6,7 +6,7 @@ import pytest
 from tests.support.evidence import behaved, behaviour
 from ticket_sentiment.gates import gate
 from ticket_sentiment.gates import report as release_report
-from ticket_sentiment.gates.behaviour_section import behaviour_line, behaviour_section, pooled
+from ticket_sentiment.gates.behaviour_section import behaviour_line, behaviour_section, excerpt, pooled
 from ticket_sentiment.gates.behaviour_types import BehaviourReport
 
 DIGESTS = {"cpu": "a" * 64, "champion": "b" * 64}
@@ -23,8 +23,7 @@ def test_the_finding_is_the_weakest_capability_that_is_no_diagnosis(report):
         "In 1 of 4 tests of behaviour nothing fails; weakest: negation, where 18 % of the cases do"
     )
     assert found["compression"].startswith(
-        "Compression raised the failure rate of 2 tests by more than 3.0 points, most that of "
-        "sarcastic-praise"
+        "Compression raised the failure rate of 1 test by more than 3.0 points, most that of negated-praise"
     )
 
 
@@ -45,6 +44,12 @@ def test_without_a_champion_its_column_is_empty():
     found = behaviour_section(report)
     assert all(row["rates"][2] == "–" for row in found["capabilities"])
     assert behaviour_line(report) == "22.2 % of the 400 cases of 4 tests fail (13.0 % dense)"
+
+
+def test_a_long_text_keeps_both_its_ends():
+    text = "It is great. " + "I looked at the list. " * 40 + "It was Monday."
+    assert excerpt(text).startswith("It is great.") and excerpt(text).endswith("It was Monday.")
+    assert len(excerpt(text)) < 260 and excerpt(text[:250]) == text[:250]
 
 
 def test_a_pool_weighs_tests_by_their_cases(report):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ticket_sentiment.gates.behaviour import deciding
 from ticket_sentiment.gates.behaviour_types import BehaviourReport, BehaviourResult, Example
 from ticket_sentiment.gates.evidence_types import Estimate
 from ticket_sentiment.gates.words import number, points, share
@@ -16,6 +17,7 @@ KINDS = {
 }
 MODELS = ("compressed", "dense", "champion")
 SHOWN_CAPABILITIES = 6  # with an example
+LONG, HEAD, TAIL = 260, 120, 120  # characters of a text that is shown cut, and what stays of it
 NOTICED = 0.03  # rise of a failure rate by compression that is counted in the text
 
 
@@ -37,11 +39,16 @@ def by_capability(report: BehaviourReport) -> dict[tuple[str, str], list[Behavio
     return groups
 
 
+def excerpt(text: str) -> str:
+    """A long text without its middle: what is asked of a model stands at one of the ends."""
+    return text if len(text) <= LONG else f"{text[:HEAD].rstrip()} … {text[-TAIL:].lstrip()}"
+
+
 def example(shown: Example, test: BehaviourResult) -> dict[str, Any]:
-    """One failed case: its last text is where the answer went wrong."""
+    """One failed case: each of its texts with its answer."""
     return {
         "test": test.name,
-        "texts": list(zip(shown.texts, shown.answers, strict=False)),
+        "texts": list(zip(map(excerpt, shown.texts), shown.answers, strict=False)),
         "expected": shown.expected,
     }
 
@@ -69,8 +76,9 @@ def behaviour_section(report: BehaviourReport) -> dict[str, Any]:
     groups = by_capability(report)
     rated = {key: pooled(tests, "compressed") or 0.0 for key, tests in groups.items()}
     clean = sum(test.compressed.value == 0 for test in report.tests)
-    worst = max(report.tests, key=lambda test: test.rise_over_dense.value)
-    risen = sum(test.rise_over_dense.value > NOTICED for test in report.tests)
+    compared = deciding(report) or report.tests
+    worst = max(compared, key=lambda test: test.rise_over_dense.value)
+    risen = sum(test.rise_over_dense.value > NOTICED for test in compared)
     by_compression = f"the failure rate of {risen or 'no'} test{'s' if risen > 1 else ''} by more than"
     judged = {key: rate for key, rate in rated.items() if not all(test.diagnosis for test in groups[key])}
     weakest = max(judged or rated, key=rated.__getitem__)
