@@ -2,6 +2,7 @@ import pytest
 
 from ticket_sentiment.behaviour.cases import make_cases, plan
 from ticket_sentiment.behaviour.specification import SUITE, BehaviourTest, read_suite
+from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import load_params
 
 WORDS = {"product": ["app", "page"], "good": ["great", "fine", "nice"], "degree": ["", "very "]}
@@ -42,6 +43,16 @@ def test_the_parts_of_a_pair_differ_in_what_is_said_and_in_nothing_else():
 
 def test_a_case_in_which_nothing_changes_is_none():
     assert made(kind="invariance", change="short_forms") == []
+    test = BehaviourTest(
+        name="a",
+        kind="invariance",
+        capability="b",
+        templates=["All is {good}."],
+        words=WORDS,
+        change="short_forms",
+    )
+    with pytest.raises(TicketSentimentError, match="test a makes no case"):
+        plan([test], 10, 7)
 
 
 def test_tests_share_the_texts_that_they_begin_with():

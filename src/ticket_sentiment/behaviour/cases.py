@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ticket_sentiment.behaviour.changes import CHANGES
 from ticket_sentiment.behaviour.specification import SLOT, BehaviourTest
+from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.tickets.canonical import canonical
 from ticket_sentiment.tickets.privacy import clean
 
@@ -109,11 +110,19 @@ def plan(tests: Sequence[BehaviourTest], count: int, seed: int) -> Plan:
         tests: of `read_suite`.
         count: cases of a test at most.
         seed: of all choices.
+
+    Raises:
+        TicketSentimentError: a test makes no case, because its change leaves every text as it is.
     """
     index: dict[str, int] = {}
     planned = []
     for test in tests:
         cases = make_cases(test, count, seed)
+        if not cases:
+            raise TicketSentimentError(
+                f"test {test.name} makes no case: nothing in its templates can differ. Write others, or "
+                "give it another change (data/behaviour.yaml; docs/behaviour.md)"
+            )
         rows = [[index.setdefault(canonical(clean(text)), len(index)) for text in case] for case in cases]
         planned.append(Planned(test, cases, np.array(rows, dtype=np.int64)))
     return Plan(planned, list(index))

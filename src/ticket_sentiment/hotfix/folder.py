@@ -109,7 +109,8 @@ def lay_out(store: Store, champion: Champion, corrections: dict[str, Any], diges
     write_text(folder / "params.yaml", yaml.safe_dump(recipe(present, champion.params), sort_keys=False))
     for path in KEPT:
         write_text(folder / path, champion.require(root, path).decode())
-    write_text(folder / BEHAVIOUR, (root / BEHAVIOUR).read_text(encoding="utf-8"))
+    own = root / BEHAVIOUR
+    write_text(folder / BEHAVIOUR, own.read_text(encoding="utf-8") if own.is_file() else "tests: []\n")
     write_text(folder / "data/tickets.dvc", champion.require(root, "data/tickets.dvc").decode())
     for path, entry in champion.outputs.items():
         name = Path(path).name
