@@ -20,6 +20,7 @@ STAGES = {
     "prune": "ticket_sentiment.model.prune",
     "quantize": "ticket_sentiment.model.quantize",
     "evaluate": "ticket_sentiment.gates.evaluate",
+    "behaviour": "ticket_sentiment.gates.behave",
     "drift": "ticket_sentiment.gates.drift",
     "benchmark": "ticket_sentiment.gates.benchmark",
     "gate": "ticket_sentiment.gates.gate",

@@ -157,6 +157,7 @@ KILLS = (
     "Running stage 'prune'",
     "Running stage 'quantize'",
     "Running stage 'evaluate'",
+    "Running stage 'behaviour'",
     "Running stage 'drift'",
     "Running stage 'benchmark'",
     "Running stage 'gate'",

@@ -19,7 +19,8 @@ EVALUATION = "reports/evaluation/metrics.json"
 COMPRESSION = "reports/compression.json"
 DRIFT = "reports/drift.json"
 BENCHMARK = "reports/benchmark.json"
-FILES = (VALIDATION, SPLIT, EVALUATION, COMPRESSION, DRIFT, BENCHMARK)
+BEHAVIOUR = "reports/behaviour.json"
+FILES = (VALIDATION, SPLIT, EVALUATION, COMPRESSION, DRIFT, BENCHMARK, BEHAVIOUR)
 
 NEEDS = {
     "data": {VALIDATION, SPLIT},
@@ -27,6 +28,7 @@ NEEDS = {
     "baseline": {EVALUATION},
     "compression": {EVALUATION, COMPRESSION},
     "champion": {EVALUATION},
+    "behaviour": {BEHAVIOUR},
     "calibration": {EVALUATION},
     "drift": {DRIFT, SPLIT},
     "benchmark": {BENCHMARK},
@@ -116,6 +118,10 @@ CASES = [
     (EVALUATION, "champion_digest", None, "champion", "fail", "not scored"),
     (EVALUATION, "differences.compressed_minus_champion", None, "champion", "fail", "is missing"),
     (EVALUATION, "models.compressed.calibration_error", 0.051, "calibration", "review", "5.1 points"),
+    (BEHAVIOUR, "bundle_digest", "0" * 64, "behaviour", "fail", "about another bundle"),
+    (BEHAVIOUR, "champion_digest", "0" * 64, "behaviour", "fail", "present champion"),
+    (BEHAVIOUR, "champion_digest", None, "behaviour", "fail", "present champion"),
+    (BEHAVIOUR, "tests", [], "behaviour", "fail", "tests"),
     (DRIFT, "columns.label.value", None, "drift", "fail", "label gave no usable answer"),
     (DRIFT, "columns.text_chars.status", "ERROR", "drift", "fail", "text_chars gave no usable answer"),
     (DRIFT, "columns.label.status", "UNKNOWN", "drift", "fail", "cannot be used"),
@@ -239,6 +245,7 @@ KEYS = [
         for key in ("reference.sha256", "current.sha256", "current.month", "columns", "embedding")
     ),
     *((DRIFT, f"embedding.{key}") for key in ("value", "status", "drifted", "threshold", "method")),
+    *((BEHAVIOUR, key) for key in ("bundle_digest", "cases", "tests")),
     *((BENCHMARK, key) for key in ("measured_at", "bundle_digest", "ratios", "variants", "cost")),
     *(
         (BENCHMARK, f"ratios.cpu_bundle_over_dense_torch_fp32.throughput.{key}")
@@ -333,6 +340,8 @@ def test_every_threshold_can_change_the_decision(good_hotfix, verdicts, limits):
         "max_mb": 1e-9,
         "max_ms": 1e-9,
         "max_loss_to_champion": -1.0,
+        "max_behaviour_rise": 0.0,
+        "max_behaviour_rise_by_compression": 0.0,
         "max_calibration_error": 0.0,
         "min_edge_agreement": 1.1,
         "min_label_agreement": 1.1,

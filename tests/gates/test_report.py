@@ -42,7 +42,17 @@ def test_the_page_holds_the_decision_every_reason_and_all_parts(good_evidence, m
         assert report.QUESTIONS[verdict["gate"]] in page.text
         for reason in verdict["reasons"]:
             assert reason in page.text
-    for part in ("Quality", "Mistakes", "Confidence", "What changed", "Drift", "Cost", "Privacy", "Lineage"):
+    for part in (
+        "Quality",
+        "Mistakes",
+        "Confidence",
+        "What changed",
+        "Behaviour",
+        "Drift",
+        "Cost",
+        "Privacy",
+        "Lineage",
+    ):
         assert part in page.texts
     assert "How small can it be?" in page.texts and "edge bundle" in page.text.lower()
     assert ("Against the champion," in page.text) is champion
@@ -153,6 +163,7 @@ def test_a_part_that_was_clearly_weaker_is_the_finding(good_evidence, made):
         "reports/compression.json",
         "reports/drift.json",
         "reports/benchmark.json",
+        "reports/behaviour.json",
     ],
 )
 def test_the_page_is_made_whatever_is_missing_and_says_so(good_evidence, made, file):
@@ -189,6 +200,7 @@ def test_the_summary_is_short_and_holds_what_a_run_ends_with(good_evidence, made
     for word in (
         "Quality",
         "dense",
+        "Behaviour",
         "Shape",
         "4x8x768-e96, the cheapest within 1.0 points (tuning tickets: −0.4 points)",
         "Size",
@@ -222,7 +234,8 @@ def test_the_champion_itself_is_not_called_a_challenger(good_evidence, made):
     shutil.rmtree(root / "models/champion/bundle")
     shutil.copytree(root / "models/release/cpu", root / "models/champion/bundle")
     digest = sha256_file(root / "models/champion/bundle/bundle.json")
-    edit_json(root / "reports/evaluation/metrics.json", "champion_digest", digest)
+    for name in ("evaluation/metrics.json", "behaviour.json"):
+        edit_json(root / "reports" / name, "champion_digest", digest)
     _, page, summary, result = made()
     assert result["decision"] == "pass"
     assert "present champion itself" in page.text and "champion already" in summary

@@ -46,14 +46,23 @@ def champion(project: Project) -> Project:
     """Version 1 with the alias `champion`, made of files that DVC's cache of the repository holds."""
     root = project.root
     dvc(root, "init", "--quiet")
-    for name in ("dvc.yaml", "dvc.hotfix.yaml"):
+    for name in ("data/behaviour.yaml", "dvc.yaml", "dvc.hotfix.yaml"):
         write_text(root / name, (REPOSITORY / name).read_text())
     write_text(
         root / "models/frontier/frontier.csv", (REPOSITORY / "models/frontier/frontier.csv").read_text()
     )
     for name in ("data/tickets.dvc", "dvc.lock"):  # stand-ins that DVC does not read
         (root / name).unlink()
-    git(root, "add", "--force", "dvc.hotfix.yaml", "dvc.yaml", "models/frontier", ".dvc/config")
+    git(
+        root,
+        "add",
+        "--force",
+        "data/behaviour.yaml",
+        "dvc.hotfix.yaml",
+        "dvc.yaml",
+        "models/frontier",
+        ".dvc/config",
+    )
     git(root, "commit", "--quiet", "-m", "stages")
     for seed, (name, month) in enumerate({"train": 1, "tune": 2, "holdout": 3, "unlabelled": 1}.items()):
         write_tickets(root / f"data/prepared/{name}.parquet", tickets(90, f"2026-0{month}", seed))

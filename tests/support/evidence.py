@@ -12,6 +12,7 @@ import pandas as pd
 
 from tests.support.frontier import measured_frontier
 from tests.support.tiny_bundle import make_tiny_bundle
+from ticket_sentiment.behaviour.check import rate, rise
 from ticket_sentiment.files import sha256_file, sha256_tree, write_json
 from ticket_sentiment.gates import metrics
 from ticket_sentiment.gates.baselines import label_ids, majority_probabilities
@@ -196,6 +197,50 @@ def benchmark(digest: str) -> dict[str, Any]:
     }
 
 
+def behaved(
+    name: str, capability: str, failures: dict[str, int], kind: str = "minimum", **more: Any
+) -> dict[str, Any]:
+    """One entry of reports/behaviour.json: the first so many of 100 cases fail with each model."""
+    failed = {model: np.arange(100) < count for model, count in failures.items()}
+    rises = {
+        f"rise_over_{model}": rise(failed["compressed"], failed[model]) if model in failed else None
+        for model in ("dense", "champion")
+    }
+    example = {"texts": ["The app is not good."], "answers": ["positive"], "expected": "negative"}
+    return {
+        "name": name,
+        "kind": kind,
+        "capability": capability,
+        "diagnosis": False,
+        "max_failure_rate": None,
+        "cases": 100,
+        "compressed_gap": None,
+        "examples": [example] if failures["compressed"] else [],
+        **{name: rate(failures[name], 100) if name in failures else None for name in ("champion", *failures)},
+        **rises,
+        **more,
+    }
+
+
+def behaviour(digests: dict[str, str | None], champion: bool) -> dict[str, Any]:
+    """reports/behaviour.json."""
+
+    def failures(compressed: int, dense: int, before: int) -> dict[str, int]:
+        return {"compressed": compressed, "dense": dense} | ({"champion": before} if champion else {})
+
+    return {
+        "bundle_digest": digests["cpu"],
+        "champion_digest": digests["champion"],
+        "cases": 400,
+        "tests": [
+            behaved("praise-of-a-product", "plain statements", failures(0, 0, 0)),
+            behaved("negated-praise", "negation", failures(18, 12, 12)),
+            behaved("sarcastic-praise", "sarcasm", failures(70, 40, 30), diagnosis=True),
+            behaved("pronouns", "gender", failures(1, 0, 0), kind="fairness", compressed_gap=0.02),
+        ],
+    }
+
+
 def validation(data_sha256: str) -> dict[str, Any]:
     """reports/validation/result.json."""
     months = {
@@ -330,6 +375,7 @@ def write_evidence(
     write_json(root / "reports/drift.json", drift(split))
     write_json(root / "reports/benchmark.json", benchmark(cpu.digest))
     digests = {"cpu": cpu.digest, "champion": present and present.digest}
+    write_json(root / "reports/behaviour.json", behaviour(digests, champion))
     evaluation(root, tables["holdout"], digests, samples)
     if of_hotfix:
         write_json(root / "champion/version.json", {"version": "3"})

@@ -30,6 +30,7 @@ LENIENT = {
     "min_class_recall": 0.0,
     "min_gain_over_tfidf": -1.0,
     "max_loss_to_champion": 1.0,
+    "max_behaviour_rise": 1.0,
     "max_calibration_error": 1.0,
     "min_holdout_rows": 10,
     "min_label_agreement": 0.8,
@@ -40,6 +41,7 @@ CALM_DRIFT = {"numeric_threshold": 9.0, "categorical_threshold": 0.9, "embedding
 SMALL_TABLES: dict[str, dict[str, Any]] = {
     "validate": {"min_rows": 50, "min_signal": 0.3, "max_label_shift": 0.4, "language_sample": 100},
     "evaluate": {"bootstrap_samples": 200, "min_slice_rows": 30},
+    "behaviour": {"cases_per_test": 10},
     "drift": {"max_rows": 200},
     "benchmark": {"texts": 20, "rounds": 2},
 }

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import sha256_file, sha256_tree
+from ticket_sentiment.gates.behaviour_types import BehaviourReport
 from ticket_sentiment.gates.evidence_types import (
     Benchmark,
     Compression,
@@ -35,6 +36,7 @@ EVALUATION = Path("reports/evaluation/metrics.json")
 COMPRESSION = Path("reports/compression.json")
 DRIFT = Path("reports/drift.json")
 BENCHMARK = Path("reports/benchmark.json")
+BEHAVIOUR = Path("reports/behaviour.json")
 CPU_BUNDLE = Path("models/release/cpu")
 GPU_BUNDLE = Path("models/release/gpu")
 EDGE_BUNDLE = Path("models/release/edge")
@@ -60,6 +62,7 @@ class Evidence:
     compression: Compression | Missing
     drift: Drift | Missing
     benchmark: Benchmark | Missing
+    behaviour: BehaviourReport | Missing
     cpu: Bundle | Missing
     gpu: Bundle | Missing
     edge: Bundle | Missing
@@ -125,6 +128,7 @@ def gather(now: datetime) -> Evidence:
         compression=read_part(COMPRESSION, Compression, "The compression report"),
         drift=read_part(DRIFT, Drift, "The drift report"),
         benchmark=read_part(BENCHMARK, Benchmark, "The benchmark"),
+        behaviour=read_part(BEHAVIOUR, BehaviourReport, "The behaviour report"),
         cpu=read_bundle(CPU_BUNDLE),
         gpu=read_bundle(GPU_BUNDLE),
         edge=read_bundle(EDGE_BUNDLE),

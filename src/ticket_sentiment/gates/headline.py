@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from ticket_sentiment.gates.behaviour_section import pooled
+from ticket_sentiment.gates.behaviour_types import BehaviourReport
 from ticket_sentiment.gates.evidence import Evidence
 from ticket_sentiment.gates.evidence_types import Benchmark, Compression, Drift, Evaluation
 
@@ -31,16 +33,18 @@ def _speed(report: Benchmark) -> dict[str, float]:
 
 
 def headline(evidence: Evidence, gate: dict[str, Any]) -> dict[str, float | str | None]:
-    """Decision, shape, quality, size, speed, cost and drift; a part whose report is missing is left out.
+    """Decision, shape, quality, behaviour, size, speed, cost, drift; a missing report's part is left out.
 
-    Macro-F1 and its changes are shares (0.01 is one point), sizes in 10^6 bytes, speed in single tickets a
-    second on one thread, cost in US dollars by the tokenizer's count.
+    Macro-F1, its changes and failed cases are shares (0.01 is one point), sizes in 10^6 bytes, speed in
+    single tickets a second on one thread, cost in US dollars by the tokenizer's count.
     """
     result: dict[str, float | str | None] = {"decision": gate["decision"]}
     if isinstance(evidence.compression, Compression):
         result["shape"] = evidence.compression.chosen.shape
     if isinstance(evidence.evaluation, Evaluation):
         result |= _quality(evidence.evaluation)
+    if isinstance(evidence.behaviour, BehaviourReport):
+        result["behaviour_failures"] = pooled(evidence.behaviour.tests, "compressed")
     if isinstance(evidence.benchmark, Benchmark):
         result |= _speed(evidence.benchmark)
     if isinstance(evidence.drift, Drift):

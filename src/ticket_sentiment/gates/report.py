@@ -14,6 +14,8 @@ import pandas as pd
 
 from ticket_sentiment.files import read_json, write_json, write_text
 from ticket_sentiment.gates import sections
+from ticket_sentiment.gates.behaviour_section import behaviour_line, behaviour_section
+from ticket_sentiment.gates.behaviour_types import BehaviourReport
 from ticket_sentiment.gates.changes import Changes, changes
 from ticket_sentiment.gates.evidence import HOLDOUT, Evidence, Missing, gather
 from ticket_sentiment.gates.evidence_types import (
@@ -59,6 +61,7 @@ QUESTIONS = {
     "baseline": "Has it learnt more than simple methods?",
     "compression": "Did making it small cost little?",
     "champion": "Is it as good as the present model?",
+    "behaviour": "Does it still understand plain cases?",
     "calibration": "Can its confidence be trusted?",
     "drift": "Is this month like the months before?",
     "benchmark": "Is it small and fast?",
@@ -143,11 +146,13 @@ def context(evidence: Evidence, gate: dict[str, Any], params: Params) -> dict[st
 
     quality, confusion, slices = made(evaluation, sections.quality, sections.confusion, sections.slices)
     speed, cost = made(evidence.benchmark, sections.speed, sections.cost)
+    (behaviour,) = made(evidence.behaviour, behaviour_section)
     (drift,) = made(evidence.drift, sections.drift)
     (masks,) = made(evidence.validation, sections.masks)
     parts = {
         "evaluation": evaluation,
         "benchmark": evidence.benchmark,
+        "behaviour": evidence.behaviour,
         "drift": evidence.drift,
         "frontier": evidence.frontier,
     }
@@ -166,6 +171,7 @@ def context(evidence: Evidence, gate: dict[str, Any], params: Params) -> dict[st
         "slices": slices,
         "reliability": read_reliability(evaluation),
         "changes": read_changes(evaluation),
+        "behaviour": behaviour,
         "drift": drift,
         "frontier": frontier(evidence, params.budget, base_model),
         "speed": speed,
@@ -267,6 +273,8 @@ def summary(evidence: Evidence, gate: dict[str, Any], budget: Budget) -> str:
         lines.append(("Hotfix", hotfix_line(evidence.hotfix)))
     if isinstance(evidence.evaluation, Evaluation):
         lines += _quality_lines(evidence.evaluation)
+    if isinstance(evidence.behaviour, BehaviourReport):
+        lines.append(("Behaviour", behaviour_line(evidence.behaviour)))
     if isinstance(evidence.compression, Compression):
         lines.append(("Shape", summary_line(evidence.compression, budget)))
     if isinstance(evidence.benchmark, Benchmark):

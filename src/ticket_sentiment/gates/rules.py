@@ -7,6 +7,7 @@ missing, null, not a number, stale or about something else is `fail`, with a sen
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
+from ticket_sentiment.gates.behaviour import behaviour
 from ticket_sentiment.gates.compression import compression
 from ticket_sentiment.gates.evidence import Evidence
 from ticket_sentiment.gates.fail_closed import (
@@ -313,6 +314,7 @@ GATES: dict[str, GateFunction] = {
         baseline,
         compression,
         champion,
+        behaviour,
         calibration,
         drift,
         benchmark,

@@ -26,6 +26,7 @@ STAGES = Path("dvc.hotfix.yaml")
 RECIPE = ("train", "prune", "quantize")  # sections of params.yaml by which the champion was made
 KEPT = ("models/frontier/frontier.csv", "reports/validation/result.json")  # files of its snapshot
 BUNDLE = Path("models/champion/bundle")
+BEHAVIOUR = Path("data/behaviour.yaml")  # the tests of now, as the code is the one of now
 
 
 def graph(month: dict[str, Any], hotfix: dict[str, Any]) -> dict[str, Any]:
@@ -108,6 +109,8 @@ def lay_out(store: Store, champion: Champion, corrections: dict[str, Any], diges
     write_text(folder / "params.yaml", yaml.safe_dump(recipe(present, champion.params), sort_keys=False))
     for path in KEPT:
         write_text(folder / path, champion.require(root, path).decode())
+    own = root / BEHAVIOUR
+    write_text(folder / BEHAVIOUR, own.read_text(encoding="utf-8") if own.is_file() else "tests: []\n")
     write_text(folder / "data/tickets.dvc", champion.require(root, "data/tickets.dvc").decode())
     for path, entry in champion.outputs.items():
         name = Path(path).name

@@ -7,7 +7,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.params.gates import Benchmark, Costs, Drift, Evaluate, Gate
+from ticket_sentiment.params.gates import Behaviour, Benchmark, Costs, Drift, Evaluate, Gate
 from ticket_sentiment.params.model import Budget, Hotfix, Prune, Quantize, Search, Shape, Train
 from ticket_sentiment.params.rollout import (
     Events,
@@ -42,6 +42,7 @@ from ticket_sentiment.params.tickets import (
 )
 
 __all__ = [
+    "Behaviour",
     "Benchmark",
     "Budget",
     "Build",
@@ -101,6 +102,7 @@ class Params(Section):
     quantize: Quantize
     hotfix: Hotfix
     evaluate: Evaluate
+    behaviour: Behaviour
     drift: Drift
     benchmark: Benchmark
     costs: Costs

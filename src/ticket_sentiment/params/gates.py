@@ -15,6 +15,13 @@ class Evaluate(Section):
     min_slice_rows: int = Field(ge=1)
 
 
+class Behaviour(Section):
+    cases_per_test: int = Field(ge=10)
+    tolerance: Share
+    examples: int = Field(ge=0)
+    seed: int
+
+
 class Drift(Section):
     max_rows: int = Field(ge=100)
     # Distances only: with a p-value the threshold turns round and the verdict depends on the row count.
@@ -48,6 +55,8 @@ class Gate(Section):
     min_class_recall: Share
     min_gain_over_tfidf: float = Field(ge=-1)
     max_loss_to_champion: float = Field(ge=0)
+    max_behaviour_rise: Share
+    max_behaviour_rise_by_compression: Share | None
     max_calibration_error: Share
     min_edge_agreement: Share
     min_label_agreement: Share

@@ -1,0 +1,74 @@
+"""The gate of the behaviour suite: no test may fail much more often than with the champion.
+
+No test has a floor of its own unless its author gave it one (`max_failure_rate`): what a model of this size
+cannot do is no reason against a release, that it can no longer do something is.
+"""
+
+from collections.abc import Iterator
+
+from ticket_sentiment.gates.behaviour_types import BehaviourReport, BehaviourResult
+from ticket_sentiment.gates.evidence import Evidence
+from ticket_sentiment.gates.evidence_types import Estimate
+from ticket_sentiment.gates.fail_closed import Limits, Looked, MissingEvidence, finding, gate, need
+from ticket_sentiment.gates.verdict import Finding
+from ticket_sentiment.gates.words import points, share
+
+
+def in_words(test: BehaviourResult) -> str:
+    """ "negated-praise (negation)"."""
+    return f"{test.name} ({test.capability})"
+
+
+def rose(rise: Estimate | None, margin: float | None) -> bool:
+    """Whether a failure rate rose beyond the margin, and beyond what a few cases do by chance."""
+    return rise is not None and margin is not None and rise.value > margin and rise.low > 0
+
+
+def deciding(report: BehaviourReport) -> list[BehaviourResult]:
+    """The tests that are no mere diagnosis."""
+    return [test for test in report.tests if not test.diagnosis]
+
+
+@gate
+def behaviour(evidence: Evidence, limits: Limits) -> Looked:
+    """In plain, made-up cases the model does what it did before."""
+    report, present = need(evidence.behaviour), need(evidence.champion)
+    if report.bundle_digest != need(evidence.cpu).digest:
+        raise MissingEvidence("The behaviour report is about another bundle: run `dvc repro behaviour`.")
+    digest = present.digest if present else None
+    tests = deciding(report)
+    if report.champion_digest != digest or any((test.champion is None) == bool(digest) for test in tests):
+        raise MissingEvidence(
+            "The behaviour report does not compare with the present champion: run `dvc repro behaviour`."
+        )
+    compared = (
+        ("the champion", "rise_over_champion", limits.gate.max_behaviour_rise),
+        ("the dense model", "rise_over_dense", limits.gate.max_behaviour_rise_by_compression),
+    )
+
+    def findings() -> Iterator[Finding]:
+        for test in tests:
+            for other, key, margin in compared:
+                rise = getattr(test, key)
+                if rose(rise, margin):
+                    yield finding(
+                        "review",
+                        f"It fails {share(test.compressed.value)} of the cases of {in_words(test)}, "
+                        f"{points(rise)} against {other}; {points(margin)} are accepted.",
+                    )
+            if test.max_failure_rate is not None and test.compressed.value > test.max_failure_rate:
+                yield finding(
+                    "review",
+                    f"It fails {share(test.compressed.value)} of the cases of {in_words(test)}, "
+                    f"of which the test allows {share(test.max_failure_rate)}.",
+                )
+        against = "no champion to compare with yet" if digest is None else "none much worse than the champion"
+        yield finding("pass", f"{len(report.tests)} tests in {report.cases:,} made-up cases: {against}.")
+
+    worst = max(tests, key=lambda test: test.rise_over_dense.value, default=None)
+    return findings(), {
+        "tests": len(report.tests),
+        "cases": report.cases,
+        "largest_rise_by_compression": worst
+        and {"test": worst.name, "rise": worst.rise_over_dense.model_dump()},
+    }
