@@ -16,13 +16,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import uvloop
 
 HOST = "127.0.0.1"
+ROOT = Path(__file__).resolve().parents[2]  # where `benchmarks` is found, wherever the caller is
 RAMP_SECONDS = 0.005  # between two connections: a worker that is busy leaves the next one to its neighbour
 UNANSWERED_SECONDS = 10.0
 
@@ -227,9 +228,10 @@ class Generator:
 
 def drive(plan: Plan) -> Window:
     """Run a plan in a process of its own."""
+    plan = replace(plan, texts=str(Path(plan.texts).absolute()))
     result = subprocess.run(
         [sys.executable, "-m", "benchmarks.serving.load"],
-        input=json.dumps(asdict(plan)), capture_output=True, text=True, check=False,
+        input=json.dumps(asdict(plan)), capture_output=True, text=True, check=False, cwd=ROOT,
     )  # fmt: skip
     if result.returncode:
         raise RuntimeError(f"the load generator failed:\n{result.stderr}")
