@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from deploy.manifests.render import ROOT, Object, containers, labels_match, name_of, of_kind, pods
-from ticket_sentiment.params import Params, load_params
+from deploy.manifests.render import ROOT, Object, containers, labels_match, name_of, of_kind, params, pods
 from ticket_sentiment.serving.application import FLUSH_SECONDS
 from ticket_sentiment.serving.settings import METRICS_HOST
 
@@ -14,11 +13,6 @@ BY_TAG = re.compile(r"[^@\s]+:(?!latest$)[\w.-]+")
 SECRET_NAME = re.compile(r"KEY|TOKEN|PASSWORD|SECRET", re.IGNORECASE)
 PASSWORD_IN_URL = re.compile(r"://[^/\s]*@")
 PROBES = {"startupProbe": "/readyz", "readinessProbe": "/readyz", "livenessProbe": "/livez"}
-
-
-@cache
-def params() -> Params:
-    return load_params(ROOT / "params.yaml")
 
 
 @cache

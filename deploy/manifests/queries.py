@@ -6,8 +6,7 @@ from typing import Any
 
 import promql_parser
 
-from deploy.manifests.render import Object, name_of, of_kind
-from ticket_sentiment.params import load_params
+from deploy.manifests.render import Object, name_of, of_kind, params
 from ticket_sentiment.serving.metrics import Metrics
 
 # Prometheus, and the ServiceMonitor, add these to whatever a target exposes.
@@ -20,7 +19,7 @@ SAMPLES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "
 @cache
 def exposed() -> dict[str, frozenset[str]]:
     """Name of each series that the service exposes, and its labels, as its own registry has them."""
-    registry = Metrics(None, load_params().serve.objective_ms).registry
+    registry = Metrics(None, params().serve.objective_ms).registry
     series: dict[str, frozenset[str]] = {"up": frozenset()}
     for collector in registry._collector_to_names:
         labels = frozenset(getattr(collector, "_labelnames", ()))

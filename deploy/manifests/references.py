@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 import promql_parser
 
-from deploy.manifests.policies import params
 from deploy.manifests.queries import selectors
-from deploy.manifests.render import Object, containers, labels_match, name_of, of_kind, pods
+from deploy.manifests.render import Object, containers, labels_match, name_of, of_kind, params, pods
 
 POOL = "ticket-sentiment/pool"
 

@@ -3,18 +3,26 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.params import Params, load_params
 
 ROOT = Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "deploy/kubernetes"
 COMMANDS = (("kustomize", "build"), ("kubectl", "kustomize"))
 
 Object = dict[str, Any]
+
+
+@cache
+def params() -> Params:
+    """What the service is set to, wherever the check is started."""
+    return load_params(ROOT / "params.yaml")
 
 
 def overlays(folder: Path = KUBERNETES) -> list[Path]:

@@ -94,7 +94,7 @@ class Service:
 
     def value(self, name: str, **labels: str) -> float:
         """Of a metric; 0 where it has no such series."""
-        self.metrics.sample({}, {}, 0)
+        self.metrics.write()
         return self.metrics.registry.get_sample_value(f"ticket_sentiment_{name}", labels) or 0.0
 
     async def ask(

@@ -149,10 +149,14 @@ class Metrics:
         if seconds is not None:
             self._remote_seconds.observe(seconds)
 
-    def sample(self, gauges: Mapping[str, float], totals: Mapping[str, int], epoch: int) -> None:
-        """Write out what was counted here and by others: called now and then, not for every request."""
+    def write(self) -> None:
+        """Write out what was counted here."""
         for tally in self._tallies:
             tally.write()
+
+    def sample(self, gauges: Mapping[str, float], totals: Mapping[str, int], epoch: int) -> None:
+        """Write out what was counted here and by others: called now and then, not for every request."""
+        self.write()
         for name, value in gauges.items():
             self._gauges[name].set(value)
         for name, total in totals.items():

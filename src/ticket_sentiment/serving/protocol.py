@@ -6,7 +6,6 @@ application reads, a body, is bounded by request.py.
 """
 
 import asyncio
-import os
 from typing import Any
 
 from pydantic_core import to_json
@@ -14,6 +13,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from ticket_sentiment.serving.errors import ApiError
+from ticket_sentiment.serving.request import new_request_id
 
 MAX_HEAD_BYTES = 65_536  # of a head or of trailers, beside what one read from the socket brings
 REST_SECONDS = 10.0  # for a head, the rest of a body that was refused, and what comes after it
@@ -84,7 +84,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refuse(ApiError("invalid_http"))
 
     def _refuse(self, error: ApiError) -> None:
-        name = os.urandom(16).hex()
+        name = new_request_id()
         body = to_json({"error": error.body(), "request_id": name})
         head = (
             b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %s\r\n"

@@ -28,6 +28,11 @@ _MILLISECONDS = re.compile(rb"[0-9]{1,9}")
 UNWATCHED_SECONDS = 0.02
 
 
+def new_request_id() -> str:
+    """32 hex digits. Not of the kernel: to call it is to hand the interpreter to another thread."""
+    return f"{random.getrandbits(128):032x}"
+
+
 class _Begun:
     """A coroutine that was begun outside a task, and goes on in the one that awaits this."""
 
@@ -82,8 +87,7 @@ class Request:
                 self.request_id = value.decode()
             elif name == b"traceparent" and (match := _TRACEPARENT.fullmatch(value)):
                 self.traceparent, self.trace_id = value, match[1].decode()
-        # Not of the kernel: to call it is to hand the interpreter to another thread.
-        self.request_id = self.request_id or f"{random.getrandbits(128):032x}"
+        self.request_id = self.request_id or new_request_id()
         self.patient = self.wanted_ms is not None
         self.expires = self.started + serve.timeout_ms / 1000
 
