@@ -222,8 +222,8 @@ def test_it_takes_batches_feedback_and_refuses_bad_bodies(container: Container) 
             client.post("/v1/classify", content=b"x", headers={"Content-Type": "text/plain"}).status_code
             == 415
         )
-    page = httpx.get(f"http://127.0.0.1:{container.metrics_port}/metrics").text
-    assert "ticket_sentiment_requests_total" in page
+    metrics = f"http://127.0.0.1:{container.metrics_port}/metrics"  # tallied, and written twice a second
+    until(lambda: "ticket_sentiment_requests_total" in httpx.get(metrics).text)
 
 
 def test_it_is_not_root_and_can_write_nowhere_but_its_volume(container: Container) -> None:
