@@ -1,8 +1,8 @@
 import pytest
 
 from tests.support.evidence import edit_frontier, edit_json, tried
-from ticket_sentiment.gates.compression import compression, excess, in_words
 from ticket_sentiment.gates.evidence import gather
+from ticket_sentiment.gates.rules.compression import compression, excess, in_words
 from ticket_sentiment.model.frontier import FRONTIER
 
 REPORT = "reports/compression.json"

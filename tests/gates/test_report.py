@@ -89,6 +89,7 @@ def test_hostile_ticket_text_is_escaped_and_cut(good_evidence, made):
     holdout["text"] = [f"{index} {HOSTILE}" for index in range(len(holdout))]
     holdout["ticket_id"] = holdout["ticket_id"] + "<b>"
     holdout.to_parquet(path, index=False)
+    edit_json(root / "reports/evaluation/metrics.json", "holdout.sha256", sha256_file(path))
     predictions = root / "reports/evaluation/predictions.parquet"
     table = pd.read_parquet(predictions)
     table.assign(ticket_id=table["ticket_id"] + "<b>").to_parquet(predictions, index=False)

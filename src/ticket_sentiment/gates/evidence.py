@@ -22,6 +22,7 @@ from ticket_sentiment.gates.evidence_types import (
     Hotfix,
     Part,
     Split,
+    Subject,
     Validation,
 )
 from ticket_sentiment.model.bundle import MANIFEST, Bundle, load_bundle
@@ -115,30 +116,58 @@ def read_points(path: Path = FRONTIER) -> tuple[FrontierPoint, ...] | Missing:
         return Missing(f"The measured shapes cannot be used: {error}.")
 
 
+def _digest(bundle: Bundle | Missing | None) -> str | None:
+    return bundle.digest if isinstance(bundle, Bundle) else None
+
+
+def _hash(value: str | Missing) -> str | None:
+    return None if isinstance(value, Missing) else value
+
+
+def about(report: PartType | Missing, subject: Subject) -> PartType | Missing:
+    """The report, unless it is about another candidate, champion or holdout than lies here."""
+    foreign = None if isinstance(report, Missing) else report.foreign(subject)
+    return report if foreign is None else Missing(foreign)
+
+
 def gather(now: datetime) -> Evidence:
     """Read everything, relative to the repository's root.
 
     Args:
         now: the time that the age of the benchmark is counted to, with a time zone.
     """
+    bundles = {
+        "cpu": read_bundle(CPU_BUNDLE),
+        "gpu": read_bundle(GPU_BUNDLE),
+        "edge": read_bundle(EDGE_BUNDLE),
+        "champion": read_bundle(CHAMPION) if (CHAMPION / MANIFEST).exists() else None,
+    }
+    prepared = sha256_tree(PREPARED) if PREPARED.is_dir() else Missing(f"There is no {PREPARED}.")
+    holdout = sha256_file(HOLDOUT) if HOLDOUT.is_file() else Missing(f"There is no {HOLDOUT}.")
+    subject = Subject(
+        **{name: _digest(bundle) for name, bundle in bundles.items()},
+        holdout=_hash(holdout),
+        prepared=_hash(prepared),
+    )
+
+    def read(path: Path, kind: type[PartType], what: str) -> PartType | Missing:
+        return about(read_part(path, kind, what), subject)
+
     return Evidence(
-        validation=read_part(VALIDATION, Validation, "The validation of the tickets"),
-        split=read_part(SPLIT, Split, "The split into training and holdout"),
-        evaluation=read_part(EVALUATION, Evaluation, "The evaluation"),
-        compression=read_part(COMPRESSION, Compression, "The compression report"),
-        drift=read_part(DRIFT, Drift, "The drift report"),
-        benchmark=read_part(BENCHMARK, Benchmark, "The benchmark"),
-        behaviour=read_part(BEHAVIOUR, BehaviourReport, "The behaviour report"),
-        cpu=read_bundle(CPU_BUNDLE),
-        gpu=read_bundle(GPU_BUNDLE),
-        edge=read_bundle(EDGE_BUNDLE),
-        champion=read_bundle(CHAMPION) if (CHAMPION / MANIFEST).exists() else None,
-        hotfix=read_part(HOTFIX, Hotfix, "The comparison of the hotfix with its champion")
+        **bundles,
+        validation=read(VALIDATION, Validation, "The validation of the tickets"),
+        split=read(SPLIT, Split, "The split into training and holdout"),
+        evaluation=read(EVALUATION, Evaluation, "The evaluation"),
+        compression=read(COMPRESSION, Compression, "The compression report"),
+        drift=read(DRIFT, Drift, "The drift report"),
+        benchmark=read(BENCHMARK, Benchmark, "The benchmark"),
+        behaviour=read(BEHAVIOUR, BehaviourReport, "The behaviour report"),
+        hotfix=read(HOTFIX, Hotfix, "The comparison of the hotfix with its champion")
         if STARTED_FROM.exists() or HOTFIX.exists()
         else None,
         frontier=read_points(),
         tickets_sha256=sha256_tree(TICKETS) if TICKETS.is_dir() else Missing(f"There is no {TICKETS}."),
-        prepared_sha256=sha256_tree(PREPARED) if PREPARED.is_dir() else Missing(f"There is no {PREPARED}."),
-        holdout_sha256=sha256_file(HOLDOUT) if HOLDOUT.is_file() else Missing(f"There is no {HOLDOUT}."),
+        prepared_sha256=prepared,
+        holdout_sha256=holdout,
         now=now,
     )

@@ -3,6 +3,7 @@
 Fields that no gate or report reads may be in the files and are passed over.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
@@ -15,10 +16,29 @@ Positive = Annotated[float, Field(gt=0)]
 DENSE_SHAPE = "dense"  # name of the attempt that is no shape of the frontier
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What lies here and is to be judged: what every report must be about.
+
+    Digests of the bundles and hashes of the tickets; null where there is none or it cannot be trusted.
+    """
+
+    cpu: str | None
+    gpu: str | None
+    edge: str | None
+    champion: str | None
+    holdout: str | None
+    prepared: str | None
+
+
 class Part(BaseModel):
     """Frozen, strict about types, and NaN is no number."""
 
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False, extra="ignore")
+
+    def foreign(self, subject: Subject) -> str | None:
+        """Why this is about something else than lies here, as a sentence; null where it is not."""
+        return None
 
 
 class Estimate(Part):
@@ -146,6 +166,15 @@ class Evaluation(Part):
     differences: Differences
     slices: tuple[SliceScores, ...]
 
+    def foreign(self, subject: Subject) -> str | None:
+        if self.bundle_digest != subject.cpu:
+            return "The evaluation is about another bundle: run `dvc repro evaluate`."
+        if self.holdout.sha256 != subject.holdout:
+            return "The evaluation was made on another holdout: run `dvc repro evaluate`."
+        if self.champion_digest != subject.champion:
+            return "The present champion was not scored on this holdout: run `dvc repro evaluate`."
+        return None
+
 
 class Weights(Part):
     parameters: Annotated[int, Field(ge=1)]
@@ -198,6 +227,11 @@ class Compression(Part):
     gpu: Release
     edge: Release
     parity: Parity
+
+    def foreign(self, subject: Subject) -> str | None:
+        if any(getattr(self, name).digest != getattr(subject, name) for name in ("cpu", "gpu", "edge")):
+            return "The compression report is about other bundles: run `dvc repro -f quantize`."
+        return None
 
     @property
     def chosen(self) -> Attempt:
@@ -314,6 +348,11 @@ class Benchmark(Part):
     ratios: Ratios
     size_ratio: Positive
     cost: Cost
+
+    def foreign(self, subject: Subject) -> str | None:
+        if self.bundle_digest != subject.cpu:
+            return "The benchmark is about another bundle: run `dvc repro benchmark`."
+        return None
 
 
 class StartedFrom(Part):

@@ -2,11 +2,9 @@
 
 from typing import Literal
 
-from pydantic import (
-    Field,
-)
+from pydantic import Field, field_validator
 
-from ticket_sentiment.params.section import Section, Share
+from ticket_sentiment.params.section import Section, Share, without_repeats
 
 
 class Evaluate(Section):
@@ -50,6 +48,9 @@ class Costs(Section):
 
 
 class Gate(Section):
+    """Thresholds. One that is missed is a fail, or a review where `review` names it."""
+
+    review: list[str]
     min_holdout_rows: int = Field(ge=1)
     min_macro_f1: Share
     min_class_recall: Share
@@ -65,3 +66,11 @@ class Gate(Section):
     max_report_age_days: int = Field(ge=1)
     min_corrected: Share
     max_broken: Share
+
+    @field_validator("review")
+    @classmethod
+    def _thresholds(cls, keys: list[str]) -> list[str]:
+        unknown = [key for key in keys if key not in cls.model_fields or key == "review"]
+        if unknown:
+            raise ValueError(f"{unknown[0]} is no threshold of this section")
+        return without_repeats(keys)

@@ -1,0 +1,40 @@
+"""The gate `benchmark`: the bundle is small and fast."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from ticket_sentiment.gates.evidence import Evidence
+from ticket_sentiment.gates.fail_closed import Limits, Looked, finding, found, gate, need
+from ticket_sentiment.gates.verdict import Finding
+from ticket_sentiment.gates.words import number
+
+
+@gate(place=90)
+def benchmark(evidence: Evidence, limits: Limits) -> Looked:
+    """The bundle is small and fast enough, by a measurement of this month."""
+    report, bundle = need(evidence.benchmark), need(evidence.cpu)
+    speed, megabytes = report.ratios.cpu_bundle_over_dense_torch_fp32.throughput, bundle.size_bytes / 1e6
+
+    def findings() -> Iterator[Finding]:
+        if report.measured_at > evidence.now:
+            yield finding("fail", "The benchmark bears a date in the future: check the clock.")
+        if evidence.now - report.measured_at > timedelta(days=limits.gate.max_report_age_days):
+            yield finding(
+                limits.missed("max_report_age_days"),
+                f"The benchmark of {report.measured_at:%Y-%m-%d} is older than "
+                f"{limits.gate.max_report_age_days} days: run `dvc repro -f benchmark`.",
+            )
+        yield found(
+            megabytes <= limits.gate.max_bundle_mb,
+            limits.missed("max_bundle_mb"),
+            f"The bundle takes {number(megabytes, 1)} MB, limit {number(limits.gate.max_bundle_mb, 1)} MB.",
+        )
+        yield found(
+            speed.median >= limits.gate.min_speedup,
+            limits.missed("min_speedup"),
+            f"{number(speed.median, 1)} times ({number(speed.low, 1)} to {number(speed.high, 1)}) as many "
+            "tickets a second as the dense model in PyTorch, "
+            f"at least {number(limits.gate.min_speedup, 1)} times wanted.",
+        )
+
+    return findings(), {"megabytes": megabytes, "speedup": speed.model_dump()}
