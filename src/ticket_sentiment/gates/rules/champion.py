@@ -28,13 +28,11 @@ def champion(evidence: Evidence, limits: Limits) -> Looked:
         accepted = f"a loss of up to {points(limits.gate.max_loss_to_champion, sign=False)}"
         if difference.high < 0:
             yield finding("fail", f"Worse than the champion beyond doubt: {compared}.")
-        if difference.low > 0:
-            yield finding("pass", f"Better than the champion beyond doubt: {compared}.")
-            return
+        better = f"Better than the champion beyond doubt: {compared}."
         yield found(
             difference.low >= -limits.gate.max_loss_to_champion,
             limits.missed("max_loss_to_champion"),
-            f"{compared}; {accepted} is accepted.",
+            better if difference.low > 0 else f"{compared}; {accepted} is accepted.",
             f"{compared}: more than {accepted} cannot be ruled out.",
         )
 

@@ -14,8 +14,8 @@ from ticket_sentiment.gates.words import number, points, share
 from ticket_sentiment.model.frontier import FRONTIER, FrontierPoint, allowed, inside
 from ticket_sentiment.params import Budget
 
-# What is released without being scored on the holdout, and what it is held against. The edge bundle rounds its
-# stored numbers: what was a near tie may turn.
+# What is released without being scored on the holdout, and what it is held against. The edge bundle rounds
+# its stored numbers: what was a near tie may turn.
 UNSCORED = {
     "fp32": ("ONNX in full precision", "the PyTorch model"),
     "fp16": ("The GPU bundle", "the PyTorch model"),
