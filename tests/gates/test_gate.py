@@ -20,10 +20,13 @@ COMPRESSION = "reports/compression.json"
 DRIFT = "reports/drift.json"
 BENCHMARK = "reports/benchmark.json"
 BEHAVIOUR = "reports/behaviour.json"
-FILES = (VALIDATION, SPLIT, EVALUATION, COMPRESSION, DRIFT, BENCHMARK, BEHAVIOUR)
+SCAN = "reports/scan.json"
+FILES = (SCAN, VALIDATION, SPLIT, EVALUATION, COMPRESSION, DRIFT, BENCHMARK, BEHAVIOUR)
 
 NEEDS = {
     "data": {VALIDATION, SPLIT},
+    "leakage": {SCAN, SPLIT},  # without the split it is another data/prepared than the scan was about
+    "privacy": {SCAN, SPLIT},
     "quality": {EVALUATION},
     "baseline": {EVALUATION},
     "compression": {EVALUATION, COMPRESSION},
@@ -71,6 +74,15 @@ CASES = [
         "2026-03. (2 more",
     ),
     (VALIDATION, "data_sha256", "0" * 64, "data", "fail", "changed since"),
+    (VALIDATION, "label_noise.share", 0.33, "data", "review", "33 % of the labels"),
+    (VALIDATION, "label_noise.share", None, "data", "review", "too few labels"),
+    (VALIDATION, "months.2026-10.signal", 0.96, "data", "review", "does the text hold its label"),
+    (VALIDATION, "months.2026-10.channels", {"tweets": 1.0}, "data", "review", "the channel editorials"),
+    (SCAN, "shared.train_holdout.customers", 2, "leakage", "fail", "2 customers are in both the training"),
+    (SCAN, "shared.tune_holdout.texts", 1, "leakage", "fail", "1 texts are in both the tuning"),
+    (SCAN, "unmasked.train", 3, "privacy", "fail", "3 texts of data/prepared/train"),
+    (SCAN, "unmasked", {"train": 0, "tune": 0, "other": 0}, "privacy", "fail", "Not every table"),
+    (SCAN, "prepared_sha256", "0" * 64, "leakage", "fail", "other tickets"),
     (SPLIT, "months.train", ["2026-10"], "data", "fail", "overlap"),
     (SPLIT, "months.holdout", ["2026-09"], "data", "fail", "overlap"),
     (SPLIT, "rows.holdout", 299, "data", "review", "299 tickets"),
@@ -333,6 +345,8 @@ def test_tickets_or_a_holdout_that_changed_fail(good_evidence, verdicts):
 def test_every_threshold_can_change_the_decision(good_hotfix, verdicts, limits):
     unreachable = {
         "min_holdout_rows": 10**6,
+        "max_signal": 0.1,
+        "max_label_noise": 0.1,
         "min_macro_f1": 1.0,
         "min_class_recall": 1.0,
         "min_gain_over_tfidf": 1.0,
@@ -352,7 +366,8 @@ def test_every_threshold_can_change_the_decision(good_hotfix, verdicts, limits):
         "max_broken": -1.0,
     }
     assert verdicts()["all"]["decision"] == "pass"
-    elsewhere = {"margin", "tries"}  # of the choice of a shape
+    # Of the choice of a shape; and what only says which channels are looked at.
+    elsewhere = {"margin", "tries", "min_channel_share"}
     keys = set(type(limits.gate).model_fields) | set(type(limits.budget).model_fields)
     assert set(unreachable) == keys - elsewhere - {"review"}
     for key, value in unreachable.items():

@@ -21,6 +21,7 @@ from ticket_sentiment.gates.evidence_types import (
     Evaluation,
     Hotfix,
     Part,
+    Scan,
     Split,
     Subject,
     Validation,
@@ -30,6 +31,7 @@ from ticket_sentiment.model.frontier import FRONTIER, FrontierPoint, read_fronti
 
 TICKETS = Path("data/tickets")
 PREPARED = Path("data/prepared")
+SCAN = Path("reports/scan.json")
 SPLIT = Path("data/prepared/split.json")
 HOLDOUT = Path("data/prepared/holdout.parquet")
 VALIDATION = Path("reports/validation/result.json")
@@ -59,6 +61,7 @@ class Evidence:
 
     validation: Validation | Missing
     split: Split | Missing
+    scan: Scan | Missing
     evaluation: Evaluation | Missing
     compression: Compression | Missing
     drift: Drift | Missing
@@ -157,6 +160,7 @@ def gather(now: datetime) -> Evidence:
         **bundles,
         validation=read(VALIDATION, Validation, "The validation of the tickets"),
         split=read(SPLIT, Split, "The split into training and holdout"),
+        scan=read(SCAN, Scan, "The scan of the prepared tickets"),
         evaluation=read(EVALUATION, Evaluation, "The evaluation"),
         compression=read(COMPRESSION, Compression, "The compression report"),
         drift=read(DRIFT, Drift, "The drift report"),

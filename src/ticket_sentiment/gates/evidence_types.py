@@ -53,6 +53,12 @@ class MonthFacts(Part):
     rows: Count
     labelled: Count
     masks: dict[str, Count] = {}
+    signal: Share | None  # null: too few labels to tell
+    channels: dict[str, Share]
+
+
+class LabelNoise(Part):
+    share: Share | None  # null: too few labels to tell
 
 
 class Failure(Part):
@@ -66,6 +72,7 @@ class Validation(Part):
     data_sha256: Sha256
     months: dict[Month, MonthFacts] = Field(min_length=1)
     failures: tuple[Failure, ...]
+    label_noise: LabelNoise
 
 
 class SplitMonths(Part):
@@ -103,6 +110,32 @@ class Split(Part):
     rows: SplitRows
     sha256: SplitHashes
     feedback: JoinedLabels
+
+
+class Shared(Part):
+    tickets: Count
+    customers: Count
+    texts: Count
+
+
+class SharedTables(Part):
+    train_holdout: Shared
+    tune_holdout: Shared
+    train_tune: Shared
+
+
+class Scan(Part):
+    """reports/scan.json."""
+
+    prepared_sha256: Sha256
+    rows: dict[str, Count] = Field(min_length=3)
+    shared: SharedTables
+    unmasked: dict[str, Count] = Field(min_length=3)
+
+    def foreign(self, subject: Subject) -> str | None:
+        if self.prepared_sha256 != subject.prepared:
+            return "The scan is about other tickets than data/prepared: run `dvc repro scan`."
+        return None
 
 
 class ClassScores(Part):

@@ -52,6 +52,9 @@ class Gate(Section):
 
     review: list[str]
     min_holdout_rows: int = Field(ge=1)
+    max_signal: Share
+    max_label_noise: Share
+    min_channel_share: Share
     min_macro_f1: Share
     min_class_recall: Share
     min_gain_over_tfidf: float = Field(ge=-1)

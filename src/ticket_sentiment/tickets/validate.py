@@ -11,6 +11,7 @@ from ticket_sentiment.files import sha256_tree, write_json
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import Params, Prepare, Validate
 from ticket_sentiment.tickets.expectations import entry, raised, run_expectations
+from ticket_sentiment.tickets.noise import Noise
 from ticket_sentiment.tickets.profile import Profile, profile
 from ticket_sentiment.tickets.relabel import relabel
 from ticket_sentiment.tickets.schema import (
@@ -35,6 +36,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "duplicate_share": (
         "{value:.1%} of the texts repeat another one, at most {limit:.1%} may",
         "look for a doubled export, or raise validate.max_duplicate_share",
+    ),
+    "repeated_share": (
+        "{value:.1%} of the texts were in an earlier month, at most {limit:.1%} may",
+        "look for an old month that was exported as a new one, or raise validate.max_repeated_share",
     ),
     "conflict_share": (
         "{value:.1%} of the rows share their text with a row of another label, at most {limit:.1%} may",
@@ -101,6 +106,7 @@ def summary_expectations(limits: Validate) -> list[Any]:
     at_most = {
         "ids_in_other_months": 0,
         "duplicate_share": limits.max_duplicate_share,
+        "repeated_share": limits.max_repeated_share,
         "conflict_share": limits.max_conflict_share,
         "unmasked_rows": 0,
         "label_shift": limits.max_label_shift,
@@ -222,13 +228,14 @@ def validate(
     of_labels = list(check_feedback(feedback))
     checks.extend(of_labels)
     months: dict[str, Any] = {}
+    noise = Noise(None, [])
     filled = [frame.assign(month=month) for month, frame in frames.items() if len(frame)]
     if filled:
         together = pd.concat(filled, ignore_index=True)
         if rules is not None and all(check["success"] for check in of_labels):
             together, _ = relabel(together, read_feedback(feedback), rules)
         described = profile(together, limits)
-        months = described.months
+        months, noise = described.months, described.noise
         checks.extend(_summary_checks(described, limits))
     keys = ("table", "month", "expectation", "column", "rows", "ticket_ids", "sentence")
     failures = [{key: check[key] for key in keys} for check in checks if not check["success"]]
@@ -238,6 +245,7 @@ def validate(
         "feedback_sha256": sha256_tree(feedback),
         "expectations": len(checks),
         "months": months,
+        "label_noise": {"share": noise.share, "suspects": noise.suspects},
         "failures": failures,
         "checks": checks,
     }
