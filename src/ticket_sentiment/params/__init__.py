@@ -9,7 +9,14 @@ from pydantic import Field, ValidationError
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params.gates import Behaviour, Benchmark, Costs, Drift, Evaluate, Gate
 from ticket_sentiment.params.model import Budget, Hotfix, Prune, Quantize, Search, Shape, Train
-from ticket_sentiment.params.monitoring import AlertEmail, Alerts, AlertSns, AlertWebhook, Severity
+from ticket_sentiment.params.monitoring import (
+    AlertEmail,
+    Alerts,
+    AlertSns,
+    AlertWebhook,
+    Monitoring,
+    Severity,
+)
 from ticket_sentiment.params.rollout import (
     Events,
     Labelling,
@@ -68,6 +75,7 @@ __all__ = [
     "Labelling",
     "Margins",
     "Metrics",
+    "Monitoring",
     "Month",
     "Params",
     "Prepare",
@@ -119,6 +127,7 @@ class Params(Section):
     events: Events
     labelling: Labelling
     cache: Cache
+    monitoring: Monitoring
     alerts: Alerts
     rollout: Rollout
 

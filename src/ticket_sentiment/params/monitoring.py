@@ -4,11 +4,33 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ticket_sentiment.params.section import Section
+from ticket_sentiment.params.section import Section, Share
 
 Severity = Literal["page", "ticket", "info"]
 Severities = Annotated[list[Severity], Field(min_length=1)]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Monitoring(Section):
+    """Objectives and limits from which rules, dashboards and alarms are made."""
+
+    availability: float = Field(gt=0.5, lt=1)
+    in_time: float = Field(gt=0.5, lt=1)
+    min_requests: int = Field(ge=1)
+    max_shed: Share
+    max_limited: Share
+    max_queue_wait: Share
+    max_saturation: Share
+    max_fallbacks: Share
+    max_shadow_dropped: Share
+    max_cache_fall: Share
+    max_mix_shift: Share
+    max_abstained_rise: Share
+    max_split_deviation: Share
+    max_feedback_gap_days: int = Field(ge=1)
+    max_retrain_days: int = Field(ge=1)
+    max_usd_per_1000: float = Field(gt=0)
+    runbooks: str = Field(min_length=1)
 
 
 class AlertWebhook(Section):
