@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from deploy.manifests.render import ROOT
+from deploy.monitoring import cloudwatch
 from deploy.monitoring.cases import cases
 from deploy.monitoring.dashboards import dashboards
 from deploy.monitoring.rules import alerts, groups
@@ -15,6 +16,7 @@ from ticket_sentiment.params import Params
 HEAD = "# Written by `make monitoring` from params.yaml and deploy/monitoring: change those.\n"
 SCRAPE_INTERVAL = "15s"
 PREFIX = "ticket-sentiment-"
+CLOUDWATCH = Path("deploy/cloudwatch")
 GRAFANA = Path("deploy/grafana/dashboards")
 PROMETHEUS = Path("deploy/prometheus")
 COMPONENT = Path("deploy/kubernetes/components/monitoring/prometheus-rule.yaml")
@@ -84,6 +86,11 @@ def files(params: Params) -> dict[Path, str]:
         **_rules(params),
         **_tests(params),
         **{GRAFANA / f"{d.uid}.json": _json(d.rendered()) for d in dashboards(params)},
+        CLOUDWATCH / "alarms.json": _json(
+            {"metric": cloudwatch.metric_alarms(params), "composite": cloudwatch.composite_alarms(params)}
+        ),
+        CLOUDWATCH / "dashboard.json": _json(cloudwatch.dashboard(params)),
+        CLOUDWATCH / "budget.json": _json(cloudwatch.budget(params)),
         COMPONENT: _prometheus_rule(params),
     }
 

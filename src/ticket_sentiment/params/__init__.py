@@ -14,6 +14,7 @@ from ticket_sentiment.params.monitoring import (
     Alerts,
     AlertSns,
     AlertWebhook,
+    Cloudwatch,
     Monitoring,
     Severity,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "Budget",
     "Build",
     "Cache",
+    "Cloudwatch",
     "Costs",
     "DemoSource",
     "Device",

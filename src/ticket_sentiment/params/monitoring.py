@@ -11,6 +11,15 @@ Severities = Annotated[list[Severity], Field(min_length=1)]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
+class Cloudwatch(Section):
+    """What goes to Amazon CloudWatch, and what AWS may cost."""
+
+    namespace: str = Field(pattern=r"^[A-Za-z0-9._/#-]+$")
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    interval_s: float = Field(ge=1)
+    monthly_usd: float = Field(gt=0)
+
+
 class Monitoring(Section):
     """Objectives and limits from which rules, dashboards and alarms are made."""
 
@@ -31,6 +40,7 @@ class Monitoring(Section):
     max_retrain_days: int = Field(ge=1)
     max_usd_per_1000: float = Field(gt=0)
     runbooks: str = Field(min_length=1)
+    cloudwatch: Cloudwatch
 
 
 class AlertWebhook(Section):
