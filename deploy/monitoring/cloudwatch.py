@@ -27,7 +27,7 @@ def _name(alert: str) -> str:
 def _described(alert: str, words: str, params: Params) -> dict[str, Any]:
     return {
         "AlarmName": _name(alert),
-        "AlarmDescription": f"{words} Runbook: {params.monitoring.runbooks}#{alert.lower()}",
+        "AlarmDescription": f"{words} Runbook: {params.objectives.runbooks}#{alert.lower()}",
     }
 
 
@@ -42,7 +42,7 @@ def _simple(
     return {
         **_described(alert, words, params),
         **_told(),
-        "Namespace": params.monitoring.cloudwatch.namespace,
+        "Namespace": params.objectives.cloudwatch.namespace,
         "MetricName": metric,
         "Dimensions": DIMENSIONS,
         "Statistic": "Sum",
@@ -60,7 +60,7 @@ def _ratio(params: Params, part: str, whole: str, period: int) -> list[dict[str,
 
     def sum_of(identifier: str, metric: str) -> dict[str, Any]:
         held = {
-            "Namespace": params.monitoring.cloudwatch.namespace,
+            "Namespace": params.objectives.cloudwatch.namespace,
             "MetricName": metric,
             "Dimensions": DIMENSIONS,
         }
@@ -70,7 +70,7 @@ def _ratio(params: Params, part: str, whole: str, period: int) -> list[dict[str,
             "MetricStat": {"Metric": held, "Period": period, "Stat": "Sum"},
         }
 
-    enough = max(1, params.monitoring.min_requests * period // HOUR)
+    enough = max(1, params.objectives.min_requests * period // HOUR)
     share = f"IF(whole >= {enough}, part / whole, 0)"
     return [
         {"Id": "share", "Expression": share, "Label": f"{part} of {whole}", "ReturnData": True},
@@ -92,7 +92,7 @@ def _share(params: Params, name: str, metrics: tuple[str, str], limit: float, pe
 
 def _burns(params: Params) -> tuple[tuple[str, tuple[str, str], float, str], ...]:
     """Of each objective: its alert, its two metrics, its budget, and words."""
-    held = params.monitoring
+    held = params.objectives
     return (
         ("AvailabilityBurnsFast", ("Failed", "Requests"), 1 - held.availability, "Too many requests fail."),
         (
@@ -106,7 +106,7 @@ def _burns(params: Params) -> tuple[tuple[str, tuple[str, str], float, str], ...
 
 def metric_alarms(params: Params) -> list[Alarm]:
     """Arguments of PutMetricAlarm, one after the other."""
-    held = params.monitoring
+    held = params.objectives
     factor = FAST[0][0]
     made = [
         _simple(
@@ -187,7 +187,7 @@ def composite_alarms(params: Params) -> list[Alarm]:
 
 def dashboard(params: Params) -> dict[str, Any]:
     """Body of PutDashboard."""
-    held, serve = params.monitoring, params.serve
+    held, serve = params.objectives, params.serve
     objective = {"horizontal": [{"label": "objective", "value": serve.objective_ms}]}
     shed = {"horizontal": [{"label": "RequestsShed", "value": held.max_shed}]}
     service = (
@@ -234,7 +234,7 @@ def _widget(
     statistic: str,
     lines: dict[str, Any],
 ) -> dict[str, Any]:
-    cloudwatch = params.monitoring.cloudwatch
+    cloudwatch = params.objectives.cloudwatch
     drawn = []
     for name, further in metrics:
         dimensions = [part for pair in {"Service": SERVICE, **further}.items() for part in pair]
@@ -264,7 +264,7 @@ def budget(params: Params) -> dict[str, Any]:
             "Subscribers": [{"SubscriptionType": "SNS", "Address": TOPIC}],
         }
 
-    amount = {"Amount": f"{params.monitoring.cloudwatch.monthly_usd:.2f}", "Unit": "USD"}
+    amount = {"Amount": f"{params.objectives.cloudwatch.monthly_usd:.2f}", "Unit": "USD"}
     return {
         "Budget": {
             "BudgetName": "ticket-sentiment",

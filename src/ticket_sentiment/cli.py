@@ -192,7 +192,7 @@ def _cloudwatch(_: argparse.Namespace) -> None:
     from ticket_sentiment.serving.emf import main as cloudwatch
 
     params = load_params()
-    cloudwatch(params.serve, params.monitoring.cloudwatch)
+    cloudwatch(params.serve, params.objectives.cloudwatch)
 
 
 def _alert_test(_: argparse.Namespace) -> None:

@@ -60,7 +60,7 @@ def test_everything_is_put_and_once_more_changes_nothing(topic, composites):
     assert body == cloudwatch.dashboard(P)
     budgets, account = boto3.client("budgets", region_name="us-east-1"), topic.split(":")[4]
     (budget,) = budgets.describe_budgets(AccountId=account)["Budgets"]
-    assert float(budget["BudgetLimit"]["Amount"]) == P.monitoring.cloudwatch.monthly_usd
+    assert float(budget["BudgetLimit"]["Amount"]) == P.objectives.cloudwatch.monthly_usd
     warned = budgets.describe_notifications_for_budget(AccountId=account, BudgetName="ticket-sentiment")
     assert {item["NotificationType"] for item in warned["Notifications"]} == {"ACTUAL", "FORECASTED"}
     assert len(composites) == 2 * len(cloudwatch.composite_alarms(P))
@@ -115,7 +115,7 @@ def test_an_alarm_is_named_for_an_alert_with_a_runbook():
     for alarm in (*cloudwatch.metric_alarms(P), *cloudwatch.composite_alarms(P)):
         assert alarm["AlarmName"].removesuffix("-1h").removesuffix("-5m") in names
         if "AlarmActions" in alarm:
-            assert f"{P.monitoring.runbooks}#" in alarm["AlarmDescription"]
+            assert f"{P.objectives.runbooks}#" in alarm["AlarmDescription"]
     parts = {alarm["AlarmName"] for alarm in cloudwatch.metric_alarms(P)}
     for alarm in cloudwatch.composite_alarms(P):
         assert {word.strip('"') for word in alarm["AlarmRule"].split('"')[1::2]} <= parts

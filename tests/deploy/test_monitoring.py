@@ -38,7 +38,7 @@ def test_the_files_are_what_params_yaml_makes():
 
 def test_another_objective_makes_other_rules(tmp_path):
     raw = yaml.safe_load((ROOT / "params.yaml").read_text())
-    raw["monitoring"]["availability"] = 0.95
+    raw["objectives"]["availability"] = 0.95
     raw["serve"]["objective_ms"] = 70
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
     made = files(load_params(tmp_path / "params.yaml"))
@@ -54,7 +54,7 @@ def test_each_alert_has_a_case_that_fires_one_that_is_silent_and_a_runbook(alert
     assert True in fires and False in fires
     assert f"\n## {alert.name}\n" in RUNBOOKS
     address, _, anchor = alert.annotations(P)["runbook_url"].partition("#")
-    assert address == P.monitoring.runbooks and anchor == alert.name.lower()
+    assert address == P.objectives.runbooks and anchor == alert.name.lower()
 
 
 def test_no_case_and_no_name_is_left_over():
@@ -116,7 +116,7 @@ def test_a_rule_that_is_wrong_fails_its_case(tmp_path):
     """The cases are no decoration: one threshold out of reach, and they say so."""
     shutil.copytree(checks.PROMETHEUS, tmp_path / "prometheus")
     rules = tmp_path / "prometheus/rules/flows.yaml"
-    limit = f"> {P.monitoring.max_retrain_days}"
+    limit = f"> {P.objectives.max_retrain_days}"
     assert limit in rules.read_text()
     rules.write_text(rules.read_text().replace(limit, "> 99999"))
     content, said = checks.run(

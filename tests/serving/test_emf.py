@@ -63,7 +63,7 @@ def test_a_line_is_a_document_of_the_format():
     made = [
         json.loads(text)
         for text in lines(
-            PARAMS.monitoring.cloudwatch, PARAMS.serve.objective_ms, iter([None, page, page, None])
+            PARAMS.objectives.cloudwatch, PARAMS.serve.objective_ms, iter([None, page, page, None])
         )
     ]
     away, first, arm, second, gone = made
@@ -87,11 +87,11 @@ def context(tmp_path: Path) -> Path:
     """What lies in an image, with the metrics on another port, asked for often."""
     port = free_port()
     metrics = PARAMS.serve.metrics.model_copy(update={"port": port})
-    cloudwatch = PARAMS.monitoring.cloudwatch.model_copy(update={"interval_s": 1.0})
+    cloudwatch = PARAMS.objectives.cloudwatch.model_copy(update={"interval_s": 1.0})
     changed = PARAMS.model_copy(
         update={
             "serve": PARAMS.serve.model_copy(update={"metrics": metrics, "workers": 1}),
-            "monitoring": PARAMS.monitoring.model_copy(update={"cloudwatch": cloudwatch}),
+            "objectives": PARAMS.objectives.model_copy(update={"cloudwatch": cloudwatch}),
         }
     )
     bundle = make_tiny_bundle(tmp_path / "bundle")

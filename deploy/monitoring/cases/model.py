@@ -19,7 +19,7 @@ def _turns(first: float, later: float, days: int, later_steps: int) -> str:
 
 
 def _answers(params: Params) -> tuple[Case, ...]:
-    held = params.monitoring
+    held = params.objectives
     days, hours = 7, 6
 
     def mixed(negative: float) -> Mapping[str, str]:
@@ -75,7 +75,7 @@ def _answers(params: Params) -> tuple[Case, ...]:
 
 
 def _arms(params: Params) -> tuple[Case, ...]:
-    held = params.monitoring
+    held = params.objectives
     dropped = min(1.0, 2 * held.max_shadow_dropped)
     off = 1.5 * held.max_split_deviation
 
@@ -133,7 +133,7 @@ def _loaded() -> tuple[Case, ...]:
 
 
 def _flows(params: Params) -> tuple[Case, ...]:
-    days, hours = params.monitoring.max_retrain_days, params.rollout.max_look_gap_hours
+    days, hours = params.objectives.max_retrain_days, params.rollout.max_look_gap_hours
 
     def last(cronjob: str, seconds_ago: float) -> Mapping[str, str]:
         """Success so long before the case begins, at the time 0."""

@@ -22,7 +22,7 @@ def requests(failed: float, rate: float = RATE) -> Mapping[str, str]:
 
 def cases(params: Params) -> tuple[Case, ...]:
     """A fast burn, a slow one, what the budget allows, and a failure of a night without traffic."""
-    budget, late_budget = 1 - params.monitoring.availability, 1 - params.monitoring.in_time
+    budget, late_budget = 1 - params.objectives.availability, 1 - params.objectives.in_time
     edge = floatToGoString(params.serve.objective_ms / 1000)
 
     def timed(late: float) -> Mapping[str, str]:
@@ -32,7 +32,7 @@ def cases(params: Params) -> tuple[Case, ...]:
             named("request_seconds_count", route="classify"): grows(RATE),
         }
 
-    few = params.monitoring.min_requests / 50  # a minute: fewer than it takes in 40 minutes
+    few = params.objectives.min_requests / 50  # a minute: fewer than it takes in 40 minutes
     fast, slow, fine = min(1.0, 30 * budget), 4 * budget, budget / 2
     late_fast, late_slow, late_fine = min(1.0, 30 * late_budget), 4 * late_budget, late_budget / 2
     return (

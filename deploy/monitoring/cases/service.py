@@ -52,7 +52,7 @@ def _processes(params: Params) -> tuple[Case, ...]:
 
 
 def _load(params: Params) -> tuple[Case, ...]:
-    held, serve = params.monitoring, params.serve
+    held, serve = params.objectives, params.serve
     shed, limited = min(1.0, 2 * held.max_shed), min(1.0, 2 * held.max_limited)
     wait = held.max_queue_wait * serve.objective_ms / 1000
     full = (1 + held.max_saturation) / 2
@@ -79,7 +79,7 @@ def _load(params: Params) -> tuple[Case, ...]:
 
 
 def _behind(params: Params) -> tuple[Case, ...]:
-    held = params.monitoring
+    held = params.objectives
     away = min(1.0, 2 * held.max_fallbacks)
 
     def remote(share: float) -> Mapping[str, str]:
@@ -109,7 +109,7 @@ def _behind(params: Params) -> tuple[Case, ...]:
 
 
 def _cache(params: Params) -> tuple[Case, ...]:
-    low = 0.4 * (1 - params.monitoring.max_cache_fall) / 2
+    low = 0.4 * (1 - params.objectives.max_cache_fall) / 2
     day = 24 * 6  # steps
 
     def cached(later: float) -> Mapping[str, str]:
@@ -127,7 +127,7 @@ def _cache(params: Params) -> tuple[Case, ...]:
 
 def _cost(params: Params) -> tuple[Case, ...]:
     """One pod for a day; as many requests as make the budget twice, or half of it."""
-    price, budget = pod_price(params, params.costs.cpu_instance), params.monitoring.max_usd_per_1000
+    price, budget = pod_price(params, params.costs.cpu_instance), params.objectives.max_usd_per_1000
     arm = {"route": "classify", "arm": "champion", "code": "200"}
     steps = 24 * 6
 

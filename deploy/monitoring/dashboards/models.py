@@ -46,7 +46,7 @@ def _arms(params: Params) -> Row:
                 (Query(f"({failed} or {asked} * 0) / ({asked} > 0)", "{{arm}}"),),
                 "percentunit",
                 "Of the requests that an arm was to answer.",
-                ((1 - params.monitoring.availability, RED),),
+                ((1 - params.objectives.availability, RED),),
             ),
             Panel(
                 "Shadow",
@@ -84,7 +84,7 @@ def _answers(params: Params) -> Row:
             without=empty,
         )
 
-    held = params.monitoring
+    held = params.objectives
     labelled = rate("requests", labels='route="feedback",code="200"')
     record = "job_arm_label:ticket_sentiment_predicted:share"
     shift = f"sum by (job, arm) (abs({record}6h{{{SELECTED}}} - {record}7d{{{SELECTED}}})) / 2"
@@ -132,7 +132,7 @@ def _answers(params: Params) -> Row:
 
 
 def _rollout(params: Params) -> Row:
-    days = params.monitoring.max_retrain_days
+    days = params.objectives.max_retrain_days
     return Row(
         "Rollout and retraining",
         (

@@ -8,11 +8,11 @@ from deploy.monitoring.rules.objectives import FAST, FAULTS, PROMISED, SINGLE, o
 from deploy.monitoring.rules.rule import TICKETS
 from ticket_sentiment.params import Params
 
-YOUNG = "a day's cost takes five minutes of data, and monitoring.min_requests"
+YOUNG = "a day's cost takes five minutes of data, and objectives.min_requests"
 
 
 def _objectives(params: Params) -> Row:
-    held, edge = params.monitoring, floatToGoString(params.serve.objective_ms / 1000)
+    held, edge = params.objectives, floatToGoString(params.serve.objective_ms / 1000)
     asked = f"sum(increase({series('requests_total', PROMISED)}[$__range]))"
     failed = f"sum(increase({series('requests_total', f'{PROMISED},{FAULTS}')}[$__range]))"
     timed = f"sum(increase({series('request_seconds_count', SINGLE)}[$__range]))"
@@ -107,21 +107,21 @@ def _latency(params: Params) -> Row:
                 (Query(f"job:ticket_sentiment_late:ratio_rate5m{{{SELECTED}}}", "{{job}}"),),
                 "percentunit",
                 "Share over five minutes.",
-                ((1 - params.monitoring.in_time, RED),),
+                ((1 - params.objectives.in_time, RED),),
             ),
             Panel(
                 "Wait for the model",
                 (Query(series("queue_wait_seconds"), "{{instance}}"),),
                 "s",
                 "What a new text would wait, in the worst process.",
-                ((params.monitoring.max_queue_wait * objective, RED),),
+                ((params.objectives.max_queue_wait * objective, RED),),
             ),
         ),
     )
 
 
 def _load(params: Params) -> Row:
-    serve, full = params.serve, params.monitoring.max_saturation
+    serve, full = params.serve, params.objectives.max_saturation
     return Row(
         "Load",
         (
@@ -179,7 +179,7 @@ def _load(params: Params) -> Row:
                 ),
                 "percentunit",
                 "Share of the requests with tickets.",
-                ((params.monitoring.max_shed, RED),),
+                ((params.objectives.max_shed, RED),),
             ),
         ),
     )
@@ -239,7 +239,7 @@ def _remote(params: Params) -> Row:
                 (Query(f"{fallbacks} / ({fallbacks} + {answers} > 0)", "fallbacks"),),
                 "percentunit",
                 "Share of the tickets meant for the other service.",
-                ((params.monitoring.max_fallbacks, RED),),
+                ((params.objectives.max_fallbacks, RED),),
                 width=6,
                 without=empty,
             ),

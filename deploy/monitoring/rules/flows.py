@@ -18,7 +18,7 @@ def last_success(cronjob: str) -> str:
 
 def rules(params: Params) -> tuple[Rule, ...]:
     """All of them."""
-    days, hours = params.monitoring.max_retrain_days, params.rollout.max_look_gap_hours
+    days, hours = params.objectives.max_retrain_days, params.rollout.max_look_gap_hours
     return (
         ticket(
             "RetrainLate",

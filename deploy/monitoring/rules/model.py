@@ -25,7 +25,7 @@ def _records() -> tuple[Rule, ...]:
 
 
 def _answers(params: Params) -> tuple[Rule, ...]:
-    held = params.monitoring
+    held = params.objectives
     mix, abstained = (
         "job_arm_label:ticket_sentiment_predicted:share",
         "job_arm:ticket_sentiment_abstained:share",
@@ -59,7 +59,7 @@ def _answers(params: Params) -> tuple[Rule, ...]:
 
 
 def _shadow(params: Params) -> tuple[Rule, ...]:
-    held = params.monitoring
+    held = params.objectives
     dropped, scored = total("shadow_dropped", "15m"), total("shadow_scored", "15m")
     return (
         ticket(
@@ -79,7 +79,7 @@ def _shadow(params: Params) -> tuple[Rule, ...]:
 
 
 def _loaded(params: Params) -> tuple[Rule, ...]:
-    held = params.monitoring
+    held = params.objectives
     champions = f'ticket_sentiment_build_info{{{JOBS},arm="champion"}} == 1'
     epoch = f"(job) (ticket_sentiment_rollout_epoch{{{JOBS}}})"
     arms = f'{TICKETS},arm=~"champion|challenger"'

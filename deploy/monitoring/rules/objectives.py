@@ -33,7 +33,7 @@ class Objective:
 
 def objectives(params: Params) -> tuple[Objective, ...]:
     """Those of params.yaml."""
-    held, serve = params.monitoring, params.serve
+    held, serve = params.objectives, params.serve
     edge = floatToGoString(serve.objective_ms / 1000)
     requests = f"sum by (job) (rate(ticket_sentiment_requests_total{{{JOBS},{PROMISED}}}[{{window}}]))"
     failed = f"sum by (job) (rate(ticket_sentiment_requests_total{{{JOBS},{PROMISED},{FAULTS}}}[{{window}}]))"

@@ -42,7 +42,7 @@ class Alert:
         """What goes out beside the labels."""
         return {
             "summary": self.summary,
-            "runbook_url": f"{params.monitoring.runbooks}#{self.name.lower()}",
+            "runbook_url": f"{params.objectives.runbooks}#{self.name.lower()}",
         }
 
     def rendered(self, params: Params) -> dict[str, Any]:
@@ -81,4 +81,4 @@ def share(part: str, whole: str) -> str:
 
 def enough(count: str, params: Params) -> str:
     """Only where so much has happened that a share says something."""
-    return f"{count} >= {params.monitoring.min_requests}"
+    return f"{count} >= {params.objectives.min_requests}"

@@ -50,7 +50,7 @@ def _processes(params: Params) -> tuple[Rule, ...]:
 
 
 def _load(params: Params) -> tuple[Rule, ...]:
-    held, serve = params.monitoring, params.serve
+    held, serve = params.objectives, params.serve
     requests = total("requests", "10m", TICKETS)
     counted = enough(requests, params)
     shed = total("requests", "10m", f'{TICKETS},code=~"503|504"')
@@ -94,7 +94,7 @@ def _load(params: Params) -> tuple[Rule, ...]:
 
 
 def _behind(params: Params) -> tuple[Rule, ...]:
-    held = params.monitoring
+    held = params.objectives
     fallbacks, answers = total("remote_fallbacks", "10m"), total("remote_answers", "10m")
     hits, misses = total("cache_hits", "1h"), total("cache_misses", "1h")
     rate = f"{hits} / ({hits} + {misses})"

@@ -15,7 +15,7 @@ from ticket_sentiment.params.monitoring import (
     AlertSns,
     AlertWebhook,
     Cloudwatch,
-    Monitoring,
+    Objectives,
     Severity,
 )
 from ticket_sentiment.params.rollout import (
@@ -77,8 +77,8 @@ __all__ = [
     "Labelling",
     "Margins",
     "Metrics",
-    "Monitoring",
     "Month",
+    "Objectives",
     "Params",
     "Prepare",
     "Prune",
@@ -129,7 +129,7 @@ class Params(Section):
     events: Events
     labelling: Labelling
     cache: Cache
-    monitoring: Monitoring
+    objectives: Objectives
     alerts: Alerts
     rollout: Rollout
 

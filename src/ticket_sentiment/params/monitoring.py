@@ -20,7 +20,7 @@ class Cloudwatch(Section):
     monthly_usd: float = Field(gt=0)
 
 
-class Monitoring(Section):
+class Objectives(Section):
     """Objectives and limits from which rules, dashboards and alarms are made."""
 
     availability: float = Field(gt=0.5, lt=1)

@@ -159,7 +159,7 @@ def lines(settings: Cloudwatch, objective_ms: float, pages: Iterator[Page | None
     """Documents for each page that is read; the first page only says from where counters grow.
 
     Args:
-        settings: section `monitoring.cloudwatch`.
+        settings: section `objectives.cloudwatch`.
         objective_ms: `serve.objective_ms`, an edge of the latency's histogram.
         pages: None where the service did not answer.
     """

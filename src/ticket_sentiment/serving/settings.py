@@ -89,7 +89,7 @@ def _held_settings(context: Path) -> Settings:
     return Settings(
         model_version="development", challenger_version=challenger,
         serve=params.serve, events=params.events, cache=params.cache,
-        cloudwatch=params.monitoring.cloudwatch,
+        cloudwatch=params.objectives.cloudwatch,
     )  # fmt: skip
 
 
