@@ -73,11 +73,16 @@ def test_a_memory_that_cannot_be_written_does_not_stop_it(settings, monkeypatch,
 def test_a_way_gets_its_severities_only(settings, monkeypatch, capsys):
     with MailServer() as server:
         monkeypatch.setenv(settings.email.url_env, server.url)
-        assert tell(settings, dataclasses.replace(ALERT, severity="info")) == (
-            "not sent: nothing takes info",
+        assert tell(settings, dataclasses.replace(ALERT, severity="info")) == ()
+        assert tell(settings, dataclasses.replace(ALERT, severity="page", key="p")) == ("e-mail: sent",)
+        tickets = settings.email.model_copy(update={"severities": ["ticket"]})
+        only = settings.model_copy(update={"email": tickets})
+        assert tell(only, dataclasses.replace(ALERT, severity="page", key="q")) == (
+            "not sent: nothing takes page",
         )
         assert tell(settings, ALERT) == ("e-mail: sent",)
-    assert len(server.mails) == 1
+    assert len(server.mails) == 2
+    assert capsys.readouterr().err.startswith("ALERT that nobody was told: [page]")
 
 
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (403, 2)])

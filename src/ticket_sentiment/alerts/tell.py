@@ -44,7 +44,8 @@ def _send(chosen: list[Sink], alert: Alert, timeout_s: float) -> dict[str, str]:
 def tell(settings: Alerts, alert: Alert) -> tuple[str, ...]:
     """Tell an alert. It never raises: whoever has found trouble must not fail of telling it.
 
-    Where nobody could be told, the alert is printed to standard error.
+    Where nobody could be told, the alert is printed to standard error. An `info` goes to those who want it, and
+    is no news where nobody does.
 
     Args:
         settings: section `alerts`; addresses come from the environment variables that it names.
@@ -59,6 +60,8 @@ def tell(settings: Alerts, alert: Alert) -> tuple[str, ...]:
         return (f"not told again: it was told {hours:.1f} hours ago",)
     configured = [sink for sink in sinks(settings) if sink.configured]
     chosen = [sink for sink in configured if sink.takes(alert)]
+    if not chosen and alert.severity == "info":
+        return ()  # nobody has asked for it
     results = _send(chosen, alert, settings.timeout_s)
     lines = [f"{name}: {result}" for name, result in results.items()]
     if not chosen:
