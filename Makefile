@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 IMAGES := ticket-sentiment images $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE))
 
-.PHONY: help retrain search replay serve images image-test ui test check manifests format lock
+.PHONY: help retrain search replay serve images image-test ui test check manifests monitoring format lock
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,6 +67,9 @@ check: $(VENV)/ready ## style and who may import whom
 
 manifests: $(VENV)/ready ## render deploy/kubernetes, hold it against schemas and policies, parse its queries
 	@python -m deploy.manifests
+
+monitoring: $(VENV)/ready ## write rules, dashboards and alarms from params.yaml, and test every alert
+	@python -m deploy.monitoring
 
 format: $(VENV)/ready ## put the code into shape
 	ruff check --fix .

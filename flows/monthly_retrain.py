@@ -7,13 +7,14 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.reconcile import follow, told
-from flows.steps import build, may_pass, publish, repro
+from flows.steps import build, may_pass, publish, repro, tell_failure, tell_people
 from ticket_sentiment.cli import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.feedback.export import main as export_feedback
 from ticket_sentiment.feedback.export import replacements
 from ticket_sentiment.files import exclusive
 from ticket_sentiment.params import Params, load_params
+from ticket_sentiment.promotion.news import of_registration
 from ticket_sentiment.registry.registry import Registration, export_champion, register
 from ticket_sentiment.tickets.collect import main as collect_tickets
 
@@ -35,7 +36,7 @@ def register_result(params: Params) -> Registration:
     return register(params)
 
 
-@flow(name="monthly-retrain")
+@flow(name="monthly-retrain", on_failure=[tell_failure], on_crashed=[tell_failure])
 def monthly_retrain(month: str | None = None, replace: list[str] | None = None) -> str:
     """Retrain on all collected months and register the result when the gate lets it through.
 
@@ -54,6 +55,7 @@ def monthly_retrain(month: str | None = None, replace: list[str] | None = None) 
         registration = register_result(params)
         bentos = build(params, registration.version) if registration.version else {}
         begun = told(follow(params, return_state=True))
+        begun += tell_people(params, of_registration(registration, params.objectives.runbooks))
         return publish(registration, [*sorted(bentos.values()), *begun])
 
 

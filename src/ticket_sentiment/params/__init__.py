@@ -9,6 +9,15 @@ from pydantic import Field, ValidationError
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params.gates import Behaviour, Benchmark, Costs, Drift, Evaluate, Gate
 from ticket_sentiment.params.model import Budget, Hotfix, Prune, Quantize, Search, Shape, Train
+from ticket_sentiment.params.monitoring import (
+    AlertEmail,
+    Alerts,
+    AlertSns,
+    AlertWebhook,
+    Cloudwatch,
+    Objectives,
+    Severity,
+)
 from ticket_sentiment.params.rollout import (
     Events,
     Labelling,
@@ -42,11 +51,16 @@ from ticket_sentiment.params.tickets import (
 )
 
 __all__ = [
+    "AlertEmail",
+    "AlertSns",
+    "AlertWebhook",
+    "Alerts",
     "Behaviour",
     "Benchmark",
     "Budget",
     "Build",
     "Cache",
+    "Cloudwatch",
     "Costs",
     "DemoSource",
     "Device",
@@ -64,6 +78,7 @@ __all__ = [
     "Margins",
     "Metrics",
     "Month",
+    "Objectives",
     "Params",
     "Prepare",
     "Prune",
@@ -76,6 +91,7 @@ __all__ = [
     "Search",
     "Section",
     "Serve",
+    "Severity",
     "Shape",
     "Share",
     "SqlSource",
@@ -113,6 +129,8 @@ class Params(Section):
     events: Events
     labelling: Labelling
     cache: Cache
+    objectives: Objectives
+    alerts: Alerts
     rollout: Rollout
 
 

@@ -95,6 +95,7 @@ def stage_context(
         "challenger_version": challenger.version if challenger else None,
         "challenger_release": challenger.release if challenger else None,
         **params.model_dump(mode="json", include={"serve", "events", "cache"}),
+        "cloudwatch": params.objectives.cloudwatch.model_dump(mode="json"),
     }
     write_json(folder / "serving.json", settings)
     shutil.copyfile(root / BENTOFILE, folder / BENTOFILE)

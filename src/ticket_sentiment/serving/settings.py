@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.bundle import Bundle, load_bundle
-from ticket_sentiment.params import Cache, Events, Remote, Section, Serve, load_params
+from ticket_sentiment.params import Cache, Cloudwatch, Events, Remote, Section, Serve, load_params
 
 # The build context is laid out with the package at its root and these beside it.
 CONTEXT = Path(__file__).resolve().parents[2]
@@ -34,6 +34,7 @@ class Settings(Section):
     serve: Serve
     events: Events
     cache: Cache
+    cloudwatch: Cloudwatch
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def _held_settings(context: Path) -> Settings:
     return Settings(
         model_version="development", challenger_version=challenger,
         serve=params.serve, events=params.events, cache=params.cache,
+        cloudwatch=params.objectives.cloudwatch,
     )  # fmt: skip
 
 
