@@ -188,6 +188,7 @@ def test_the_sections_of_params_are_named_for_what_reads_them():
         "rollout",
         "cache",
         "hotfix",
+        "alerts",
     }
     fields = {field.alias or name for name, field in Params.model_fields.items()}
     assert fields - others <= set(STAGES)

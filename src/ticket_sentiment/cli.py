@@ -187,6 +187,13 @@ def _webhook(arguments: argparse.Namespace) -> None:
     print(f"MLflow calls {announce(connect(params), params, arguments.url)} when an alias moves")
 
 
+def _alert_test(_: argparse.Namespace) -> None:
+    from ticket_sentiment.alerts.tell import main as alert_test
+    from ticket_sentiment.params import load_params
+
+    alert_test(load_params())
+
+
 def _hotfix(arguments: argparse.Namespace) -> None:
     """The flow, in a process of its own: the library does not know Prefect."""
     given = [str(arguments.file)] if arguments.file else []
@@ -272,6 +279,9 @@ def parser() -> argparse.ArgumentParser:
     )
     webhook.add_argument("url", help="of that listener, as MLflow's server reaches it: https://host:port")
     webhook.set_defaults(run=_webhook)
+    commands.add_parser(
+        "alert-test", help="send a harmless alert by every way that is configured"
+    ).set_defaults(run=_alert_test)
     hotfix = commands.add_parser("hotfix", help="let the champion learn corrected tickets: docs/hotfix.md")
     hotfix.add_argument(
         "file",

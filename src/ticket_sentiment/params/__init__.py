@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params.gates import Behaviour, Benchmark, Costs, Drift, Evaluate, Gate
 from ticket_sentiment.params.model import Budget, Hotfix, Prune, Quantize, Search, Shape, Train
+from ticket_sentiment.params.monitoring import AlertEmail, Alerts, AlertSns, AlertWebhook, Severity
 from ticket_sentiment.params.rollout import (
     Events,
     Labelling,
@@ -42,6 +43,10 @@ from ticket_sentiment.params.tickets import (
 )
 
 __all__ = [
+    "AlertEmail",
+    "AlertSns",
+    "AlertWebhook",
+    "Alerts",
     "Behaviour",
     "Benchmark",
     "Budget",
@@ -76,6 +81,7 @@ __all__ = [
     "Search",
     "Section",
     "Serve",
+    "Severity",
     "Shape",
     "Share",
     "SqlSource",
@@ -113,6 +119,7 @@ class Params(Section):
     events: Events
     labelling: Labelling
     cache: Cache
+    alerts: Alerts
     rollout: Rollout
 
 
