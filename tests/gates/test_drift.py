@@ -376,7 +376,7 @@ def test_the_stage_writes_the_contract(tmp_path: Path, monkeypatch: pytest.Monke
     assert drift.PAGES["incoming"].stat().st_size > 100_000
     assert "nothing to compare" in drift.PAGES["holdout"].read_text()
     reference = pd.read_parquet(drift.PROFILE)
-    assert set(reference) == {"created_at", "bundle_digest", *LIVE_COLUMNS}  # and no text
+    assert set(reference) == {"created_at", "bundle_digest", "label", *LIVE_COLUMNS}  # and no text
     assert len(reference) == len(newest)
     digests = [load_bundle(path).digest for path in (drift.BUNDLE, drift.CHAMPION)]
     assert [result["bundle_digest"], result["champion_digest"]] == digests

@@ -35,7 +35,7 @@ from ticket_sentiment.gates.drift_features import (
     ticket_columns,
 )
 from ticket_sentiment.gates.drift_limits import Limit, learn, learn_embedding
-from ticket_sentiment.gates.drift_live import LIVE_COLUMNS, LIVE_SCHEMA, Live, live_of
+from ticket_sentiment.gates.drift_live import LIVE_COLUMNS, PROFILE_SCHEMA, Live, live_of
 from ticket_sentiment.gates.tables import read_prepared
 from ticket_sentiment.model.bundle import MANIFEST, load_bundle
 from ticket_sentiment.model.runtime import Runtime
@@ -150,11 +150,12 @@ def answers(tickets: pd.DataFrame, candidate: Runtime, champion: Runtime, drift:
 
 
 def profile(table: pd.DataFrame, runtime: Runtime) -> pa.Table:
-    """What the candidate answers to the holdout, without a text: the reference of its live answers."""
+    """What the candidate answers to the holdout, without a text, and the right label: its live reference."""
     texts = table["text"].tolist()
     columns = pd.concat([shape_columns(texts), answer_columns(runtime.probabilities(texts))], axis=1)
-    columns = columns.assign(created_at=table["created_at"].array, bundle_digest=runtime.bundle.digest)
-    return pa.Table.from_pandas(columns, schema=LIVE_SCHEMA, preserve_index=False)
+    own = {name: table[name].array for name in ("created_at", "label")}
+    columns = columns.assign(**own, bundle_digest=runtime.bundle.digest)
+    return pa.Table.from_pandas(columns, schema=PROFILE_SCHEMA, preserve_index=False)
 
 
 def base_embedding(base_model: str, max_length: int) -> Embed:

@@ -79,14 +79,26 @@ def domain_auc(reference: NDArray[np.float32], current: NDArray[np.float32], see
     return round(float(scores.mean()), 4)
 
 
-def periods(when: pd.Series) -> NDArray[np.str_]:
+def periods(when: pd.Series, days: float | None = None) -> NDArray[np.str_]:
     """The quiet period of each row: its month, or where there are few months its week, by `when` (UTC).
 
     Where even weeks with MIN_ROWS rows are fewer than two, halves by turns: then only the chance of the draw
     is learnt, and the floor decides.
+
+    Args:
+        when: the time of each row.
+        days: that the tables to be judged last, where that is not a month: of short ones the days are the
+            periods, as one day may be unlike another.
     """
     months, weeks = when.dt.strftime("%Y-%m"), when.dt.strftime("%G-W%V")
-    names = (months if months.nunique() >= MIN_MONTHS else weeks).to_numpy(dtype=str)
+    short = days is not None and days < 7
+    names = (
+        when.dt.strftime("%Y-%m-%d")
+        if short
+        else months
+        if days is None and months.nunique() >= MIN_MONTHS
+        else weeks
+    ).to_numpy(dtype=str)
     found, counts = np.unique(names, return_counts=True)
     large = found[counts >= MIN_ROWS]
     if len(large) < 2:
@@ -102,7 +114,12 @@ def _parts(groups: NDArray[np.str_]) -> list[tuple[NDArray[np.intp], NDArray[np.
 
 
 def learn(
-    reference: pd.DataFrame, when: pd.Series, columns: Sequence[str], rows: int, drift: Drift
+    reference: pd.DataFrame,
+    when: pd.Series,
+    columns: Sequence[str],
+    rows: int,
+    drift: Drift,
+    days: float | None = None,
 ) -> dict[str, Limit]:
     """The limit of each column.
 
@@ -111,9 +128,10 @@ def learn(
         columns: of NUMERIC and CATEGORICAL.
         rows: of the table that is to be judged: of few rows a distance is larger by chance.
         drift: quantile, resamples, floors.
+        days: as of `periods`.
     """
     seen: dict[str, list[float]] = {column: [] for column in columns}
-    random, parts = np.random.default_rng(drift.seed), _parts(periods(when))
+    random, parts = np.random.default_rng(drift.seed), _parts(periods(when, days))
     for _ in range(drift.resamples):
         inside, outside = parts[random.integers(len(parts))]
         drawn = random.choice(inside, rows)

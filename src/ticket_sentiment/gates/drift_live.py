@@ -36,6 +36,7 @@ LIVE_SCHEMA = pa.schema(
         *(pa.field(name, pa.string() if name in CLASSES else pa.float64()) for name in LIVE_COLUMNS),
     ]
 )
+PROFILE_SCHEMA = LIVE_SCHEMA.append(pa.field("label", pa.string(), nullable=False))
 
 
 @dataclass(frozen=True)

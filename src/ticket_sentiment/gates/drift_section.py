@@ -9,6 +9,7 @@ from ticket_sentiment.gates.words import number
 from ticket_sentiment.pages.figures import Axis, Row, rows_plot
 
 NO_DRIFT = {"embedding": 0.5}  # of a classifier that cannot tell two tables apart; a distance is 0
+AXIS = Axis(0, 2, [(0, "no change"), (1, "limit"), (2, "twice the limit")], 1)
 # Question: what moved where, and what did not.
 TITLES = {
     "incoming": ("{month} differs from the training months in ", "{month} is like the training months"),
@@ -32,6 +33,24 @@ def _words(test: DriftTest) -> str:
     return f"{limit} ({origin}learnt {number(test.learnt, 3)})"
 
 
+def drift_rows(tests: Mapping[str, DriftTest]) -> list[Row]:
+    """A bar for each usable test, on an axis from no change (0) to its limit (1) and beyond."""
+    return [
+        Row(
+            NAMES.get(key, key).capitalize(),
+            reach(key, tests[key]),
+            _words(tests[key]),
+            tone="bad" if tests[key].drifted else "main",
+        )
+        for key in _known(tests)
+        if tests[key].usable
+    ]
+
+
+def _known(tests: Mapping[str, DriftTest]) -> list[str]:
+    return [key for key in NAMES if key in tests] + sorted(set(tests) - set(NAMES))
+
+
 def question(name: str, month: str, tests: Mapping[str, DriftTest]) -> dict[str, Any]:
     """One question: a title that states the finding, its plot, and the tests without an answer.
 
@@ -40,28 +59,18 @@ def question(name: str, month: str, tests: Mapping[str, DriftTest]) -> dict[str,
         month: the newest.
         tests: its measures.
     """
-    known = [key for key in NAMES if key in tests] + sorted(set(tests) - set(NAMES))
-    usable = {key: tests[key] for key in known if tests[key].usable}
-    moved = [NAMES.get(key, key) for key, test in usable.items() if test.drifted]
-    rows = [
-        Row(
-            NAMES.get(key, key).capitalize(),
-            reach(key, test),
-            _words(test),
-            tone="bad" if test.drifted else "main",
-        )
-        for key, test in usable.items()
-    ]
+    known = _known(tests)
+    usable = [key for key in known if tests[key].usable]
+    moved = [NAMES.get(key, key) for key in usable if tests[key].drifted]
     changed, still = TITLES[name]
     title = (
         f"{changed.format(month=month)}{len(moved)} of {len(usable)} measures: {', '.join(moved)}"
         if moved
         else f"{still.format(month=month)} in all {len(usable)} measures"
     )
-    axis = Axis(0, 2, [(0, "no change"), (1, "limit"), (2, "twice the limit")], 1)
     return {
         "title": title,
-        "plot": rows_plot(rows, axis, title),
+        "plot": rows_plot(drift_rows(tests), AXIS, title),
         "silent": [NAMES.get(key, key) for key in known if key not in usable],
     }
 

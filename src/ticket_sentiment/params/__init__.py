@@ -11,9 +11,11 @@ from ticket_sentiment.params.gates import Behaviour, Benchmark, Costs, Drift, Ev
 from ticket_sentiment.params.model import Budget, Hotfix, Prune, Quantize, Search, Shape, Train
 from ticket_sentiment.params.monitoring import AlertEmail, Alerts, AlertSns, AlertWebhook, Severity
 from ticket_sentiment.params.rollout import (
+    EarlyRetraining,
     Events,
     Labelling,
     Margins,
+    Monitor,
     Quotas,
     Rollout,
     RolloutHotfix,
@@ -56,6 +58,7 @@ __all__ = [
     "DemoSource",
     "Device",
     "Drift",
+    "EarlyRetraining",
     "Evaluate",
     "Events",
     "FilesSource",
@@ -68,6 +71,7 @@ __all__ = [
     "Labelling",
     "Margins",
     "Metrics",
+    "Monitor",
     "Month",
     "Params",
     "Prepare",
@@ -118,6 +122,7 @@ class Params(Section):
     serve: Serve
     events: Events
     labelling: Labelling
+    monitor: Monitor
     cache: Cache
     alerts: Alerts
     rollout: Rollout
