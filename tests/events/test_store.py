@@ -53,7 +53,7 @@ def test_a_prediction_is_kept_with_all_it_carries_but_the_text(url, open_store, 
         "arm": "challenger", "epoch": 3, "bundle_digest": DIGEST, "model_version": "7", "label": "positive",
         "p_negative": 0.125, "p_neutral": 0.25, "p_positive": 0.625, "confidence": 0.625, "abstain": False,
         "cached": True, "backend": "cpu", "latency_ms": 1.5, "shadow": False, "text": None,
-        "unit": None, "text_chars": 39, "capital_share": 0.0, "non_ascii_share": 0.0,
+        "unit": None, "text_chars": 37, "capital_share": 0.0, "non_ascii_share": 0.0,
     }  # fmt: skip
     assert (store.written, store.dropped, store.queued) == (1, 0, 0)
 
