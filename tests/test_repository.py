@@ -185,6 +185,7 @@ def test_the_sections_of_params_are_named_for_what_reads_them():
         "serve",
         "events",
         "labelling",
+        "monitor",
         "rollout",
         "cache",
         "hotfix",

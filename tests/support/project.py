@@ -72,7 +72,7 @@ class Project:
                 **{device: {"bytes": 1000, "digest": digest} for device, digest in digests.items()},
             },
             "benchmark.json": {"size_ratio": 12.5, "machine": {"cores": 2}},
-            "drift.json": {"columns": {"label": {"value": 0.01, "status": "SUCCESS", "drifted": False}}},
+            "drift.json": {"incoming": {"label": {"value": 0.01, "status": "SUCCESS", "drifted": False}}},
             "gate.json": {
                 "decision": decision,
                 "bundle_digest": digests["cpu"],

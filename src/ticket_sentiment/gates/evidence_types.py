@@ -212,7 +212,9 @@ class Compression(Part):
 
 class DriftTest(Part):
     method: str | None  # null, as threshold and value, where the status is ERROR
-    threshold: float | None
+    threshold: float | None  # what was learnt, between the floor and its multiple
+    learnt: float | None  # from the quiet periods of the reference; null where there are none
+    floor: float
     value: float | None
     status: Literal["SUCCESS", "FAIL", "ERROR"]
     drifted: bool
@@ -224,6 +226,9 @@ class DriftTest(Part):
         return known and self.status != "ERROR" and self.drifted == (self.status == "FAIL")
 
 
+DriftTests = Annotated[dict[str, DriftTest], Field(min_length=1)]
+
+
 class DriftReference(Part):
     sha256: Sha256
 
@@ -233,13 +238,31 @@ class DriftCurrent(Part):
     month: Month
 
 
+class DriftLive(Part):
+    """What live traffic of the newest month there was to compare with (gates/drift_live.py)."""
+
+    kind: Literal["predictions", "unlabelled", "none"]
+    rows: Count
+    labelled_share: Share
+
+    @model_validator(mode="after")
+    def _rows_where_there_are_some(self) -> Self:
+        if (self.kind == "none") != (self.rows == 0):
+            raise ValueError("live rows that do not fit their kind")
+        return self
+
+
 class Drift(Part):
-    """reports/drift.json."""
+    """reports/drift.json: three questions, each with its tests; null where there was nothing to compare."""
 
     reference: DriftReference
     current: DriftCurrent
-    columns: dict[str, DriftTest]
-    embedding: DriftTest
+    bundle_digest: Sha256
+    champion_digest: Sha256 | None
+    live: DriftLive
+    incoming: DriftTests
+    holdout: DriftTests | None
+    answers: DriftTests | None
     evidently: str
 
 

@@ -48,6 +48,5 @@ def headline(evidence: Evidence, gate: dict[str, Any]) -> dict[str, float | str 
     if isinstance(evidence.benchmark, Benchmark):
         result |= _speed(evidence.benchmark)
     if isinstance(evidence.drift, Drift):
-        tests = [*evidence.drift.columns.values(), evidence.drift.embedding]
-        result["drifted_measures"] = sum(test.drifted for test in tests)
+        result["drifted_measures"] = sum(test.drifted for test in evidence.drift.incoming.values())
     return result

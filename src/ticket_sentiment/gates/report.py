@@ -17,6 +17,7 @@ from ticket_sentiment.gates import sections
 from ticket_sentiment.gates.behaviour_section import behaviour_line, behaviour_section
 from ticket_sentiment.gates.behaviour_types import BehaviourReport
 from ticket_sentiment.gates.changes import Changes, changes
+from ticket_sentiment.gates.drift_section import drift_line, drift_section
 from ticket_sentiment.gates.evidence import HOLDOUT, Evidence, Missing, gather
 from ticket_sentiment.gates.evidence_types import (
     Benchmark,
@@ -32,7 +33,6 @@ from ticket_sentiment.gates.frontier_section import frontier, summary_line
 from ticket_sentiment.gates.gate import RESULT as GATE
 from ticket_sentiment.gates.headline import headline
 from ticket_sentiment.gates.hotfix_section import hotfix_line, hotfix_section
-from ticket_sentiment.gates.rules import DECIDING_DRIFT
 from ticket_sentiment.gates.verdict import Verdict
 from ticket_sentiment.gates.words import (
     bytes_in_words,
@@ -63,7 +63,7 @@ QUESTIONS = {
     "champion": "Is it as good as the present model?",
     "behaviour": "Does it still understand plain cases?",
     "calibration": "Can its confidence be trusted?",
-    "drift": "Is this month like the months before?",
+    "drift": "Has the month changed, and is the holdout like live traffic?",
     "benchmark": "Is it small and fast?",
     "integrity": "Is every report about this very model?",
     "hotfix": "Are the corrected tickets right now, and the others still?",
@@ -147,7 +147,7 @@ def context(evidence: Evidence, gate: dict[str, Any], params: Params) -> dict[st
     quality, confusion, slices = made(evaluation, sections.quality, sections.confusion, sections.slices)
     speed, cost = made(evidence.benchmark, sections.speed, sections.cost)
     (behaviour,) = made(evidence.behaviour, behaviour_section)
-    (drift,) = made(evidence.drift, sections.drift)
+    (drift,) = made(evidence.drift, drift_section)
     (masks,) = made(evidence.validation, sections.masks)
     parts = {
         "evaluation": evaluation,
@@ -227,17 +227,6 @@ def _speed_lines(report: Benchmark) -> list[tuple[str, str]]:
     ]
 
 
-def _drift_line(report: Drift) -> str:
-    tests = {**report.columns, "embedding": report.embedding}
-    moved = [name for name, test in tests.items() if test.drifted]
-    if not moved:
-        return f"none in {len(tests)} measures of {report.current.month}"
-    deciding = [name for name in moved if name in (*DECIDING_DRIFT, "embedding")]
-    return f"{len(moved)} of {len(tests)} measures moved: {', '.join(moved)}; " + (
-        f"{', '.join(deciding)} asks for a person" if deciding else "none of those that decide"
-    )
-
-
 def _feedback_line(joined: JoinedLabels) -> str:
     """What people's labels changed; which of them cannot be used is what a person has to look at."""
     open_ends = [
@@ -280,7 +269,7 @@ def summary(evidence: Evidence, gate: dict[str, Any], budget: Budget) -> str:
     if isinstance(evidence.benchmark, Benchmark):
         lines += _speed_lines(evidence.benchmark)
     if isinstance(evidence.drift, Drift):
-        lines.append(("Drift", _drift_line(evidence.drift)))
+        lines.append(("Drift", drift_line(evidence.drift)))
     if isinstance(evidence.validation, Validation):
         lines.append(("Privacy", sections.masks(evidence.validation)["title"]))
     if isinstance(evidence.split, Split) and evidence.split.feedback.labels:

@@ -19,9 +19,11 @@ from ticket_sentiment.params.monitoring import (
     Severity,
 )
 from ticket_sentiment.params.rollout import (
+    EarlyRetraining,
     Events,
     Labelling,
     Margins,
+    Monitor,
     Quotas,
     Rollout,
     RolloutHotfix,
@@ -65,6 +67,7 @@ __all__ = [
     "DemoSource",
     "Device",
     "Drift",
+    "EarlyRetraining",
     "Evaluate",
     "Events",
     "FilesSource",
@@ -77,6 +80,7 @@ __all__ = [
     "Labelling",
     "Margins",
     "Metrics",
+    "Monitor",
     "Month",
     "Objectives",
     "Params",
@@ -128,6 +132,7 @@ class Params(Section):
     serve: Serve
     events: Events
     labelling: Labelling
+    monitor: Monitor
     cache: Cache
     objectives: Objectives
     alerts: Alerts

@@ -24,12 +24,18 @@ class Behaviour(Section):
 
 class Drift(Section):
     max_rows: int = Field(ge=100)
+    embedding_rows: int = Field(ge=100)
+    min_live_rows: int = Field(ge=30)
     # Distances only: with a p-value the threshold turns round and the verdict depends on the row count.
     numeric_method: Literal["wasserstein", "jensenshannon", "hellinger", "kl_div", "psi"]
-    numeric_threshold: float = Field(gt=0)
+    numeric_floor: float = Field(gt=0)
     categorical_method: Literal["jensenshannon", "hellinger", "kl_div", "psi"]
-    categorical_threshold: float = Field(gt=0)
-    embedding_threshold: Share
+    categorical_floor: float = Field(gt=0)
+    embedding_floor: float = Field(gt=0.5, le=1)
+    max_over_floor: float = Field(ge=1)
+    resamples: int = Field(ge=20)
+    quantile: float = Field(gt=0.5, lt=1)
+    max_changed_answers: Share
     seed: int
 
 
