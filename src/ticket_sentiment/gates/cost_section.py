@@ -1,0 +1,49 @@
+"""The release report's part about cost: the answer, and what pruning and quantization make of it.
+
+The rest is on the page of the cost itself, reports/cost.html.
+"""
+
+from typing import Any
+
+from ticket_sentiment.gates.evidence_types import Cost
+from ticket_sentiment.gates.sections import VARIANTS
+from ticket_sentiment.gates.words import dollars
+from ticket_sentiment.pages.figures import Axis, Row, rows_plot
+
+
+def _usd(value: float | None, factor: float = 1.0) -> str:
+    return "–" if value is None else dollars(factor * value)
+
+
+def cost_section(report: Cost) -> dict[str, Any]:
+    """What a month costs in each way, and US dollars for a million tokens by both counts."""
+    rows = [
+        Row(one.name, one.usd_per_month, dollars(one.usd_per_month), tone="plain" if place else "main")
+        for place, one in enumerate(report.options)
+    ]
+    axis = Axis(0, max(row.value for row in rows))
+    return {
+        "title": report.answer.title,
+        "lines": report.answer.lines,
+        "plot": rows_plot(rows, axis, "US dollars a month for each way to serve the same tickets"),
+        "rows": [
+            (
+                VARIANTS[name],
+                _usd(one.usd_per_million_tokens_tokenizer),
+                _usd(one.usd_per_million_tokens_rule_of_thumb),
+                _usd(one.usd_per_thousand_tickets, 1_000),
+            )
+            for name in VARIANTS
+            for one in (getattr(report.variants, name),)
+        ],
+        "cpu": report.cpu,
+        "warnings": report.warnings,
+        "assumptions": report.assumptions,
+    }
+
+
+def cost_line(report: Cost) -> str:
+    """The same in one line."""
+    ours, dense = report.variants.cpu_bundle, report.variants.dense_torch_fp32
+    exact, before = ours.usd_per_million_tokens_tokenizer, dense.usd_per_million_tokens_tokenizer
+    return f"{report.answer.title}; a million tokens {_usd(exact)} (dense {_usd(before)})"
