@@ -188,7 +188,10 @@ def cost(digest: str) -> dict[str, Any]:
         "bundle_digest": digest,
         "answer": {
             "title": "2,000 tickets a day cost $150 a month on 2 c7i.large, on demand",
-            "lines": ["Otherwise it would be $73 as spot.", "Below 876 million tickets a day no GPU is cheaper."],
+            "lines": [
+                "Otherwise it would be $73 as spot.",
+                "Below 876 million tickets a day no GPU is cheaper.",
+            ],
         },
         "cpu": {"instance": "c7i.large", "region": "aws us-east-1", "price_date": "2026-07-20"},
         "options": [

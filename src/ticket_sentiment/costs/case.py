@@ -108,14 +108,8 @@ class Case:
     def work(self, variant: str = SERVED, speed: float | None = None) -> Work:
         """A request's work with a variant, at its median speed or another."""
         batch1 = getattr(self.measured.variants, variant).batch1
-        costs = self.costs
-        return work(
-            batch1,
-            batch1.texts_per_second if speed is None else speed,
-            self.request_ms,
-            costs.cache_hit_rate,
-            costs.objective_share,
-        )
+        tickets_per_second = batch1.texts_per_second if speed is None else speed
+        return work(batch1, tickets_per_second, self.request_ms, self.costs.cache_hit_rate)
 
     def capacity(self, variant: str = SERVED, speed: float | None = None) -> Capacity:
         """What one CPU instance does with a variant.

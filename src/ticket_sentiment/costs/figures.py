@@ -206,10 +206,10 @@ def _speeds(case: Case) -> tuple[float, float, float] | None:
 def gpu_break_even(case: Case) -> dict[str, Any]:
     """From which traffic the GPU instance is cheaper, with what is known of how sure that is.
 
-    `tickets_per_day`: at the median speed and the prices on demand. `by_speed`: at the slowest and the fastest
-    round. `by_price`: with the GPU bought as cheaply and the CPU as dearly as the table has it, and the other
-    way round. `any_gpu_tickets_per_day`: for a GPU of endless speed; below it none is cheaper, whatever it can
-    do. None is never.
+    `tickets_per_day`: at the median speed, on demand. `by_speed`: at the slowest and the fastest round.
+    `by_price`: with the GPU bought as cheaply and the CPU as dearly as the table has it, and the other way
+    round. `any_gpu_tickets_per_day`: for a GPU of endless speed; below it none is cheaper, whatever it does.
+    None is never.
     """
     shares = case.traffic.shares
 

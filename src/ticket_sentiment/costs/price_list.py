@@ -10,6 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def read_price_list(path: Path, where: str) -> PriceList:
         for offer in offers:
             if offer.usd_per_hour > 0:  # a reservation's upfront part, and what is free, have none
                 found[(offer.instance, offer.region, offer.term)].add(offer.usd_per_hour)
-    except (KeyError, ValueError, TypeError, AttributeError, csv.Error, StopIteration) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise TicketSentimentError(
             f"{where}: this is no price list of AmazonEC2 in AWS's JSON or CSV format ({reason})"
@@ -105,7 +106,7 @@ def _json_offers(raw: Mapping[str, Any]) -> Iterator[Offer]:
 
 def _csv(path: Path) -> tuple[datetime.date, Iterator[Offer]]:
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        head = dict(row[:2] for row in (next(csv.reader(stream)) for _ in range(HEAD_LINES)))
+        head = dict(row[:2] for row in islice(csv.reader(stream), HEAD_LINES))
     if head["OfferCode"] != "AmazonEC2":
         raise ValueError(f"OfferCode {head['OfferCode']}")
     return _date(head["Publication Date"]), _csv_offers(path)
@@ -114,9 +115,7 @@ def _csv(path: Path) -> tuple[datetime.date, Iterator[Offer]]:
 def _csv_offers(path: Path) -> Iterator[Offer]:
     """Line by line: the list of one region is larger than most memories."""
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        for _ in range(HEAD_LINES):
-            next(stream)
-        for row in csv.DictReader(stream):
+        for row in csv.DictReader(islice(stream, HEAD_LINES, None)):
             attributes = {name: row[column] for name, column in COLUMNS.items()}
             if not _is_plain(attributes) or row["Unit"] != "Hrs" or row["Currency"] != "USD":
                 continue
