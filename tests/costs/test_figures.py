@@ -115,7 +115,7 @@ def test_break_even_with_a_gpu_of_20_000_a_second_by_hand(tmp_path: Path):
     # two spot GPUs cost 0.89977, ten CPUs on demand 0.8925; CPUs as spot are cheaper a ticket at any traffic
     assert found["by_price"] == [pytest.approx(5_000 * 86_400), None]
     # always busy: as many times the tickets as the price
-    assert found["gpu_tickets_per_second_needed"] == pytest.approx(500 * 0.8048 / 0.08925)
+    assert found["gpu_tickets_per_second_needed"] == pytest.approx(500 * 0.8048 / 0.08925 / 0.5)
 
 
 def test_no_spread_in_an_older_report_is_said_and_not_made_up(tmp_path: Path):

@@ -42,7 +42,7 @@ def test_with_a_gpu_s_speed_and_much_traffic(tmp_path: Path):
     found = report(case)
     lines = found["answer"]["lines"]
     assert lines[1] == (
-        "A g6.xlarge given 10,000 tickets a second is cheaper from 778 million tickets a day (700 "
+        "A g6.xlarge that does 20,000 tickets a second is cheaper from 778 million tickets a day (700 "
         "million to 855 "
         "million over the measured speeds; 432 million to never over the ways to buy both)."
     )

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 from tests.support.evidence import cost, edit_json
-from ticket_sentiment.gates.cost_section import cost_line, cost_section
+from ticket_sentiment.gates.cost_section import cost_lines, cost_section
 from ticket_sentiment.gates.evidence import COST, Missing, gather
 from ticket_sentiment.gates.evidence_types import Cost
 
@@ -26,7 +26,10 @@ def test_a_model_that_misses_the_objective_has_no_price():
     raw["variants"]["dense_torch_fp32"] = dict.fromkeys(raw["variants"]["dense_torch_fp32"])
     report = Cost.model_validate_json(json.dumps(raw))
     assert cost_section(report)["rows"][2][1:] == ("–", "–", "–")
-    assert cost_line(report).endswith("a million tokens $0.0019 (dense –)")
+    assert cost_lines(report) == [
+        "2,000 tickets a day cost $150 a month on 2 c7i.large, on demand",
+        "$0.0019 a million tokens on machines that are always busy, – with the dense model",
+    ]
 
 
 def test_the_cost_of_another_bundle_is_not_shown(good_evidence):

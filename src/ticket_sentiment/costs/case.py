@@ -171,8 +171,13 @@ class Case:
         """
         known = self.costs.gpu_tickets_per_second
         if known is not None:
-            return known * self.costs.utilisation / (1 - self.costs.cache_hit_rate)
+            return known / self.per_gpu_ticket
         return self.costs.gpu_per_dollar * self.gpu_for_same_price
+
+    @property
+    def per_gpu_ticket(self) -> float:
+        """Tickets a second that a GPU does at the objective, for each request a second that it is given."""
+        return (1 - self.costs.cache_hit_rate) / self.costs.utilisation
 
     @cached_property
     def gpu_for_same_price(self) -> float:

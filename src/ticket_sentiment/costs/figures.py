@@ -209,6 +209,7 @@ def gpu_break_even(case: Case) -> dict[str, Any]:
     `tickets_per_day`: at the median speed, on demand. `by_speed`: at the slowest and the fastest round.
     `by_price`: with the GPU bought as cheaply and the CPU as dearly as the table has it, and the other way
     round. `any_gpu_tickets_per_day`: for a GPU of endless speed; below it none is cheaper, whatever it does.
+    `gpu_tickets_per_second_needed`: at the objective, to be as cheap a ticket where both are always busy.
     None is never.
     """
     shares = case.traffic.shares
@@ -237,7 +238,7 @@ def gpu_break_even(case: Case) -> dict[str, Any]:
             between(case.cpu_pool(by_usd["cpu"][0]), case.gpu_pool(by_usd["gpu"][-1])),
         ],
         "any_gpu_tickets_per_day": between(case.cpu_pool("on_demand"), case.gpu_pool("on_demand", math.inf)),
-        "gpu_tickets_per_second_needed": case.gpu_for_same_price,
+        "gpu_tickets_per_second_needed": case.gpu_for_same_price * case.per_gpu_ticket,
     }
 
 
@@ -292,7 +293,12 @@ def cost_figures(case: Case) -> dict[str, Any]:
             "tickets_per_second_at_objective": at.at_objective,
             "tickets_per_second": at.planned,
         },
-        "gpu": _machine(case, case.gpu) | {"tickets_per_second": case.gpu_planned, "assumed": not known},
+        "gpu": _machine(case, case.gpu)
+        | {
+            "tickets_per_second_at_objective": case.gpu_planned * case.per_gpu_ticket,
+            "tickets_per_second": case.gpu_planned,
+            "assumed": not known,
+        },
         "month": month(case),
         "options": options(case),
         "variants": variants(case),

@@ -96,7 +96,7 @@ def _even(found: Figures, case: Case) -> dict[str, Any]:
     ]
     names = (
         f"{case.cpu.instance}",
-        f"{case.gpu.instance}, {kind} ({short(case.gpu_planned)} tickets/s are given to one)",
+        f"{case.gpu.instance}, {kind} ({short(case.gpu_planned)} tickets/s are planned for one)",
         f"{case.gpu.instance} if it were endlessly fast",
     )
     return {

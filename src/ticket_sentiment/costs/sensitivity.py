@@ -64,7 +64,9 @@ def sensitivity(case: Case) -> list[dict[str, Any]]:
         batch1.texts_per_second_high or (1 + SPEED) * batch1.texts_per_second,
     )
     words = (f"{speeds[0]:,.0f}", f"{speeds[1]:,.0f}")
-    rows.append(_row("Speed of the model (tickets/s a thread)", words, *(_both(case, one) for one in speeds)))
+    guess = "" if batch1.texts_per_second_low else ", 20 % less and more"
+    what = f"Speed of the model (tickets/s a thread){guess}"
+    rows.append(_row(what, words, *(_both(case, one) for one in speeds)))
     bought = [one for one in ("spot", "reserved", "on_demand") if case.hourly(case.cpu, one) is not None]
     by_usd = sorted(bought, key=lambda one: case.hourly(case.cpu, one) or 0.0)
     ends = (by_usd[0], by_usd[-1])

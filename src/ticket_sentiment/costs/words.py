@@ -83,21 +83,17 @@ def gpu_answer(found: Figures) -> str:
     """From when a GPU is cheaper."""
     even, gpu = found["break_even"], found["gpu"]
     name = gpu["instance"]
-    floor = even["any_gpu_tickets_per_day"]
+    does = f"{name} that does {_per_second(gpu['tickets_per_second_at_objective'])}"
     if gpu["assumed"]:
-        needed = (
-            f"one {name} must be given more than "
-            f"{_per_second(even['gpu_tickets_per_second_needed'])} to be cheaper "
-            "a ticket"
+        needed = _per_second(even["gpu_tickets_per_second_needed"])
+        return (
+            f"Below {short(even['any_gpu_tickets_per_day'])} tickets a day no GPU is cheaper, "
+            "however fast; above, "
+            f"only a {name} that does more than {needed}."
         )
-        return f"Below {short(floor)} tickets a day no GPU is cheaper, however fast; above, {needed}."
     if even["tickets_per_day"] is None:
-        return f"A {name} that does {_per_second(gpu['tickets_per_second'])} is not cheaper at any traffic."
-    return (
-        f"A {name} given {_per_second(gpu['tickets_per_second'])} is cheaper from "
-        f"{short(even['tickets_per_day'])} "
-        f"tickets a day{_uncertain(even)}."
-    )
+        return f"A {does} is not cheaper at any traffic."
+    return f"A {does} is cheaper from {short(even['tickets_per_day'])} tickets a day{_uncertain(even)}."
 
 
 def _range(ends: list[float | None]) -> str:

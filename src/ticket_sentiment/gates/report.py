@@ -17,7 +17,7 @@ from ticket_sentiment.gates import sections
 from ticket_sentiment.gates.behaviour_section import behaviour_line, behaviour_section
 from ticket_sentiment.gates.behaviour_types import BehaviourReport
 from ticket_sentiment.gates.changes import Changes, changes
-from ticket_sentiment.gates.cost_section import cost_line, cost_section
+from ticket_sentiment.gates.cost_section import cost_lines, cost_section
 from ticket_sentiment.gates.evidence import HOLDOUT, Evidence, Missing, gather
 from ticket_sentiment.gates.evidence_types import (
     Benchmark,
@@ -276,7 +276,7 @@ def summary(evidence: Evidence, gate: dict[str, Any], budget: Budget) -> str:
     if isinstance(evidence.benchmark, Benchmark):
         lines += _speed_lines(evidence.benchmark)
     if isinstance(evidence.cost, Cost):
-        lines.append(("Cost", cost_line(evidence.cost)))
+        lines += zip(("Cost", ""), cost_lines(evidence.cost), strict=True)
     if isinstance(evidence.drift, Drift):
         lines.append(("Drift", _drift_line(evidence.drift)))
     if isinstance(evidence.validation, Validation):
