@@ -183,7 +183,6 @@ def cost(digest: str) -> dict[str, Any]:
             "usd_per_million_tokens_rule_of_thumb": 1_000 * thousand / 27.4,
         }
 
-    ways = {"c7i.large, on demand": 150.0, "c7i.large, spot": 73.0, "g6.xlarge, on demand": 1195.0}
     return {
         "bundle_digest": digest,
         "answer": {
@@ -194,10 +193,6 @@ def cost(digest: str) -> dict[str, Any]:
             ],
         },
         "cpu": {"instance": "c7i.large", "region": "aws us-east-1", "price_date": "2026-07-20"},
-        "options": [
-            {"name": name, "usd_per_month": usd, "usd_per_thousand_tickets": usd / 60.8}
-            for name, usd in ways.items()
-        ],
         "variants": {
             "dense_torch_fp32": model(0.00061),
             "dense_onnx_fp32": model(0.00019),

@@ -20,8 +20,8 @@ PAGE = Path("reports/cost.html")
 
 def report(case: Case) -> dict[str, Any]:
     """The figures with the answers in words, as cost.json holds them."""
-    found = cost_figures(case)
-    return rounded(found | {"answer": answers(found)})
+    found = rounded(cost_figures(case))  # before the words, so that they and the tables say the same digits
+    return found | {"answer": answers(found)}
 
 
 def main(params: Params) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 from ticket_sentiment.gates.evidence_types import Cost
 from ticket_sentiment.gates.sections import VARIANTS
 from ticket_sentiment.gates.words import dollars
-from ticket_sentiment.pages.figures import Axis, Row, rows_plot
 
 
 def _usd(value: float | None, factor: float = 1.0) -> str:
@@ -16,16 +15,10 @@ def _usd(value: float | None, factor: float = 1.0) -> str:
 
 
 def cost_section(report: Cost) -> dict[str, Any]:
-    """What a month costs in each way, and US dollars for a million tokens by both counts."""
-    rows = [
-        Row(one.name, one.usd_per_month, dollars(one.usd_per_month), tone="plain" if place else "main")
-        for place, one in enumerate(report.options)
-    ]
-    axis = Axis(0, max(row.value for row in rows))
+    """What a month costs, on what and otherwise, and US dollars for a million tokens by both counts."""
     return {
         "title": report.answer.title,
         "lines": report.answer.lines,
-        "plot": rows_plot(rows, axis, "US dollars a month for each way to serve the same tickets"),
         "rows": [
             (
                 VARIANTS[name],

@@ -302,14 +302,6 @@ class Answer(Part):
     lines: tuple[str, ...]
 
 
-class Way(Part):
-    """One way to serve the traffic."""
-
-    name: str
-    usd_per_month: Positive
-    usd_per_thousand_tickets: Positive
-
-
 class ModelCost(Part):
     """Of one model on machines that are always busy; null: it cannot meet the objective."""
 
@@ -336,7 +328,6 @@ class Cost(Part):
     bundle_digest: Sha256
     answer: Answer
     cpu: CostMachine
-    options: tuple[Way, ...] = Field(min_length=1)
     variants: CostVariants
     assumptions: tuple[str, ...]
     warnings: tuple[str, ...]
