@@ -109,11 +109,13 @@ def test_break_even_with_a_gpu_of_20_000_a_second_by_hand(tmp_path: Path):
     # second
     found = gpu_break_even(plain_case(tmp_path, gpu_tickets_per_second=20_000.0))
     assert found["tickets_per_day"] == pytest.approx(9_000 * 86_400)
-    assert found["any_gpu_tickets_per_day"] == pytest.approx(9_000 * 86_400)
+    assert found["any_gpu"]["tickets_per_day"] == pytest.approx(9_000 * 86_400)
     # the slowest and the fastest round: 450 and 550 a machine
     assert found["by_speed"] == pytest.approx([8_100 * 86_400, 9_900 * 86_400])
     # two spot GPUs cost 0.89977, ten CPUs on demand 0.8925; CPUs as spot are cheaper a ticket at any traffic
     assert found["by_price"] == [pytest.approx(5_000 * 86_400), None]
+    # an endlessly fast GPU: 1.6096 is the price of 44.4 CPUs as spot
+    assert found["any_gpu"]["by_price"] == pytest.approx([5_000 * 86_400, 22_000 * 86_400])
     # always busy: as many times the tickets as the price
     assert found["gpu_tickets_per_second_needed"] == pytest.approx(500 * 0.8048 / 0.08925 / 0.5)
 
@@ -125,7 +127,7 @@ def test_no_spread_in_an_older_report_is_said_and_not_made_up(tmp_path: Path):
 def test_an_assumed_gpu_that_is_dearer_a_ticket_never_breaks_even(tmp_path: Path):
     found = gpu_break_even(plain_case(tmp_path))
     assert found["tickets_per_day"] is None
-    assert found["any_gpu_tickets_per_day"] == pytest.approx(9_000 * 86_400)
+    assert found["any_gpu"]["tickets_per_day"] == pytest.approx(9_000 * 86_400)
 
 
 def test_the_mix_by_hand(tmp_path: Path):

@@ -206,39 +206,43 @@ def _speeds(case: Case) -> tuple[float, float, float] | None:
 def gpu_break_even(case: Case) -> dict[str, Any]:
     """From which traffic the GPU instance is cheaper, with what is known of how sure that is.
 
-    `tickets_per_day`: at the median speed, on demand. `by_speed`: at the slowest and the fastest round.
-    `by_price`: with the GPU bought as cheaply and the CPU as dearly as the table has it, and the other way
-    round. `any_gpu_tickets_per_day`: for a GPU of endless speed; below it none is cheaper, whatever it does.
+    `any_gpu` is the same for a GPU of endless speed: below it none is cheaper, whatever it does.
     `gpu_tickets_per_second_needed`: at the objective, to be as cheap a ticket where both are always busy.
-    None is never.
     """
-    shares = case.traffic.shares
+    return {
+        **_from_traffic(case, case.gpu_planned),
+        "any_gpu": _from_traffic(case, math.inf),
+        "gpu_tickets_per_second_needed": case.gpu_for_same_price * case.per_gpu_ticket,
+    }
+
+
+def _from_traffic(case: Case, planned: float) -> dict[str, Any]:
+    """Tickets a day from which a GPU instance that is given so many a second is cheaper; None is never.
+
+    `tickets_per_day`: for good, at the median speed, both on demand. `by_speed`: at the slowest and at the
+    fastest round. `by_price`: with the GPU bought as cheaply and the CPU as dearly as the table has it, and the
+    other way round.
+    """
 
     def between(cpu: Pool, gpu: Pool) -> float | None:
-        return break_even(cpu, gpu, shares).for_good
+        return break_even(cpu, gpu, case.traffic.shares).for_good
 
-    def bought(price: Price) -> list[Purchase]:
-        return [one for one in PURCHASES if case.hourly(price, one) is not None]
+    def ends(price: Price) -> tuple[Purchase, Purchase]:
+        usd = {one: hourly for one in PURCHASES if (hourly := case.hourly(price, one)) is not None}
+        ordered = sorted(usd, key=lambda one: usd[one])
+        return ordered[0], ordered[-1]
 
-    gpu = case.gpu_pool("on_demand")
-    by_usd = {
-        name: sorted(bought(price), key=lambda one: case.hourly(price, one) or math.inf)
-        for name, price in (("cpu", case.cpu), ("gpu", case.gpu))
-    }
-    speeds = _speeds(case)
-    found = break_even(case.cpu_pool("on_demand"), gpu, shares)
+    gpu, (cpu_ends, gpu_ends) = case.gpu_pool("on_demand", planned), (ends(case.cpu), ends(case.gpu))
+    found, speeds = break_even(case.cpu_pool("on_demand"), gpu, case.traffic.shares), _speeds(case)
+    by_speed = speeds and [between(case.cpu_pool("on_demand", speed=one), gpu) for one in speeds[::2]]
     return {
         "tickets_per_day": found.for_good,
         "first_tickets_per_day": found.first,
-        "by_speed": None
-        if speeds is None
-        else [between(case.cpu_pool("on_demand", speed=one), gpu) for one in (speeds[0], speeds[2])],
+        "by_speed": by_speed,
         "by_price": [
-            between(case.cpu_pool(by_usd["cpu"][-1]), case.gpu_pool(by_usd["gpu"][0])),
-            between(case.cpu_pool(by_usd["cpu"][0]), case.gpu_pool(by_usd["gpu"][-1])),
+            between(case.cpu_pool(cpu), case.gpu_pool(gpu, planned))
+            for cpu, gpu in zip(cpu_ends[::-1], gpu_ends, strict=True)
         ],
-        "any_gpu_tickets_per_day": between(case.cpu_pool("on_demand"), case.gpu_pool("on_demand", math.inf)),
-        "gpu_tickets_per_second_needed": case.gpu_for_same_price * case.per_gpu_ticket,
     }
 
 

@@ -86,10 +86,10 @@ def gpu_answer(found: Figures) -> str:
     does = f"{name} that does {_per_second(gpu['tickets_per_second_at_objective'])}"
     if gpu["assumed"]:
         needed = _per_second(even["gpu_tickets_per_second_needed"])
+        floor = even["any_gpu"]
         return (
-            f"Below {short(even['any_gpu_tickets_per_day'])} tickets a day no GPU is cheaper, "
-            "however fast; above, "
-            f"only a {name} that does more than {needed}."
+            f"Below {short(floor['tickets_per_day'])} tickets a day no {name} is cheaper, however fast"
+            f"{_uncertain(floor)}; above, only one that does more than {needed}."
         )
     if even["tickets_per_day"] is None:
         return f"A {does} is not cheaper at any traffic."
