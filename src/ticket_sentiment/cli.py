@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from ticket_sentiment.costs.options import add_options, given
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.processes import die_with_parent, lean_memory
 
@@ -23,6 +24,7 @@ STAGES = {
     "behaviour": "ticket_sentiment.gates.behave",
     "drift": "ticket_sentiment.gates.drift",
     "benchmark": "ticket_sentiment.gates.benchmark",
+    "price": "ticket_sentiment.costs.command",
     "gate": "ticket_sentiment.gates.gate",
     "report": "ticket_sentiment.gates.report",
 }
@@ -211,6 +213,18 @@ def _hotfix(arguments: argparse.Namespace) -> None:
         sys.exit(done.returncode)
 
 
+def _cost(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.costs.command import ask
+    from ticket_sentiment.costs.update import update_prices
+    from ticket_sentiment.params import load_params
+
+    params = load_params()
+    if arguments.update_prices:
+        print(update_prices(arguments.update_prices, Path(params.costs.prices)))
+        return
+    print(ask(params, given(arguments), arguments.json, arguments.page, arguments.benchmark))
+
+
 def _simulate(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.params import load_params
     from ticket_sentiment.rollout.simulation import main as simulate
@@ -293,6 +307,11 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "alert-test", help="send a harmless alert by every way that is configured"
     ).set_defaults(run=_alert_test)
+    cost = commands.add_parser(
+        "cost", help="what a month costs, and what it would cost otherwise: docs/costs.md"
+    )
+    add_options(cost)
+    cost.set_defaults(run=_cost)
     hotfix = commands.add_parser("hotfix", help="let the champion learn corrected tickets: docs/hotfix.md")
     hotfix.add_argument(
         "file",

@@ -303,7 +303,7 @@ KEYS = [
         for key in ("value", "status", "drifted", "threshold", "floor", "method")
     ),
     *((BEHAVIOUR, key) for key in ("bundle_digest", "cases", "tests")),
-    *((BENCHMARK, key) for key in ("measured_at", "bundle_digest", "ratios", "variants", "cost")),
+    *((BENCHMARK, key) for key in ("measured_at", "bundle_digest", "ratios", "variants")),
     *(
         (BENCHMARK, f"ratios.cpu_bundle_over_dense_torch_fp32.throughput.{key}")
         for key in ("median", "low", "high")

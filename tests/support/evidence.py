@@ -179,9 +179,6 @@ def benchmark(digest: str) -> dict[str, Any]:
     def spread(value: float) -> dict[str, float]:
         return {"median": value, "low": 0.94 * value, "high": 1.05 * value}
 
-    def by_variant(dense: float, onnx: float, bundle: float) -> dict[str, float]:
-        return {"dense_torch_fp32": dense, "dense_onnx_fp32": onnx, "cpu_bundle": bundle}
-
     return {
         "machine": {"cpu": "a processor", "cores": 2, "platform": "Linux", "python": "3.11"},
         "measured_at": MEASURED_AT,
@@ -195,27 +192,36 @@ def benchmark(digest: str) -> dict[str, Any]:
             "cpu_bundle_over_dense_onnx_fp32": {"throughput": spread(5.9), "latency_p50": spread(0.165)},
         },
         "size_ratio": 14.8,
-        "cost": {
-            "instance": "c7i.large",
-            "region": "AWS us-east-1",
-            "vcpus": 2,
-            "usd_per_hour": 0.08925,
-            "usd_per_hour_spot": 0.035,
-            "price_date": "2026-11-01",
-            "price_source": "https://example.org/prices",
-            "utilisation": 0.6,
-            "per_million_tokens_tokenizer": by_variant(0.0149, 0.0076, 0.00128),
-            "per_million_tokens_rule_of_thumb": by_variant(0.0141, 0.0072, 0.00121),
-            "per_thousand_tickets": by_variant(0.00034, 0.00017, 0.000029),
-            "gpu": {
-                "instance": "g6.xlarge",
-                "usd_per_hour": 0.8048,
-                "price_date": "2026-11-01",
-                "break_even_tickets_per_second": 12660.0,
-            },
-            "assumptions": ["one single-thread session on each vCPU", "on-demand machine hours only"],
-            "warnings": [],
+    }
+
+
+def cost(digest: str) -> dict[str, Any]:
+    """What is shown of reports/cost.json."""
+
+    def model(thousand: float) -> dict[str, float]:
+        return {
+            "usd_per_thousand_tickets": thousand,
+            "usd_per_million_tokens_tokenizer": 1_000 * thousand / 23.1,
+            "usd_per_million_tokens_rule_of_thumb": 1_000 * thousand / 27.4,
+        }
+
+    return {
+        "bundle_digest": digest,
+        "answer": {
+            "title": "2,000 tickets a day cost $150 a month on 2 c7i.large, on demand",
+            "lines": [
+                "Otherwise it would be $73 as spot.",
+                "Below 876 million tickets a day no GPU is cheaper.",
+            ],
         },
+        "cpu": {"instance": "c7i.large", "region": "aws us-east-1", "price_date": "2026-07-20"},
+        "variants": {
+            "dense_torch_fp32": model(0.00061),
+            "dense_onnx_fp32": model(0.00019),
+            "cpu_bundle": model(0.000043),
+        },
+        "assumptions": ["machines follow the hours without delay"],
+        "warnings": [],
     }
 
 
@@ -395,6 +401,7 @@ def write_evidence(
     write_json(root / "reports/compression.json", compression(cpu=cpu, gpu=gpu, edge=edge))
     write_frontier(measured_frontier(), root / FRONTIER)
     write_json(root / "reports/benchmark.json", benchmark(cpu.digest))
+    write_json(root / "reports/cost.json", cost(cpu.digest))
     digests = {"cpu": cpu.digest, "champion": present and present.digest}
     write_json(root / "reports/drift.json", drift(split, digests))
     write_json(root / "reports/behaviour.json", behaviour(digests, champion))

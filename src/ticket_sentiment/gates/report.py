@@ -17,11 +17,13 @@ from ticket_sentiment.gates import sections
 from ticket_sentiment.gates.behaviour_section import behaviour_line, behaviour_section
 from ticket_sentiment.gates.behaviour_types import BehaviourReport
 from ticket_sentiment.gates.changes import Changes, changes
+from ticket_sentiment.gates.cost_section import cost_lines, cost_section
 from ticket_sentiment.gates.drift_section import drift_line, drift_section
 from ticket_sentiment.gates.evidence import HOLDOUT, Evidence, Missing, gather
 from ticket_sentiment.gates.evidence_types import (
     Benchmark,
     Compression,
+    Cost,
     Drift,
     Evaluation,
     Hotfix,
@@ -36,7 +38,6 @@ from ticket_sentiment.gates.hotfix_section import hotfix_line, hotfix_section
 from ticket_sentiment.gates.verdict import Verdict
 from ticket_sentiment.gates.words import (
     bytes_in_words,
-    dollars,
     measure,
     months,
     number,
@@ -145,13 +146,15 @@ def context(evidence: Evidence, gate: dict[str, Any], params: Params) -> dict[st
         return [None if isinstance(part, Missing) else builder(part) for builder in builders]
 
     quality, confusion, slices = made(evaluation, sections.quality, sections.confusion, sections.slices)
-    speed, cost = made(evidence.benchmark, sections.speed, sections.cost)
+    (speed,) = made(evidence.benchmark, sections.speed)
+    (cost,) = made(evidence.cost, cost_section)
     (behaviour,) = made(evidence.behaviour, behaviour_section)
     (drift,) = made(evidence.drift, drift_section)
     (masks,) = made(evidence.validation, sections.masks)
     parts = {
         "evaluation": evaluation,
         "benchmark": evidence.benchmark,
+        "cost": evidence.cost,
         "behaviour": evidence.behaviour,
         "drift": evidence.drift,
         "frontier": evidence.frontier,
@@ -210,12 +213,6 @@ def _speed_lines(report: Benchmark) -> list[tuple[str, str]]:
     ours = report.variants.cpu_bundle
     torch = report.ratios.cpu_bundle_over_dense_torch_fp32.throughput
     onnx = report.ratios.cpu_bundle_over_dense_onnx_fp32.throughput
-    cost = report.cost.per_million_tokens_tokenizer
-    prices = {
-        " a million tokens": cost.get("cpu_bundle"),
-        " with the dense model": cost.get("dense_torch_fp32"),
-    }
-    costs = ", ".join(f"{dollars(value)}{what}" for what, value in prices.items() if value)
     return [
         ("Size", f"{bytes_in_words(ours.bytes)}, {times(report.size_ratio)} smaller than dense"),
         (
@@ -223,7 +220,6 @@ def _speed_lines(report: Benchmark) -> list[tuple[str, str]]:
             f"{ours.batch1.texts_per_second:,.0f} tickets/s a thread, {times(torch.median)} dense in PyTorch "
             f"({number(torch.low, 1)} to {number(torch.high, 1)}), {times(onnx.median)} in ONNX Runtime",
         ),
-        ("Cost", f"{costs} ({report.cost.instance}, price of {report.cost.price_date})"),
     ]
 
 
@@ -268,6 +264,8 @@ def summary(evidence: Evidence, gate: dict[str, Any], budget: Budget) -> str:
         lines.append(("Shape", summary_line(evidence.compression, budget)))
     if isinstance(evidence.benchmark, Benchmark):
         lines += _speed_lines(evidence.benchmark)
+    if isinstance(evidence.cost, Cost):
+        lines += zip(("Cost", ""), cost_lines(evidence.cost), strict=True)
     if isinstance(evidence.drift, Drift):
         lines.append(("Drift", drift_line(evidence.drift)))
     if isinstance(evidence.validation, Validation):

@@ -16,7 +16,6 @@ from ticket_sentiment.gates.evidence_types import (
 )
 from ticket_sentiment.gates.words import (
     bytes_in_words,
-    dollars,
     measure,
     months,
     number,
@@ -191,30 +190,6 @@ def speed(report: Benchmark) -> dict[str, Any]:
             ("ONNX Runtime", times(onnx.median), number(onnx.low, 1), number(onnx.high, 1)),
         ],
         "about": f"One thread, one ticket at a time, on {report.machine.cpu}, {report.measured_at:%Y-%m-%d}.",
-    }
-
-
-def cost(report: Benchmark) -> dict[str, Any]:
-    """US dollars for a million tokens by both counts, and for a million tickets."""
-    prices = report.cost
-    exact, rough = prices.per_million_tokens_tokenizer, prices.per_million_tokens_rule_of_thumb
-    tickets = {name: 1000 * thousand for name, thousand in prices.per_thousand_tickets.items()}
-    ours, dense = exact.get("cpu_bundle"), exact.get("dense_torch_fp32")
-    title = f"A million tokens cost {dollars(ours)}" if ours else "Cost"
-    return {
-        "title": f"{title}, {times(dense / ours)} less than with the dense model"
-        if ours and dense
-        else title,
-        "rows": [
-            (
-                VARIANTS[name],
-                *(dollars(table[name]) if name in table else "–" for table in (exact, rough, tickets)),
-            )
-            for name in VARIANTS
-        ],
-        "prices": prices,
-        "gpu": f"A GPU machine ({prices.gpu.instance}, {dollars(prices.gpu.usd_per_hour)} an hour) "
-        f"is cheaper a ticket only from {prices.gpu.break_even_tickets_per_second:,.0f} tickets a second.",
     }
 
 

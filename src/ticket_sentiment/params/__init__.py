@@ -30,7 +30,7 @@ from ticket_sentiment.params.rollout import (
     Step,
     Steps,
 )
-from ticket_sentiment.params.section import Device, Label, Month, Section, Share
+from ticket_sentiment.params.section import Device, Label, Month, Purchase, Section, Share
 from ticket_sentiment.params.serving import (
     Build,
     Cache,
@@ -86,6 +86,7 @@ __all__ = [
     "Params",
     "Prepare",
     "Prune",
+    "Purchase",
     "Quantize",
     "Quotas",
     "Registry",

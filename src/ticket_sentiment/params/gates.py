@@ -6,7 +6,7 @@ from pydantic import (
     Field,
 )
 
-from ticket_sentiment.params.section import Section, Share
+from ticket_sentiment.params.section import Purchase, Section, Share
 
 
 class Evaluate(Section):
@@ -51,7 +51,25 @@ class Costs(Section):
     prices: str = Field(min_length=1)
     cpu_instance: str = Field(min_length=1)
     gpu_instance: str = Field(min_length=1)
+    purchase: Purchase
+    tickets_per_day: float | None = Field(gt=0)
+    profile: str = Field(min_length=1)
+    cache_hit_rate: float = Field(ge=0, lt=1)
+    min_replicas: int = Field(ge=1)
     utilisation: float = Field(gt=0, le=1)
+    objective_share: float = Field(gt=0.5, lt=1)
+    request_ms: float = Field(ge=0)
+    service_tickets_per_second: float | None = Field(gt=0)
+    gpu_tickets_per_second: float | None = Field(gt=0)
+    gpu_per_dollar: float = Field(gt=0)
+    batch_utilisation: float = Field(gt=0, le=1)
+    batch_hours: float = Field(gt=0, le=24)
+    batch_start_minutes: float = Field(ge=0)
+    spot_fallback: Share
+    disk_gb: float = Field(ge=0)
+    storage_gb: float = Field(ge=0)
+    answer_kb: float = Field(ge=0)
+    free_transfer_gb: float = Field(ge=0)
     max_price_age_days: int = Field(ge=1)
 
 

@@ -19,6 +19,7 @@ METRIC_FILES = {
     "evaluation": "reports/evaluation/metrics.json",
     "compression": "reports/compression.json",
     "benchmark": "reports/benchmark.json",
+    "cost": "reports/cost.json",
     "drift": "reports/drift.json",
 }
 LEARNING_CURVES = {
