@@ -21,6 +21,7 @@ from ticket_sentiment.params.rollout import (
 )
 from ticket_sentiment.params.section import Device, Label, Month, Section, Share
 from ticket_sentiment.params.serving import (
+    Batch,
     Build,
     Cache,
     Gpu,
@@ -42,6 +43,7 @@ from ticket_sentiment.params.tickets import (
 )
 
 __all__ = [
+    "Batch",
     "Behaviour",
     "Benchmark",
     "Budget",
@@ -110,6 +112,7 @@ class Params(Section):
     registry: Registry
     build: Build
     serve: Serve
+    batch: Batch
     events: Events
     labelling: Labelling
     cache: Cache
