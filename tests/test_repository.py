@@ -183,6 +183,7 @@ def test_the_sections_of_params_are_named_for_what_reads_them():
         "registry",
         "build",
         "serve",
+        "batch",
         "events",
         "labelling",
         "monitor",

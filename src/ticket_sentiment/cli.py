@@ -1,6 +1,7 @@
 """ticket-sentiment: the stages of dvc.yaml and the commands for people."""
 
 import argparse
+import contextlib
 import importlib
 import os
 import subprocess
@@ -119,6 +120,13 @@ def _label_import(arguments: argparse.Namespace) -> None:
     label_import(load_params(), arguments.file, arguments.source)
 
 
+def _column(text: str) -> tuple[str, str]:
+    field, equals, name = text.partition("=")
+    if field not in ("ticket_id", "customer_id", "text") or not equals or not name:
+        raise argparse.ArgumentTypeError("expected FIELD=NAME with the field ticket_id, customer_id or text")
+    return field, name
+
+
 def _from_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError("expected a whole number from 1")
@@ -137,6 +145,26 @@ def _serve(_: argparse.Namespace) -> None:
     from ticket_sentiment.registry.build import serve
 
     serve(load_params())
+
+
+def _score(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.batch.job import Model, score_files
+    from ticket_sentiment.model.bundle import load_bundle
+    from ticket_sentiment.params import load_params
+
+    params = load_params()
+    with contextlib.ExitStack() as stack:
+        if arguments.bundle:  # a machine that only scores needs no MLflow
+            model = Model(load_bundle(arguments.bundle), None)
+        else:
+            from ticket_sentiment.registry.releases import registered_bundle
+
+            model = Model(*stack.enter_context(registered_bundle(params, arguments.version)))
+        columns = dict(arguments.column)
+        summary = score_files(
+            params, arguments.input, arguments.out, model, columns=columns, replace=arguments.replace
+        )
+    print("\n".join(summary.lines()))
 
 
 def _images(arguments: argparse.Namespace) -> None:
@@ -279,6 +307,23 @@ def parser() -> argparse.ArgumentParser:
     )
     search.set_defaults(run=_search)
     commands.add_parser("serve", help="answer with the registered champion").set_defaults(run=_serve)
+    score = commands.add_parser("score", help="score files of tickets, of any size: docs/batch.md")
+    score.add_argument("input", metavar="IN", help="Parquet, CSV or JSON Lines: a file, a folder or a glob")
+    score.add_argument("out", type=Path, metavar="OUT", help="a folder for the answers, as Parquet")
+    score.add_argument("--version", metavar="VERSION", help="of the registry, instead of the champion")
+    score.add_argument(
+        "--bundle", type=Path, metavar="FOLDER", help="a bundle, instead of one of the registry"
+    )
+    score.add_argument(
+        "--column",
+        type=_column,
+        metavar="FIELD=NAME",
+        action="append",
+        default=[],
+        help="the column that holds ticket_id, customer_id or text; tickets.columns by default",
+    )
+    score.add_argument("--replace", action="store_true", help="throw away another job's answers in OUT")
+    score.set_defaults(run=_score)
     images = commands.add_parser("images", help="build the container images of the registered champion")
     images.add_argument("--device", choices=["cpu", "gpu"], action="append", help="both by default")
     images.add_argument("--engine", metavar="NAME", help="docker, podman or buildah; by default what is here")

@@ -32,6 +32,7 @@ from ticket_sentiment.params.rollout import (
 )
 from ticket_sentiment.params.section import Device, Label, Month, Purchase, Section, Share
 from ticket_sentiment.params.serving import (
+    Batch,
     Build,
     Cache,
     Gpu,
@@ -57,6 +58,7 @@ __all__ = [
     "AlertSns",
     "AlertWebhook",
     "Alerts",
+    "Batch",
     "Behaviour",
     "Benchmark",
     "Budget",
@@ -131,6 +133,7 @@ class Params(Section):
     registry: Registry
     build: Build
     serve: Serve
+    batch: Batch
     events: Events
     labelling: Labelling
     monitor: Monitor

@@ -19,12 +19,11 @@ from ticket_sentiment.registry.lineage import NONE
 from ticket_sentiment.registry.registry import tag_bentos
 from ticket_sentiment.registry.store import (
     CHALLENGER,
-    CHAMPION,
     DEVICES,
     by_alias,
-    champion_version,
     connect,
     download_bundle,
+    require_champion,
 )
 
 BENTOFILE = "bentofile.yaml"
@@ -244,12 +243,7 @@ def build_champion(params: Params, root: Path = Path()) -> dict[str, str]:
         TicketSentimentError: there is no champion, or a build failed.
     """
     store = connect(params, root)
-    champion = champion_version(store)
-    if champion is None:
-        raise TicketSentimentError(
-            f"{store.model} has no version with the alias `{CHAMPION}`: run `make retrain`, "
-            "or give the alias to a version in MLflow (`make ui`)"
-        )
+    champion = require_champion(store)
     challenger = by_alias(store, CHALLENGER)
     beside = challenger.version if challenger and challenger.version != champion.version else None
     return build_services(params, champion.version, root, beside)

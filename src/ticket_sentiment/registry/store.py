@@ -108,6 +108,21 @@ def champion_version(store: Store) -> ModelVersion | None:
     )
 
 
+def require_champion(store: Store) -> ModelVersion:
+    """The champion.
+
+    Raises:
+        TicketSentimentError: there is none, or the version that the ledger names was deleted.
+    """
+    champion = champion_version(store)
+    if champion is None:
+        raise TicketSentimentError(
+            f"{store.model} has no version with the alias `{CHAMPION}`: run `make retrain`, "
+            "or give the alias to a version in MLflow (`make ui`)"
+        )
+    return champion
+
+
 def all_versions(store: Store) -> list[ModelVersion]:
     """All versions, oldest first, each with its aliases."""
     return [store.client.get_model_version(store.model, item.version) for item in registered(store)]
