@@ -178,6 +178,27 @@ def _releases(_: argparse.Namespace) -> None:
     releases(load_params())
 
 
+def _keygen(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.signing.keys import generate
+
+    public = generate(arguments.file, arguments.name)
+    print(f"{arguments.file}: the secret half; {public}: the line for those who serve")
+
+
+def _sign(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.params import load_params
+    from ticket_sentiment.registry.signing import sign
+
+    sign(load_params(), arguments.version)
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.params import load_params
+    from ticket_sentiment.registry.signing import verify
+
+    verify(load_params(), arguments.version)
+
+
 def _webhook(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.params import load_params
     from ticket_sentiment.promotion.webhook import announce
@@ -267,6 +288,19 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "releases", help="bring the bundles that the ledger names to where running services find them"
     ).set_defaults(run=_releases)
+    keygen = commands.add_parser("keygen", help="make a key that signs models: docs/security.md")
+    keygen.add_argument("file", type=Path, metavar="FILE", help="a new one, outside of the repository")
+    keygen.add_argument(
+        "--name", metavar="NAME", required=True, help="by which signatures name it, as 2026-11"
+    )
+    keygen.set_defaults(run=_keygen)
+    for name, does, run in (
+        ("sign", "sign the bundles of a version of the registry", _sign),
+        ("verify", "verify the bundles of a version of the registry and their signatures", _verify),
+    ):
+        command = commands.add_parser(name, help=does)
+        command.add_argument("version", metavar="VERSION")
+        command.set_defaults(run=run)
     webhook = commands.add_parser(
         "webhook", help="have MLflow tell `python -m flows.webhook` at once when an alias moves"
     )
