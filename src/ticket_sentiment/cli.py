@@ -148,6 +148,30 @@ def _images(arguments: argparse.Namespace) -> None:
     print("\n".join(images.values()))
 
 
+def _scan(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.supply.scan import main as scan
+    from ticket_sentiment.supply.scan import read_tickets
+
+    tickets = None if arguments.without_tickets else read_tickets()
+    scan(arguments.target or _bentos(), arguments.engine, tickets)
+
+
+def _bentos() -> list[str]:
+    """Folders of the champion's Bentos, which hold all of an image that is ours."""
+    import bentoml
+
+    from ticket_sentiment.params import load_params
+    from ticket_sentiment.registry.build import build_champion
+
+    return [bentoml.get(tag).path for tag in build_champion(load_params()).values()]
+
+
+def _sbom(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.supply.sbom import main as sbom
+
+    sbom(arguments.image, arguments.out, arguments.engine)
+
+
 def _status(_: argparse.Namespace) -> None:
     from ticket_sentiment.params import load_params
     from ticket_sentiment.promotion.status import status
@@ -276,6 +300,18 @@ def parser() -> argparse.ArgumentParser:
     images.add_argument("--engine", metavar="NAME", help="docker, podman or buildah; by default what is here")
     images.add_argument("--base-image", metavar="IMAGE", help="another one with Python 3.11 in it")
     images.set_defaults(run=_images)
+    scan = commands.add_parser("scan", help="look for secrets and tickets in what is delivered")
+    scan.add_argument(
+        "target", nargs="*", help="an image, a saved image or a folder; by default the champion's Bentos"
+    )
+    scan.add_argument("--engine", metavar="NAME", help="docker or podman; by default what is here")
+    scan.add_argument("--without-tickets", action="store_true", help="look for secrets alone")
+    scan.set_defaults(run=_scan)
+    sbom = commands.add_parser("sbom", help="write the bill of materials of an image, as CycloneDX")
+    sbom.add_argument("image", help="of the engine, or a saved one")
+    sbom.add_argument("--out", type=Path, metavar="FILE", default=Path("var/sbom.cdx.json"))
+    sbom.add_argument("--engine", metavar="NAME", help="docker or podman; by default what is here")
+    sbom.set_defaults(run=_sbom)
     commands.add_parser(
         "status", help="what serves where, since when and why; and what is registered"
     ).set_defaults(run=_status)
