@@ -43,6 +43,7 @@ SERVING_FILES = (
     "model/bundle.py",
     "model/providers.py",
     "model/runtime.py",
+    "model/wordpiece.py",
     "rollout/__init__.py",
     "rollout/assignment.py",
     "rollout/releases.py",
