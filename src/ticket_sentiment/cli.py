@@ -178,6 +178,30 @@ def _images(arguments: argparse.Namespace) -> None:
     print("\n".join(images.values()))
 
 
+def _scan(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.supply.scan import main as scan
+    from ticket_sentiment.supply.scan import read_tickets
+
+    tickets = None if arguments.without_tickets else read_tickets()
+    scan(arguments.target or _bentos(), arguments.engine, tickets)
+
+
+def _bentos() -> list[str]:
+    """Folders of the champion's Bentos, which hold all of an image that is ours."""
+    import bentoml
+
+    from ticket_sentiment.params import load_params
+    from ticket_sentiment.registry.build import build_champion
+
+    return [bentoml.get(tag).path for tag in build_champion(load_params()).values()]
+
+
+def _sbom(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.supply.sbom import main as sbom
+
+    sbom(arguments.image, arguments.out, arguments.engine)
+
+
 def _status(_: argparse.Namespace) -> None:
     from ticket_sentiment.params import load_params
     from ticket_sentiment.promotion.status import status
@@ -206,6 +230,27 @@ def _releases(_: argparse.Namespace) -> None:
     from ticket_sentiment.promotion.releases import main as releases
 
     releases(load_params())
+
+
+def _keygen(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.signing.keys import generate
+
+    public = generate(arguments.file, arguments.name)
+    print(f"{arguments.file}: the secret half; {public}: the line for those who serve")
+
+
+def _sign(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.params import load_params
+    from ticket_sentiment.registry.signing import sign
+
+    sign(load_params(), arguments.version)
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.params import load_params
+    from ticket_sentiment.registry.signing import verify
+
+    verify(load_params(), arguments.version)
 
 
 def _webhook(arguments: argparse.Namespace) -> None:
@@ -329,6 +374,18 @@ def parser() -> argparse.ArgumentParser:
     images.add_argument("--engine", metavar="NAME", help="docker, podman or buildah; by default what is here")
     images.add_argument("--base-image", metavar="IMAGE", help="another one with Python 3.11 in it")
     images.set_defaults(run=_images)
+    scan = commands.add_parser("scan", help="look for secrets and tickets in what is delivered")
+    scan.add_argument(
+        "target", nargs="*", help="an image, a saved image or a folder; by default the champion's Bentos"
+    )
+    scan.add_argument("--engine", metavar="NAME", help="docker or podman; by default what is here")
+    scan.add_argument("--without-tickets", action="store_true", help="look for secrets alone")
+    scan.set_defaults(run=_scan)
+    sbom = commands.add_parser("sbom", help="write the bill of materials of an image, as CycloneDX")
+    sbom.add_argument("image", help="of the engine, or a saved one")
+    sbom.add_argument("--out", type=Path, metavar="FILE", default=Path("var/sbom.cdx.json"))
+    sbom.add_argument("--engine", metavar="NAME", help="docker or podman; by default what is here")
+    sbom.set_defaults(run=_sbom)
     commands.add_parser(
         "status", help="what serves where, since when and why; and what is registered"
     ).set_defaults(run=_status)
@@ -341,6 +398,19 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "releases", help="bring the bundles that the ledger names to where running services find them"
     ).set_defaults(run=_releases)
+    keygen = commands.add_parser("keygen", help="make a key that signs models: docs/security.md")
+    keygen.add_argument("file", type=Path, metavar="FILE", help="a new one, outside of the repository")
+    keygen.add_argument(
+        "--name", metavar="NAME", required=True, help="by which signatures name it, as 2026-11"
+    )
+    keygen.set_defaults(run=_keygen)
+    for name, does, run in (
+        ("sign", "sign the bundles of a version of the registry", _sign),
+        ("verify", "verify the bundles of a version of the registry and their signatures", _verify),
+    ):
+        command = commands.add_parser(name, help=does)
+        command.add_argument("version", metavar="VERSION")
+        command.set_defaults(run=run)
     webhook = commands.add_parser(
         "webhook", help="have MLflow tell `python -m flows.webhook` at once when an alias moves"
     )

@@ -12,7 +12,7 @@ import bentoml
 
 import ticket_sentiment
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import sha256_tree, write_json
+from ticket_sentiment.files import sha256_tree, write_json, write_text
 from ticket_sentiment.model.bundle import Bundle, load_bundle
 from ticket_sentiment.params import Params
 from ticket_sentiment.registry.lineage import NONE
@@ -24,7 +24,9 @@ from ticket_sentiment.registry.store import (
     connect,
     download_bundle,
     require_champion,
+    signature_tag,
 )
+from ticket_sentiment.signing.signature import signature_path
 
 BENTOFILE = "bentofile.yaml"
 # All that the service imports, and no more: what is not here cannot find its way into the image.
@@ -40,6 +42,7 @@ SERVING_FILES = (
     "model/bundle.py",
     "model/providers.py",
     "model/runtime.py",
+    "model/wordpiece.py",
     "rollout/__init__.py",
     "rollout/assignment.py",
     "rollout/releases.py",
@@ -49,6 +52,7 @@ SERVING_FILES = (
     "tickets/privacy.py",
     "serving/*.py",
     "serving/*.txt",
+    "signing/*.py",
 )
 
 
@@ -59,6 +63,7 @@ class Release:
     version: str
     bundle: Bundle
     cpu_digest: str | None = None  # of the same version's CPU bundle, where this is another
+    signature: str | None = None
 
     @property
     def release(self) -> str:
@@ -76,8 +81,8 @@ def stage_context(
 ) -> None:
     """Lay out a build context.
 
-    It holds the package's serving part, bundle/, challenger/ where there is one, serving.json and
-    bentofile.yaml.
+    It holds the package's serving part, bundle/, challenger/ where there is one, the signatures of both where
+    they are signed, serving.json and bentofile.yaml.
     """
     package = Path(ticket_sentiment.__file__).parent
     for pattern in SERVING_FILES:
@@ -85,9 +90,12 @@ def stage_context(
             target = folder / "ticket_sentiment" / source.relative_to(package)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
-    shutil.copytree(champion.bundle.path, folder / "bundle")
-    if challenger:
-        shutil.copytree(challenger.bundle.path, folder / "challenger")
+    for name, held in (("bundle", champion), ("challenger", challenger)):
+        if held is None:
+            continue
+        shutil.copytree(held.bundle.path, folder / name)
+        if held.signature:
+            write_text(signature_path(folder / name), held.signature)
     settings = {
         "model_version": champion.version,
         "release": champion.release,
@@ -219,7 +227,11 @@ def build_services(
                 place = Path(folder) / str(held.version)
                 place.mkdir()
                 bundle = download_bundle(store, held, device, place)
-                releases.append(Release(str(held.version), bundle, held.tags.get("bundle.cpu.digest")))
+                cpu_digest, signature = (
+                    held.tags.get("bundle.cpu.digest"),
+                    held.tags.get(signature_tag(device)),
+                )
+                releases.append(Release(str(held.version), bundle, cpu_digest, signature))
             commit = registered.tags.get("git.commit", NONE)
             second = releases[1] if len(releases) > 1 else None
             tags[device] = build_service(params, releases[0], device, commit, root, second)

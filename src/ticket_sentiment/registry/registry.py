@@ -18,6 +18,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Params
 from ticket_sentiment.registry import evidence, lineage
 from ticket_sentiment.registry.result import Result, read_result
+from ticket_sentiment.registry.signing import sign_bundles
 from ticket_sentiment.registry.store import (
     CHALLENGER,
     CHAMPION,
@@ -31,6 +32,7 @@ from ticket_sentiment.registry.store import (
     digest_at,
     place_bundle,
 )
+from ticket_sentiment.signing.keys import SigningKey, signing_key
 
 BATCH = 100  # MLflow takes at most 100 params and 1,000 metrics in one call
 STATE = "registration"
@@ -162,7 +164,13 @@ def _set_alias(store: Store, version: str, decision: str) -> None:
 
 
 def _settle(
-    store: Store, root: Path, made_in: Path, version: ModelVersion, run_id: str, result: Result
+    store: Store,
+    root: Path,
+    made_in: Path,
+    version: ModelVersion,
+    run_id: str,
+    result: Result,
+    key: SigningKey | None,
 ) -> None:
     """Bring tags, snapshot and alias of a version to what the result says. Each step may be repeated."""
     client, name, number = store.client, store.model, version.version
@@ -178,6 +186,8 @@ def _settle(
     files = lineage.snapshot_files(made_in, patterns)
     commit = lineage.snapshot(root, files, snapshot_tag(number), made_in)
     client.set_model_version_tag(name, number, "git.snapshot", commit or lineage.NONE)
+    if key:
+        sign_bundles(store, version, result.digests, key)
     _set_alias(store, number, result.decision)
     client.set_model_version_tag(name, number, STATE, "complete")
 
@@ -204,16 +214,19 @@ def register(params: Params, root: Path = Path(), made_in: Path | None = None) -
     - pass: a version that asks for its rollout (tag `rollout.asked_by`), which the next reconcile begins; or
       with the alias `champion` when nobody holds that yet.
 
+    A version is signed as it is registered, where there is a key.
+
     Args:
         params: of params.yaml.
         root: the repository.
         made_in: where the stages ran, if not there: the folder of a hotfix.
 
     Raises:
-        TicketSentimentError: there is no reports/gate.json, or it judged other bundles.
+        TicketSentimentError: there is no reports/gate.json, it judged other bundles, or what should be the
+            signing key is none.
     """
     made_in = made_in or root
-    result, store = read_result(root, made_in), connect(params, root)
+    result, store, key = read_result(root, made_in), connect(params, root), signing_key(params.registry, root)
     run_id = _ensure_run(store, params, made_in, result)
     version, created = _find_version(store, result.digests), False
     if version is None:
@@ -222,7 +235,7 @@ def register(params: Params, root: Path = Path(), made_in: Path | None = None) -
         version, created = _create_version(store, run_id, result), True
     settled = version.tags.get(STATE) == "complete" and version.tags.get("gate.decision") == result.decision
     if not settled:
-        _settle(store, root, made_in, version, run_id, result)
+        _settle(store, root, made_in, version, run_id, result, key)
     number = int(version.version)
     return Registration(number, run_id, _alias_of(store, number), result.decision, created)
 

@@ -72,6 +72,11 @@ def base_tag(alias: str) -> str:
     return f"ledger.{alias}"
 
 
+def signature_tag(device: str) -> str:
+    """The tag of a version that holds the signature of its bundle for a device."""
+    return f"signature.{device}"
+
+
 def adopted(store: Store) -> str | None:
     """The version that the ledger named champion last, by what promotion/ noted; None when it never did.
 

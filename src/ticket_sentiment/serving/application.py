@@ -25,6 +25,7 @@ from ticket_sentiment.serving.metrics import Metrics, MetricsServer
 from ticket_sentiment.serving.routes import Routes
 from ticket_sentiment.serving.scoring import Scorer
 from ticket_sentiment.serving.settings import Deployed, remote_address
+from ticket_sentiment.signing.keys import public_keys
 
 if TYPE_CHECKING:
     from ticket_sentiment.serving import remote
@@ -73,7 +74,8 @@ class Application:
         releases = Path(serve.releases).absolute()
 
         def load(release: str) -> Classifier:
-            bundle, version = load_release(releases, release, device)
+            keys = public_keys(serve) if serve.require_signature else None  # read anew: they may have changed
+            bundle, version = load_release(releases, release, device, keys)
             return Classifier(bundle, version, serve.gpu, device, release)
 
         folder = shared / "metrics"
