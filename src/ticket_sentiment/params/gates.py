@@ -65,3 +65,7 @@ class Gate(Section):
     max_report_age_days: int = Field(ge=1)
     min_corrected: Share
     max_broken: Share
+
+
+class Report(Section):
+    excerpts: int = Field(ge=0)
