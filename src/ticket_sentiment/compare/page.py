@@ -145,7 +145,7 @@ def _parts(parts: tuple[Part, ...]) -> dict[str, Any] | None:
         "plot": rows_plot(
             rows, Axis(-widest, widest, ticks, 0.0), "Difference of macro-F1 by part with its 95 % interval"
         ),
-        "note": "Macro-F1 of B minus A in points with its 95 % interval; the number of tickets is in brackets. "
+        "note": "Macro-F1 of B minus A in points with its 95 % interval; their tickets are in brackets. "
         "Of 20 parts one is expected to stand out by chance.",
     }
 

@@ -3,17 +3,16 @@
 Counts are told for 1,000 tickets, which a person can picture, beside the number that they were counted in.
 """
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ticket_sentiment.gates.changes import Changes, Move, changes
+from ticket_sentiment.gates.confidence_section import PREDICTIONS
 from ticket_sentiment.gates.evidence import HOLDOUT, Missing
 from ticket_sentiment.gates.evidence_types import Evaluation
 from ticket_sentiment.gates.words import number
 
-PREDICTIONS = Path("reports/evaluation/predictions.parquet")
 BEFORE = {"champion": "the champion", "tfidf": "a bag of words"}
 URGENT = "negative"  # the label that a support organisation routes by
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ticket_sentiment.files import read_json, write_json, write_text
 from ticket_sentiment.gates.behaviour_section import behaviour_section
+from ticket_sentiment.gates.card import make_card, write_card
 from ticket_sentiment.gates.changes_section import changes_section, first_screen, read_changes
 from ticket_sentiment.gates.confidence_section import confidence_section
 from ticket_sentiment.gates.cost_section import cost_section
@@ -47,7 +48,7 @@ def context(evidence: Evidence, gate: dict[str, Any], params: Params) -> dict[st
     Args:
         evidence: as the gate saw it.
         gate: reports/gate.json.
-        params: sections `budget` and `report` and the key train.base_model are read.
+        params: sections `budget` and `report` and the keys serve.abstain_below and train.base_model are read.
     """
     evaluation, base_model, excerpts = evidence.evaluation, params.train.base_model, params.report.excerpts
     parts = {
@@ -70,7 +71,7 @@ def context(evidence: Evidence, gate: dict[str, Any], params: Params) -> dict[st
         "quality": made(quality_section, evaluation),
         "mistakes": made(mistakes_section, evaluation),
         "slices": made(slices_section, evaluation),
-        "confidence": confidence_section(evaluation),
+        "confidence": confidence_section(evaluation, params.serve.abstain_below),
         "changes": changes and changes_section(changes),
         "behaviour": made(behaviour_section, evidence.behaviour),
         "drift": made(drift_section, evidence.drift),
@@ -86,10 +87,11 @@ def context(evidence: Evidence, gate: dict[str, Any], params: Params) -> dict[st
 
 
 def main(params: Params) -> None:
-    """Write the page, the summary and the headline numbers from the reports of all stages before."""
+    """Write the page, the model card, the summary and the headline numbers from all reports before."""
     evidence = gather(datetime.now(UTC))  # only the gate counts the age of evidence
     gate = read_json(GATE)
     page = render(TEMPLATE, context(evidence, gate, params), {"months": months, "share": share})
     write_text(PAGE, page)
+    write_card(make_card(evidence, gate, params))
     write_text(SUMMARY, summary(evidence, gate, params.budget, PAGE))
     write_json(HEADLINE, headline(evidence, gate))

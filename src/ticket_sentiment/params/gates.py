@@ -69,3 +69,9 @@ class Gate(Section):
 
 class Report(Section):
     excerpts: int = Field(ge=0)
+    owner: str
+    intended_use: str = Field(min_length=1)
+    not_for: str = Field(min_length=1)
+    watts_per_core: float = Field(gt=0)
+    watts_per_gb: float = Field(ge=0)
+    pue: float = Field(ge=1)
