@@ -96,7 +96,8 @@ def data(evidence: Evidence, params: Params) -> Part:
     source = params.tickets.source.kind
     texts = [
         f"Source of the tickets: {source}. Labels that count, the first who gave one: "
-        f"{', '.join(params.prepare.label_sources)}. Customers and texts of the holdout are not in the training."
+        f"{', '.join(params.prepare.label_sources)}. Customers and texts of the holdout are not in "
+        "the training."
     ]
     if isinstance(validation := evidence.validation, Validation):
         rows = sum(month.rows for month in validation.months.values())
@@ -194,9 +195,7 @@ def behaviour(evidence: Evidence) -> Part:
     heads = {"compressed": "This model", "dense": "Dense model", "champion": "Champion then"}
     return Part(
         "Behaviour",
-        (
-            f"{report.cases:,} short tickets that were made up to show what a model can do; nobody wrote them.",
-        ),
+        (f"{report.cases:,} short tickets that were made up to show what a model can do.",),
         (
             Table(
                 "Share of the cases that fail",
