@@ -8,7 +8,8 @@ from tests.support.evidence import edit_json
 from tests.support.page import Page
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.gates import card_parts, gate, report
-from ticket_sentiment.gates.card import MARKDOWN, PAGE, read_front, read_part
+from ticket_sentiment.gates.card import PAGE
+from ticket_sentiment.gates.card_front import MARKDOWN, read_front, read_part
 from ticket_sentiment.model.bundle import load_bundle
 
 HOSTILE = '<script>alert("x")</script> | **bold** `code`'

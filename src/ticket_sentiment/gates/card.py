@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import write_text
 from ticket_sentiment.gates import card_parts
+from ticket_sentiment.gates.card_front import MARKDOWN
 from ticket_sentiment.gates.card_parts import Part
 from ticket_sentiment.gates.decision_section import in_words
 from ticket_sentiment.gates.evidence import Evidence, Missing
@@ -27,9 +27,8 @@ from ticket_sentiment.model.bundle import Bundle
 from ticket_sentiment.pages.render import markdown_text, render
 from ticket_sentiment.params import Params
 
-PAGE, MARKDOWN = Path("reports/card.html"), Path("reports/card.md")
+PAGE = Path("reports/card.html")
 TEMPLATES = Path(__file__).parent / "templates"
-FENCE = "---\n"
 DEVICES = ("cpu", "gpu", "edge")
 
 
@@ -107,31 +106,3 @@ def write_card(card: Card) -> None:
     values = {"card": card, "front": yaml.safe_dump(card.front, sort_keys=True, allow_unicode=True)}
     write_text(PAGE, render(TEMPLATES / "card.html", values, {}))
     write_text(MARKDOWN, render(TEMPLATES / "card.md", values, {"plain": markdown_text}, escape=False))
-
-
-def read_front(path: Path) -> dict[str, Any]:
-    """What a card says for programs.
-
-    Raises:
-        TicketSentimentError: the file is missing or no card.
-    """
-    remedy = "run `dvc repro -f report`"
-    try:
-        fence, front, _ = path.read_text(encoding="utf-8").split(FENCE, 2)
-        content = None if fence else yaml.safe_load(front)
-    except FileNotFoundError:
-        raise TicketSentimentError(f"{path} is missing: {remedy}") from None
-    except (ValueError, yaml.YAMLError):
-        content = None
-    if not isinstance(content, dict) or not isinstance(content.get("bundles"), dict):
-        raise TicketSentimentError(f"{path} is no model card: {remedy}")
-    return content
-
-
-def read_part(path: Path, title: str) -> str:
-    """The Markdown of one part of a card, without its title; empty where the card has no such part."""
-    for part in path.read_text(encoding="utf-8").split("\n## ")[1:]:
-        name, _, text = part.partition("\n")
-        if name == title:
-            return text.strip()
-    return ""

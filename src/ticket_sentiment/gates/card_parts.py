@@ -9,6 +9,7 @@ import yaml
 
 from ticket_sentiment.gates.behaviour_section import KINDS, by_capability, pooled
 from ticket_sentiment.gates.behaviour_types import BehaviourReport
+from ticket_sentiment.gates.card_front import FENCE
 from ticket_sentiment.gates.confidence_section import abstaining
 from ticket_sentiment.gates.cost_section import cost_line
 from ticket_sentiment.gates.energy import assumptions, watt_hours
@@ -278,7 +279,7 @@ def base_licence(base_model: str) -> str:
         spec = importlib.util.find_spec(name) if name.isidentifier() else None
         folder = Path(spec.origin).parent / "model" if spec and spec.origin else Path(name)
     try:
-        _, front, _ = (folder / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+        _, front, _ = (folder / "README.md").read_text(encoding="utf-8").split(FENCE, 2)
         if stated := yaml.safe_load(front).get("license"):
             return str(stated)
     except (OSError, ValueError, AttributeError, yaml.YAMLError):

@@ -25,6 +25,7 @@ from ticket_sentiment.registry.store import (
     champion_version,
     connect,
     download_bundle,
+    download_card,
 )
 
 BENTOFILE = "bentofile.yaml"
@@ -60,6 +61,7 @@ class Release:
     version: str
     bundle: Bundle
     cpu_digest: str | None = None  # of the same version's CPU bundle, where this is another
+    card: Path | None = None  # its model card, where it has one
 
     @property
     def release(self) -> str:
@@ -77,8 +79,8 @@ def stage_context(
 ) -> None:
     """Lay out a build context.
 
-    It holds the package's serving part, bundle/, challenger/ where there is one, serving.json and
-    bentofile.yaml.
+    It holds the package's serving part, bundle/, challenger/ where there is one, the model cards of both,
+    serving.json and bentofile.yaml.
     """
     package = Path(ticket_sentiment.__file__).parent
     for pattern in SERVING_FILES:
@@ -89,6 +91,10 @@ def stage_context(
     shutil.copytree(champion.bundle.path, folder / "bundle")
     if challenger:
         shutil.copytree(challenger.bundle.path, folder / "challenger")
+    for role, release in (("champion", champion), ("challenger", challenger)):
+        if release and release.card:
+            (folder / "cards").mkdir(exist_ok=True)
+            shutil.copyfile(release.card, folder / "cards" / f"{role}.md")
     settings = {
         "model_version": champion.version,
         "release": champion.release,
@@ -219,7 +225,8 @@ def build_services(
                 place = Path(folder) / str(held.version)
                 place.mkdir()
                 bundle = download_bundle(store, held, device, place)
-                releases.append(Release(str(held.version), bundle, held.tags.get("bundle.cpu.digest")))
+                card = download_card(store, held, place)
+                releases.append(Release(str(held.version), bundle, held.tags.get("bundle.cpu.digest"), card))
             commit = registered.tags.get("git.commit", NONE)
             second = releases[1] if len(releases) > 1 else None
             tags[device] = build_service(params, releases[0], device, commit, root, second)

@@ -15,7 +15,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.gates import card
+from ticket_sentiment.gates import card_front
 from ticket_sentiment.params import Params
 from ticket_sentiment.registry import evidence, lineage
 from ticket_sentiment.registry.result import Result, read_result
@@ -120,7 +120,7 @@ def _description(result: Result, made_in: Path) -> str:
     lines.append(f"\nTrained on {tags['data.train.months']}, judged on {tags['data.holdout.months']}.")
     if result.decision != "fail":
         for title in IN_DESCRIPTION:
-            lines.append(f"\n## {title}\n\n{card.read_part(made_in / card.MARKDOWN, title)}")
+            lines.append(f"\n## {title}\n\n{card_front.read_part(made_in / card_front.MARKDOWN, title)}")
         lines.append("\nThe whole model card is `reports/card.html` among the artifacts of its run.")
     return "\n".join(lines)[:MAX_DESCRIPTION]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import read_json, sha256_file
-from ticket_sentiment.gates.card import MARKDOWN, read_front
+from ticket_sentiment.gates.card_front import MARKDOWN, read_front
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.registry import evidence, lineage
 
