@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 
-from flows.steps import may_pass
+from flows.steps import may_pass, tell_failure
 from ticket_sentiment.cli import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.monitoring.look import Look, ask_early, look, note_started, tell_alarms
@@ -62,7 +62,7 @@ def retrain_early(found: Look, params: Params) -> list[str]:
     return [f"{request.name} started for {', '.join(request.reasons)}: run {run.id}"]
 
 
-@flow(name="monitor")
+@flow(name="monitor", on_failure=[tell_failure], on_crashed=[tell_failure])
 def monitor() -> str:
     """Look, show, tell, and where the world has changed retrain; killed anywhere, the next hour goes on."""
     quiet_environment()

@@ -209,6 +209,14 @@ def _status(_: argparse.Namespace) -> None:
     print(status(load_params()))
 
 
+def _compare(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.compare.command import main as compare
+    from ticket_sentiment.params import load_params
+
+    names = (arguments.a, arguments.b)
+    compare(load_params(), names, arguments.data, arguments.out, arguments.show_text, arguments.speed)
+
+
 def _rollout_page(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.params import load_params
     from ticket_sentiment.promotion.page import write_page
@@ -389,6 +397,21 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "status", help="what serves where, since when and why; and what is registered"
     ).set_defaults(run=_status)
+    compare = commands.add_parser("compare", help="what differs between two versions, on any table")
+    for name in ("a", "b"):
+        compare.add_argument(
+            name, metavar=name.upper(), help="a version, an alias, or a folder with a bundle in it"
+        )
+    compare.add_argument(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="of tickets (CSV, JSON Lines, Parquet), labelled or not; the newest holdout by default",
+    )
+    compare.add_argument("--out", type=Path, metavar="FILE", default=Path("var/compare.html"))
+    compare.add_argument("--show-text", action="store_true", help="masked excerpts of tickets in the page")
+    compare.add_argument("--speed", action="store_true", help="measure that, too, in a minute or two")
+    compare.set_defaults(run=_compare)
     rollback = commands.add_parser(
         "rollback", help="end the rollout that is on, else bring the champion before back; in seconds"
     )

@@ -44,8 +44,8 @@ def _send(chosen: list[Sink], alert: Alert, timeout_s: float) -> dict[str, str]:
 def tell(settings: Alerts, alert: Alert) -> tuple[str, ...]:
     """Tell an alert. It never raises: whoever has found trouble must not fail of telling it.
 
-    Where nobody could be told, the alert is printed to standard error. An `info` goes to those who want it, and
-    is no news where nobody does.
+    Where nobody could be told, the alert is printed to standard error. An `info` goes to those who want it,
+    and is no news where nobody does.
 
     Args:
         settings: section `alerts`; addresses come from the environment variables that it names.

@@ -6,7 +6,7 @@ The rest is on the page of the cost itself, reports/cost.html.
 from typing import Any
 
 from ticket_sentiment.gates.evidence_types import Cost
-from ticket_sentiment.gates.sections import VARIANTS
+from ticket_sentiment.gates.speed_section import VARIANTS
 from ticket_sentiment.gates.words import dollars
 
 

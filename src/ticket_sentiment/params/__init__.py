@@ -7,7 +7,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.params.gates import Behaviour, Benchmark, Costs, Drift, Evaluate, Gate
+from ticket_sentiment.params.gates import Behaviour, Benchmark, Costs, Drift, Evaluate, Gate, Report
 from ticket_sentiment.params.model import Budget, Hotfix, Prune, Quantize, Search, Shape, Train
 from ticket_sentiment.params.monitoring import (
     AlertEmail,
@@ -93,6 +93,7 @@ __all__ = [
     "Quotas",
     "Registry",
     "Remote",
+    "Report",
     "Rollout",
     "RolloutHotfix",
     "Search",
@@ -130,6 +131,7 @@ class Params(Section):
     benchmark: Benchmark
     costs: Costs
     gate: Gate
+    report: Report
     registry: Registry
     build: Build
     serve: Serve

@@ -89,3 +89,13 @@ class Gate(Section):
     max_report_age_days: int = Field(ge=1)
     min_corrected: Share
     max_broken: Share
+
+
+class Report(Section):
+    excerpts: int = Field(ge=0)
+    owner: str
+    intended_use: str = Field(min_length=1)
+    not_for: str = Field(min_length=1)
+    watts_per_core: float = Field(gt=0)
+    watts_per_gb: float = Field(ge=0)
+    pue: float = Field(ge=1)

@@ -23,6 +23,7 @@ from ticket_sentiment.registry.store import (
     by_alias,
     connect,
     download_bundle,
+    download_card,
     require_champion,
     signature_tag,
 )
@@ -64,6 +65,7 @@ class Release:
     bundle: Bundle
     cpu_digest: str | None = None  # of the same version's CPU bundle, where this is another
     signature: str | None = None
+    card: Path | None = None  # its model card, where it has one
 
     @property
     def release(self) -> str:
@@ -82,7 +84,7 @@ def stage_context(
     """Lay out a build context.
 
     It holds the package's serving part, bundle/, challenger/ where there is one, the signatures of both where
-    they are signed, serving.json and bentofile.yaml.
+    they are signed, their model cards, serving.json and bentofile.yaml.
     """
     package = Path(ticket_sentiment.__file__).parent
     for pattern in SERVING_FILES:
@@ -90,12 +92,15 @@ def stage_context(
             target = folder / "ticket_sentiment" / source.relative_to(package)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
-    for name, held in (("bundle", champion), ("challenger", challenger)):
+    for name, role, held in (("bundle", "champion", champion), ("challenger", "challenger", challenger)):
         if held is None:
             continue
         shutil.copytree(held.bundle.path, folder / name)
         if held.signature:
             write_text(signature_path(folder / name), held.signature)
+        if held.card:
+            (folder / "cards").mkdir(exist_ok=True)
+            shutil.copyfile(held.card, folder / "cards" / f"{role}.md")
     settings = {
         "model_version": champion.version,
         "release": champion.release,
@@ -227,11 +232,9 @@ def build_services(
                 place = Path(folder) / str(held.version)
                 place.mkdir()
                 bundle = download_bundle(store, held, device, place)
-                cpu_digest, signature = (
-                    held.tags.get("bundle.cpu.digest"),
-                    held.tags.get(signature_tag(device)),
-                )
-                releases.append(Release(str(held.version), bundle, cpu_digest, signature))
+                tag = held.tags.get
+                signature, card = tag(signature_tag(device)), download_card(store, held, place)
+                releases.append(Release(str(held.version), bundle, tag("bundle.cpu.digest"), signature, card))
             commit = registered.tags.get("git.commit", NONE)
             second = releases[1] if len(releases) > 1 else None
             tags[device] = build_service(params, releases[0], device, commit, root, second)

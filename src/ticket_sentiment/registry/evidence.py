@@ -27,7 +27,7 @@ LEARNING_CURVES = {
     "pruned": "reports/training/distillation_curve.csv",
 }
 RELIABILITY = "reports/evaluation/reliability.csv"
-REPORT_PATTERNS = ("*.html", "*.txt", "drift/*", "**/*.json", "**/*.csv", "validation/index.html")
+REPORT_PATTERNS = ("*.html", "card.md", "*.txt", "drift/*", "**/*.json", "**/*.csv", "validation/index.html")
 SOURCES = (
     "dvc.lock",
     "dvc.yaml",

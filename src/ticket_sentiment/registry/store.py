@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import replacing_folder, sha256_file
+from ticket_sentiment.gates.card_front import MARKDOWN as CARD
 from ticket_sentiment.model.bundle import MANIFEST, Bundle, load_bundle
 from ticket_sentiment.params import Params
 
@@ -167,6 +168,14 @@ def download_bundle(store: Store, version: ModelVersion, device: str, folder: Pa
             "restore MLflow's artifacts or move the alias to another version"
         )
     return bundle
+
+
+def download_card(store: Store, version: ModelVersion, folder: Path) -> Path | None:
+    """Fetch a version's model card into `folder`; None for a version that was registered without."""
+    held = store.client.list_artifacts(version.run_id, CARD.parent.as_posix()) if version.run_id else []
+    if CARD.as_posix() not in {item.path for item in held}:
+        return None
+    return Path(store.client.download_artifacts(version.run_id, CARD.as_posix(), str(folder)))
 
 
 def place_bundle(store: Store, version: ModelVersion, device: str, target: Path) -> None:
