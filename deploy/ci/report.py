@@ -64,21 +64,15 @@ def _now(path: str) -> str | None:
 
 def _decision(before: str | None, now: str | None) -> list[str]:
     if now is None:
-        return [
-            "No model was judged in this change: `make retrain`, then commit what it wrote to `reports/`."
-        ]
+        return ["No model was judged here: `make retrain`, then commit what it wrote to `reports/`."]
     gate = json.loads(now)
+    bundle = f"bundle `{str(gate.get('bundle_digest'))[:12]}`"
     if before == now:
-        return [
-            f"The model is the one of before: **{gate['decision']}**, bundle `{gate['bundle_digest'][:12]}`."
-        ]
+        return [f"The model is the one of before: **{gate['decision']}**, {bundle}."]
     was = f" (before: {json.loads(before)['decision']})" if before else ""
-    lines = [
-        f"The gate says **{gate['decision']}**{was} to bundle `{str(gate.get('bundle_digest'))[:12]}`.",
-        "",
-    ]
     reasons = [f"- {reason}" for reason in gate.get("reasons", [])]
-    return [*lines, *_folded(f"{len(reasons)} reasons", reasons)]
+    said = f"The gate says **{gate['decision']}**{was} to {bundle}."
+    return [said, "", *_folded(f"{len(reasons)} reasons", reasons)]
 
 
 def _folded(title: str, lines: Sequence[str]) -> list[str]:
@@ -88,7 +82,8 @@ def _folded(title: str, lines: Sequence[str]) -> list[str]:
 def _difference(base: str, kind: str) -> list[str]:
     """DVC's table of metrics or parameters that changed."""
     table = _run("dvc", kind, "diff", "--md", base).strip().replace(base, "before")
-    return [f"**{kind.capitalize()}**", "", table or "None changed."]
+    rows = table.splitlines()[2:]  # below the head, which is there for nothing, too
+    return [f"**{kind.capitalize()}**", "", table if rows else "None changed."]
 
 
 def _curve(text: str | None) -> list[tuple[float, float]]:
