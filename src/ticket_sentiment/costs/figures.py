@@ -220,8 +220,8 @@ def _from_traffic(case: Case, planned: float) -> dict[str, Any]:
     """Tickets a day from which a GPU instance that is given so many a second is cheaper; None is never.
 
     `tickets_per_day`: for good, at the median speed, both on demand. `by_speed`: at the slowest and at the
-    fastest round. `by_price`: with the GPU bought as cheaply and the CPU as dearly as the table has it, and the
-    other way round.
+    fastest round. `by_price`: with the GPU bought as cheaply and the CPU as dearly as the table has it, and
+    the other way round.
     """
 
     def between(cpu: Pool, gpu: Pool) -> float | None:
