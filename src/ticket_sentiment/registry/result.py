@@ -10,6 +10,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import read_json, sha256_file
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.registry import evidence, lineage
+from ticket_sentiment.registry.store import EDGE
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,12 @@ def _read_bundles(root: Path, gate: dict[str, Any]) -> dict[str, str]:
                 "run `dvc repro`, then register again"
             )
     return judged
+
+
+def _edge_bundle(root: Path, decision: str) -> dict[str, str]:
+    """The tag of the verified edge bundle. It goes with the others, but names no version: nothing serves it."""
+    path = root / "models/release" / EDGE
+    return {f"bundle.{EDGE}.digest": load_bundle(path).digest} if decision != "fail" and path.is_dir() else {}
 
 
 def _months(root: Path) -> dict[str, str]:
@@ -92,5 +99,6 @@ def read_result(root: Path, made_in: Path | None = None) -> Result:
         "gate.decision": gate["decision"],
         "holdout.sha256": gate.get("holdout_sha256") or lineage.NONE,
         **{f"bundle.{device}.digest": digest for device, digest in digests.items()},
+        **_edge_bundle(folder, gate["decision"]),
     }
     return Result(gate, digests, tags)
