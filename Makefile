@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 IMAGES := ticket-sentiment images $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE))
 
-.PHONY: help retrain search replay serve images image-test ui test check manifests format lock
+.PHONY: help retrain search replay serve images image-test edge ui test check manifests format lock
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ images: $(VENV)/ready ## container images of the registered champion (DEVICE=cpu
 
 image-test: $(VENV)/ready ## start the champion's CPU image read-only, ask it, kill a worker, stop it
 	@image=$$($(IMAGES) --device cpu) && TICKET_SENTIMENT_IMAGE=$$image python -m pytest -s tests/registry/test_images.py
+
+edge: $(VENV)/ready ## the registered champion for devices and browsers, in dist/edge (BUNDLE=models/release/edge)
+	@ticket-sentiment edge $(if $(BUNDLE),--bundle $(BUNDLE))
 
 ui: $(VENV)/ready ## MLflow on localhost:5000 and Prefect on localhost:4200
 	@mkdir -p $(PREFECT_HOME)

@@ -51,6 +51,18 @@ _NO_NAME = re.compile(
     re.IGNORECASE,
 )
 
+# By name, for edge/rules.py: the page of the edge reads with the same patterns.
+PATTERNS: dict[str, re.Pattern[str]] = {
+    "mask": _MASK,
+    "greeting": _GREETING,
+    "valediction": _VALEDICTION,
+    "device": _DEVICE,
+    "contact": _CONTACT,
+    "name_word": _NAME_WORD,
+    "no_name": _NO_NAME,
+}
+NUMBERS = {"head": _HEAD, "tail": _TAIL}
+
 
 def _is_name(words: Sequence[str]) -> bool:
     """Whether words can only be a name: each capitalised, none of them a word that means something."""
