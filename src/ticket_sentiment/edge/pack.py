@@ -90,7 +90,12 @@ def pack(bundle: Bundle, version: str, params: Params, runtime: Path, out: Path 
     return out
 
 
-def _champion(params: Params, root: Path, folder: Path) -> tuple[Bundle, str]:
+def champion_bundle(params: Params, root: Path, folder: Path) -> tuple[Bundle, str]:
+    """Fetch the champion's edge bundle into an empty folder; the bundle and the version.
+
+    Raises:
+        TicketSentimentError: there is no champion, or none of its edge bundle that verifies.
+    """
     store = connect(params, root)
     version = champion_version(store)
     if version is None:
@@ -123,7 +128,7 @@ def main(params: Params, given: Path | None = None, root: Path = Path()) -> None
     """
     with tempfile.TemporaryDirectory() as temporary:
         bundle, version = (
-            (load_bundle(given), UNREGISTERED) if given else _champion(params, root, Path(temporary))
+            (load_bundle(given), UNREGISTERED) if given else champion_bundle(params, root, Path(temporary))
         )
         out = pack(bundle, version, params, npm.runtime(root / npm.CACHE), root / OUT)
     print("\n".join(_lines(out)))

@@ -1,5 +1,6 @@
 """What a text goes through before the model, as data for the page: exported from where the service has it."""
 
+import functools
 import html
 import sys
 import unicodedata
@@ -25,6 +26,7 @@ def _digit_zeros() -> list[int]:
     return [code for code in range(sys.maxunicode + 1) if unicodedata.decimal(chr(code), None) == 0]
 
 
+@functools.cache
 def rules() -> dict[str, Any]:
     """Patterns, numbers and tables of `tickets.privacy`, `tickets.canonical` and `model.wordpiece`."""
     exported: dict[str, Any] = {

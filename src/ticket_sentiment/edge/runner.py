@@ -46,7 +46,7 @@ class Edge:
             ArithmeticError: the model's answer is no number.
         """
         text = canonical(clean(ticket))
-        if not text:
+        if not text or not self.runtime.token_ids([text])[0]:
             raise TicketSentimentError("nothing is left of the text: give one with words")
         values = [round(float(value), 6) for value in self.runtime.probabilities([text])[0]]
         if not all(0 <= value <= 1 for value in values):
@@ -62,6 +62,14 @@ class Edge:
         }
 
 
+def _is_whole(bundle: Path) -> bool:
+    try:
+        open_bundle(bundle)
+    except TicketSentimentError:
+        return False
+    return True
+
+
 def install(source: Path, folder: Path) -> str:
     """Take over the release of another edge folder: bundle first, `release.json` last, then the old one goes.
 
@@ -73,8 +81,9 @@ def install(source: Path, folder: Path) -> str:
     """
     release = Edge(source).release
     name = release["bundle_digest"][:12]
-    with replacing_folder(folder / BUNDLES / name) as target:
-        shutil.copytree(source / BUNDLES / name, target, dirs_exist_ok=True)
+    if not _is_whole(folder / BUNDLES / name):
+        with replacing_folder(folder / BUNDLES / name) as target:
+            shutil.copytree(source / BUNDLES / name, target, dirs_exist_ok=True)
     write_json(folder / RELEASE, release)
     for bundle in (folder / BUNDLES).iterdir():
         if bundle.name != name:
@@ -112,8 +121,9 @@ def _run(parsed: argparse.Namespace, folder: Path) -> None:
         print(json.dumps(edge.classify(sys.stdin.read()), indent=2))
 
 
-def main(arguments: Sequence[str] | None = None, folder: Path = Path(sys.argv[0]).resolve().parent) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Answer, or update; a problem that a person can fix is one line on standard error and exit status 2."""
+    folder = Path(sys.argv[0]).resolve().parent  # of the program, wherever it was called from
     sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     try:
         _run(_parser().parse_args(arguments), folder)
