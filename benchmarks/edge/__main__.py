@@ -123,7 +123,8 @@ def main() -> int:
     ours = [of_page(web, texts), of_program(parsed.edge, texts)]
     others = [of_service("service, its own bundle", parsed.served, texts)] if parsed.served else []
     shares = np.bincount(service.probabilities.argmax(axis=1), minlength=len(LABELS))
-    print(f"{len(texts)} tickets, " + ", ".join(f"{n} {label}" for n, label in zip(shares, LABELS, strict=True)))
+    counts = ", ".join(f"{count} {label}" for count, label in zip(shares, LABELS, strict=True))
+    print(f"{len(texts)} tickets: {counts}")
     print("\n| answered by | beside | other labels | largest difference of a probability | ms a ticket |")
     print("| --- | --- | ---: | ---: | ---: |")
     missed = False

@@ -61,8 +61,9 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Bun
         graph = store_half(build(model, Quantize(per_channel=True, reduce_range=True), portable=True))
         onnx.save(graph, str(folder / "model.onnx"))
         return write_bundle(
-            folder / "bundle", folder / "model.onnx", tokenizer, precision="int8", max_length=64, base_model="random",
-            architecture=architecture(model), temperature=1.5, training_data="a" * 64, metrics={},
+            folder / "bundle", folder / "model.onnx", tokenizer, precision="int8", max_length=64,
+            base_model="random", architecture=architecture(model), temperature=1.5, training_data="a" * 64,
+            metrics={},
         )  # fmt: skip
 
     return make

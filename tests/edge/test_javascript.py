@@ -1,4 +1,4 @@
-"""Patterns as JavaScript writes them; tests/edge/test_page.py holds that a browser reads texts as Python does."""
+"""Patterns as JavaScript writes them; that a browser reads by them as Python does is in test_page.py."""
 
 import re
 

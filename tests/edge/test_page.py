@@ -1,4 +1,4 @@
-"""The page in a real browser: reads and answers as the service does, without a network, and updates whole or not."""
+"""The page in a real browser: it answers as the service does, without a network, and updates whole or not."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from ticket_sentiment.tickets.privacy import clean
 
 pytestmark = [
     pytest.mark.skipif(chromium() is None, reason="there is no Chromium"),
-    pytest.mark.skipif(not RUNTIME.is_dir(), reason="onnxruntime-web is not in var/edge: `make edge` fetches it"),
+    pytest.mark.skipif(not RUNTIME.is_dir(), reason="onnxruntime-web is not here: `make edge` fetches it"),
 ]
 
 
@@ -39,7 +39,11 @@ def state(page: Page) -> str:
 
 
 def classify(page: Page, texts: list[str]) -> list[dict | None]:
-    script = "(async () => { const c = await ticketSentiment, all = []; for (const t of %s) all.push(await c.classify(t)); return all; })()"
+    script = """(async () => {
+        const classifier = await ticketSentiment, answers = [];
+        for (const text of %s) answers.push(await classifier.classify(text));
+        return answers;
+    })()"""
     return page.evaluate(script % json.dumps(texts))
 
 
@@ -48,7 +52,8 @@ def test_texts_are_read_and_answered_as_by_the_service(page, web, server):
         page.open(address)
         answers = classify(page, AWKWARD)
         read = [canonical(clean(text)) for text in AWKWARD]
-        ids = page.evaluate(f"ticketSentiment.then((c) => {json.dumps(read)}.map((t) => c.tokenizer.encode(t)))")
+        encode = f"(c) => {json.dumps(read)}.map((text) => c.tokenizer.encode(text))"
+        ids = page.evaluate(f"ticketSentiment.then({encode})")
         assert classify(page, NOTHING) == [None] * len(NOTHING)
     assert [answer["text"] for answer in answers] == read
     assert ids == server.runtime.token_ids(read)
@@ -62,12 +67,14 @@ def test_a_person_sees_answer_version_and_digest_on_any_width(page, web, bundle)
     with static_server(web) as address:
         page.open(address)
         state(page)
-        page.evaluate("document.getElementById('text').value = 'Hello team, it is broken. Regards, Anna Smith'")
+        ticket = json.dumps("Hello team, it is broken. Regards, Anna Smith")
+        page.evaluate(f"document.getElementById('text').value = {ticket}")
         page.evaluate("document.getElementById('form').requestSubmit()")
-        page.evaluate("new Promise((done) => setTimeout(done, 300))")
+        page.wait("!document.getElementById('answer').hidden")
         text = page.evaluate("document.body.innerText")
         for width in (390, 1000):
-            page.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
+            size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+            page.call("Emulation.setDeviceMetricsOverride", **size)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.call("Emulation.clearDeviceMetricsOverride")
     assert bundle.digest in text and "Nothing leaves this device" in text

@@ -100,14 +100,14 @@ def test_an_update_takes_over_the_whole_release(packed, newer, tmp_path):
     assert install(newer, here) == "2"  # again, as nothing says that it was done
 
 
-@pytest.mark.parametrize("fails", ["copytree", "write_json"])
+@pytest.mark.parametrize("fails", ["shutil.copytree", "write_json"])
 def test_an_update_that_is_interrupted_leaves_the_release_before(packed, newer, tmp_path, monkeypatch, fails):
     here = Path(shutil.copytree(packed, tmp_path / "edge"))
 
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ticket_sentiment.edge.runner." + ("shutil." if fails == "copytree" else "") + fails, stop)
+    monkeypatch.setattr(f"ticket_sentiment.edge.runner.{fails}", stop)
     with pytest.raises(KeyboardInterrupt):
         install(newer, here)
     monkeypatch.undo()
@@ -123,5 +123,5 @@ def test_an_update_from_a_folder_that_is_not_whole_changes_nothing(packed, newer
     assert Edge(here).release["version"] == "1"
     release = json.loads((newer / RELEASE).read_text())
     (newer / RELEASE).write_text(json.dumps(release | {"bundle_digest": "0" * 64}))
-    with pytest.raises(TicketSentimentError, match="bundle.json is missing"):
+    with pytest.raises(TicketSentimentError, match=r"bundle\.json is missing"):
         install(newer, here)

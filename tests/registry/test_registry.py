@@ -185,7 +185,9 @@ def test_run_shows_params_metrics_plots_reports_bundles(project: Project) -> Non
     curve = project.store.client.get_metric_history(found.run_id, "training/dense.macro_f1")
     assert [(point.step, point.value) for point in curve] == [(5, 0.5), (9, 0.6)]
     expected = {
-        f"bundles/{device}/{name}" for device in ("cpu", "gpu", "edge") for name in ("model.onnx", "bundle.json")
+        f"bundles/{device}/{name}"
+        for device in ("cpu", "gpu", "edge")
+        for name in ("model.onnx", "bundle.json")
     }
     expected |= {"reports/release.html", "reports/gate.json", "lineage/dvc.lock", "lineage/params.yaml"}
     expected |= {"plots/confusion.png", "plots/learning_curve.png", "plots/reliability.png"}

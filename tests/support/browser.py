@@ -1,4 +1,4 @@
-"""A page in headless Chromium, driven over its debugging protocol; and a server of static files to turn off."""
+"""A page in headless Chromium, driven over its debugging protocol; and a server of static files."""
 
 import contextlib
 import functools
@@ -6,7 +6,6 @@ import http.server
 import json
 import shutil
 import subprocess
-import tempfile
 import threading
 import time
 import urllib.request
@@ -69,22 +68,26 @@ class Page:
         """Go to an address and wait until its scripts have begun."""
         self.evaluate("globalThis.isBefore = true")
         self.call("Page.navigate", url=address)
+        self.wait(
+            "!globalThis.isBefore && document.readyState === 'complete' && !!globalThis.ticketSentiment"
+        )
+
+    def wait(self, condition: str) -> None:
+        """Until an expression in the page is true."""
         end = time.monotonic() + SECONDS
-        ready = "!globalThis.isBefore && document.readyState === 'complete' && !!globalThis.ticketSentiment"
-        while not self.evaluate(ready):
-            assert time.monotonic() < end, f"{address} does not load"
+        while not self.evaluate(condition):
+            assert time.monotonic() < end, f"never true: {condition}"
             time.sleep(0.05)
 
 
 @contextlib.contextmanager
 def browser(profile: Path) -> Iterator[Page]:
     """Chromium with a profile folder of its own; ended with its children."""
-    log = tempfile.TemporaryFile("w+")
     command = [
-        chromium(), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-        "--remote-debugging-port=0", "--remote-allow-origins=*", f"--user-data-dir={profile}", "about:blank",
+        chromium(), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+        "--no-first-run", "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank",
     ]  # fmt: skip
-    process = subprocess.Popen(command, stdout=log, stderr=log)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         port_file, end = profile / "DevToolsActivePort", time.monotonic() + SECONDS
         while not (port_file.is_file() and (lines := port_file.read_text().splitlines())):
@@ -97,4 +100,3 @@ def browser(profile: Path) -> Iterator[Page]:
     finally:
         process.terminate()
         process.wait()
-        log.close()

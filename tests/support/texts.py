@@ -1,4 +1,4 @@
-"""Texts that are read one way in one language and another way in another: the service's answer must not depend on it."""
+"""Texts that two languages easily read in two ways."""
 
 AWKWARD = [
     "Thanks, that was fast!",
@@ -43,4 +43,4 @@ AWKWARD = [
     ".",
     "🙂",
 ]  # fmt: skip
-NOTHING = ["", "   \t\n", "\u200b\u200e", "&#0;&zwnj;".replace("&#0;", "\x00").replace("&zwnj;", "")]
+NOTHING = ["", "   \t\n", "\u200b\u200e", "\x00"]

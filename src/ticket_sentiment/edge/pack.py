@@ -1,4 +1,4 @@
-"""The champion for devices: a program for Python and a page for browsers around the same bundle, in dist/edge."""
+"""The champion for devices, in dist/edge: a program for Python and a page for browsers around one bundle."""
 
 import io
 import json
@@ -99,11 +99,13 @@ def champion_bundle(params: Params, root: Path, folder: Path) -> tuple[Bundle, s
     store = connect(params, root)
     version = champion_version(store)
     if version is None:
-        raise TicketSentimentError("there is no champion yet: `make retrain` makes one, or name a bundle: --bundle")
+        raise TicketSentimentError(
+            "there is no champion yet: `make retrain` makes one, or name a bundle: --bundle"
+        )
     if f"bundle.{EDGE}.digest" not in version.tags:
         raise TicketSentimentError(
-            f"version {version.version} of {store.model} was registered without its edge bundle: name one, such as "
-            f"--bundle models/release/{EDGE}"
+            f"version {version.version} of {store.model} was registered without its edge bundle: "
+            f"name one, such as --bundle models/release/{EDGE}"
         )
     return download_bundle(store, version, EDGE, folder), str(version.version)
 
@@ -115,8 +117,8 @@ def _lines(out: Path) -> list[str]:
     return [
         f"Edge      version {release['version']}, bundle {release['bundle_digest'][:12]}",
         f"Program   python {out / PROGRAM}",
-        f"Page      python -m http.server --directory {out / 'web'}, or any server of static files, https beyond localhost",
-        f"Download  {(sum(sizes.values()) - runtime) / 1e6:.1f} MB, and {runtime / 1e6:.1f} MB of runtime once",
+        f"Page      python -m http.server --directory {out / 'web'}",
+        f"Download  {(sum(sizes.values()) - runtime) / 1e6:.1f} MB, once {runtime / 1e6:.1f} MB of runtime",
     ]
 
 

@@ -1,6 +1,6 @@
 """The edge on the command line: `echo "Thanks, that was fast!" | python ticket-sentiment-edge.pyz`
 
-It needs ONNX Runtime and numpy. The model lies beside the program in `bundles/`; `release.json` says which one.
+It needs ONNX Runtime and numpy. The model lies beside it in `bundles/`; `release.json` says which one.
 """
 
 import argparse
@@ -94,7 +94,7 @@ def install(source: Path, folder: Path) -> str:
 def _parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(description="Sentiment of a ticket on standard input, as JSON.")
     root.add_argument("--lines", action="store_true", help="each line is a ticket, and gets a line")
-    root.add_argument("--update", type=Path, metavar="FOLDER", help="take over the release of this edge folder")
+    root.add_argument("--update", type=Path, metavar="FOLDER", help="take over its release")
     root.add_argument("--release", action="store_true", help="say which release this is, verified")
     return root
 

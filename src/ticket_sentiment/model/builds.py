@@ -2,8 +2,8 @@
 
 cpu    dynamic int8, which takes its activation scales from each input: no calibration set can go stale
 gpu    fp16 weights and arithmetic, in standard operators that CUDA and TensorRT both know
-edge   the CPU build's int8 weights, multiplied in float: the same answer on every processor and in a browser; what
-       is left in float is stored as fp16
+edge   the CPU build's int8 weights, multiplied in float: the same answer on every processor and in a browser;
+       the rest is stored as fp16
 """
 
 import tempfile

@@ -8,9 +8,9 @@ hand it has half as many operators, and each is the kernel that was measured to 
     DynamicQuantizeMatMul     product and bias; the scale of the activations is taken from each input
     Sum, LayerNormalization   three times as fast as SkipLayerNormalization
 
-Dynamic int8 answers a little otherwise on another processor: the last bit of a float decides here and there to
-which of 256 steps an activation is rounded, and every later layer rounds on from there. `write_portable` keeps the
-int8 weights and multiplies in float, three times slower; its answers are the same everywhere, browsers among them.
+Dynamic int8 answers a little otherwise on another processor: the last bit of a float decides here and there
+to which of 256 steps an activation is rounded, and every later layer rounds on from there. `write_portable`
+keeps the int8 weights and multiplies in float, three times slower: its answers are the same everywhere.
 
 Sources: docs/ContribOperators.md of ONNX Runtime for the operators of the domain com.microsoft; Jacob et al.
 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", for

@@ -159,7 +159,7 @@ def _ranges(codes: Iterable[int]) -> list[list[int]]:
 
 
 def character_tables() -> dict[str, list[list[int]] | dict[str, str]]:
-    """The rules above as data, for a tokenizer in another language: code points, and lower case where it differs."""
+    """The rules above as data, for another language: code points, and lower case where it differs."""
     characters = [(code, chr(code)) for code in range(sys.maxunicode + 1)]
     tests: dict[str, Callable[[str], object]] = {
         "dropped": lambda character: not _clean(character),

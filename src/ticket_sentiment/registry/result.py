@@ -47,7 +47,7 @@ def _read_bundles(root: Path, gate: dict[str, Any]) -> dict[str, str]:
 
 
 def _edge_bundle(root: Path, decision: str) -> dict[str, str]:
-    """The tag of the verified edge bundle. It goes with the others, but names no version: nothing serves it."""
+    """The tag of the verified edge bundle, which goes with the others and names no version."""
     path = root / "models/release" / EDGE
     return {f"bundle.{EDGE}.digest": load_bundle(path).digest} if decision != "fail" and path.is_dir() else {}
 
