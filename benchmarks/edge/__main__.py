@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tests.support.browser import browser, chromium, static_server
+from tests.support.browser import browser
+from tests.support.tab import static_server, tab
 from ticket_sentiment.edge.runner import Edge
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.bundle import load_bundle
@@ -80,7 +81,7 @@ def of_page(folder: Path, texts: Sequence[str]) -> Answers:
     with (
         static_server(folder) as address,
         tempfile.TemporaryDirectory() as profile,
-        browser(Path(profile)) as page,
+        tab(Path(profile)) as page,
     ):
         page.open(address)
         page.evaluate("ticketSentiment.then(() => 1)")
@@ -114,7 +115,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     parsed = arguments()
-    if chromium() is None:
+    if browser() is None:
         print("error: there is no Chromium: install it", file=sys.stderr)
         return 2
     texts = tickets(parsed.table, parsed.texts)

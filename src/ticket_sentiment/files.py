@@ -83,6 +83,15 @@ def read_json(path: Path) -> Any:
         raise TicketSentimentError(f"{path} is not JSON ({error}): remove it and run `dvc repro`") from None
 
 
+def rounded(value: Any) -> Any:
+    """Every float of a nested value to five digits: more is noise, and makes a file's diffs unreadable."""
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
 def finite_or_none(value: float) -> float | None:
     """A number for JSON: NaN and infinities become null, which every gate reads as missing evidence."""
     return float(value) if math.isfinite(value) else None

@@ -8,21 +8,22 @@ from pathlib import Path
 import pytest
 
 from tests.edge.conftest import RUNTIME
-from tests.support.browser import Page, browser, chromium, static_server
+from tests.support.browser import browser
+from tests.support.tab import Page, static_server, tab
 from tests.support.texts import AWKWARD, NOTHING
 from ticket_sentiment.edge.pack import pack
 from ticket_sentiment.tickets.canonical import canonical
 from ticket_sentiment.tickets.privacy import clean
 
 pytestmark = [
-    pytest.mark.skipif(chromium() is None, reason="there is no Chromium"),
+    pytest.mark.skipif(browser() is None, reason="there is no Chromium"),
     pytest.mark.skipif(not RUNTIME.is_dir(), reason="onnxruntime-web is not here: `make edge` fetches it"),
 ]
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with browser(tmp_path_factory.mktemp("profile")) as opened:
+    with tab(tmp_path_factory.mktemp("profile")) as opened:
         yield opened
 
 

@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import replacing_folder, sha256_file
+from ticket_sentiment.gates.card_front import MARKDOWN as CARD
 from ticket_sentiment.model.bundle import MANIFEST, Bundle, load_bundle
 from ticket_sentiment.params import Params
 
@@ -73,6 +74,11 @@ def base_tag(alias: str) -> str:
     return f"ledger.{alias}"
 
 
+def signature_tag(device: str) -> str:
+    """The tag of a version that holds the signature of its bundle for a device."""
+    return f"signature.{device}"
+
+
 def adopted(store: Store) -> str | None:
     """The version that the ledger named champion last, by what promotion/ noted; None when it never did.
 
@@ -107,6 +113,21 @@ def champion_version(store: Store) -> ModelVersion | None:
         f"the champion, version {number} of {store.model}, was deleted in MLflow: give the alias "
         f"`{CHAMPION}` to another version, then run the reconcile flow"
     )
+
+
+def require_champion(store: Store) -> ModelVersion:
+    """The champion.
+
+    Raises:
+        TicketSentimentError: there is none, or the version that the ledger names was deleted.
+    """
+    champion = champion_version(store)
+    if champion is None:
+        raise TicketSentimentError(
+            f"{store.model} has no version with the alias `{CHAMPION}`: run `make retrain`, "
+            "or give the alias to a version in MLflow (`make ui`)"
+        )
+    return champion
 
 
 def all_versions(store: Store) -> list[ModelVersion]:
@@ -148,6 +169,14 @@ def download_bundle(store: Store, version: ModelVersion, device: str, folder: Pa
             "restore MLflow's artifacts or move the alias to another version"
         )
     return bundle
+
+
+def download_card(store: Store, version: ModelVersion, folder: Path) -> Path | None:
+    """Fetch a version's model card into `folder`; None for a version that was registered without."""
+    held = store.client.list_artifacts(version.run_id, CARD.parent.as_posix()) if version.run_id else []
+    if CARD.as_posix() not in {item.path for item in held}:
+        return None
+    return Path(store.client.download_artifacts(version.run_id, CARD.as_posix(), str(folder)))
 
 
 def place_bundle(store: Store, version: ModelVersion, device: str, target: Path) -> None:
