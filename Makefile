@@ -17,8 +17,11 @@ export ORT_DISABLE_TELEMETRY ?= 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 IMAGES := ticket-sentiment images $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE))
+BUILT := $(IMAGES) $(if $(DEVICE),--device $(DEVICE))
 
-.PHONY: help retrain search replay serve images image-test ui test check manifests format lock
+.PHONY: help retrain search replay serve images image-test edge ui test check manifests monitoring workflows format lock
+.PHONY: scan scan-images sbom rollback ci extras state-pull state-push pr-report pr-comment
+.PHONY: retrain-change registry-login images-push images-sign manifests-digest release-change
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,10 +50,26 @@ serve: $(VENV)/ready ## answer on localhost:3000 with the registered champion
 	@ticket-sentiment serve
 
 images: $(VENV)/ready ## container images of the registered champion (DEVICE=cpu, BASE_IMAGE=..., ENGINE=podman)
-	@$(IMAGES) $(if $(DEVICE),--device $(DEVICE))
+	@$(BUILT)
 
 image-test: $(VENV)/ready ## start the champion's CPU image read-only, ask it, kill a worker, stop it
 	@image=$$($(IMAGES) --device cpu) && TICKET_SENTIMENT_IMAGE=$$image python -m pytest -s tests/registry/test_images.py
+
+edge: $(VENV)/ready ## the registered champion for devices and browsers, in dist/edge (BUNDLE=models/release/edge)
+	@ticket-sentiment edge $(if $(BUNDLE),--bundle $(BUNDLE))
+
+scan: $(VENV)/ready ## look for secrets and tickets in the champion's Bentos, or in IMAGE=... (a folder, an image)
+	@ticket-sentiment scan $${IMAGE:+"$$IMAGE"}
+
+scan-images: $(VENV)/ready ## the same in every layer of the champion's images
+	@images=$$($(BUILT)) && ticket-sentiment scan $$images
+
+sbom: $(VENV)/ready ## bills of materials (CycloneDX) of the champion's images, or of IMAGE=..., in var/
+	@images=$${IMAGE:-$$($(BUILT))} && for image in $$images; do \
+		ticket-sentiment sbom "$$image" --out "var/$${image##*-}.cdx.json" || exit; done
+
+rollback: $(VENV)/ready ## back to the champion before, or to VERSION=..., with a REASON="..."
+	@ticket-sentiment rollback --reason "$${REASON:-No reason given.}" $${VERSION:+--to "$$VERSION"}
 
 ui: $(VENV)/ready ## MLflow on localhost:5000 and Prefect on localhost:4200
 	@mkdir -p $(PREFECT_HOME)
@@ -60,13 +79,20 @@ ui: $(VENV)/ready ## MLflow on localhost:5000 and Prefect on localhost:4200
 test: $(VENV)/ready ## all tests
 	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile
 
-check: $(VENV)/ready ## style and who may import whom
+check: $(VENV)/ready ## style, who may import whom, and the workflows
 	ruff check .
 	ruff format --check .
 	lint-imports
+	@python -m deploy.ci.workflows
+
+workflows: $(VENV)/ready ## hold .github/workflows against their schema and rules, and read all shell scripts
+	@python -m deploy.ci.workflows
 
 manifests: $(VENV)/ready ## render deploy/kubernetes, hold it against schemas and policies, parse its queries
 	@python -m deploy.manifests
+
+monitoring: $(VENV)/ready ## write rules, dashboards and alarms from params.yaml, and test every alert
+	@python -m deploy.monitoring
 
 format: $(VENV)/ready ## put the code into shape
 	ruff check --fix .
@@ -75,3 +101,43 @@ format: $(VENV)/ready ## put the code into shape
 lock: $(VENV)/ready ## write requirements.lock and the serving images' packages from what is installed now
 	scripts/lock
 	scripts/serving-requirements
+
+# What the workflows run, beside the targets above: docs/ci.md. Whatever they hand over comes by the environment, and
+# is read by the shell ($$NAME), never written into its line by make ($(NAME)).
+ci: ## all that CI runs
+	.ci/run
+
+extras: $(VENV)/ready ## EXTRAS=s3,hub: install those extras of pyproject.toml, too
+	@test -z "$$EXTRAS" || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$$EXTRAS]"
+
+state-pull: $(VENV)/ready ## tickets and stages as git names them, from the team's DVC remote
+	@scripts/require-stores
+	@dvc pull --allow-missing
+
+state-push: $(VENV)/ready ## what this retraining made, to the team's DVC remote
+	@dvc push
+
+pr-report: $(VENV)/ready ## what changed since BASE=origin/main, as Markdown with metrics and plots (var/pull-request.md)
+	@python -m deploy.ci.report
+	@cat var/pull-request.md >> "$${GITHUB_STEP_SUMMARY:-/dev/stdout}"
+
+pr-comment: ## put var/pull-request.md under PULL_REQUEST=number; the comment of before is written over
+	@gh pr comment "$$PULL_REQUEST" --edit-last --create-if-none --body-file var/pull-request.md
+
+retrain-change: $(VENV)/ready ## a pull request with what this retraining wrote to git
+	@scripts/open-change "retrain/$$(date -u +%Y-%m)" "Retrained in $$(date -u +%Y-%m)" var/pull-request.md
+
+registry-login: ## log the engine in to REGISTRY as REGISTRY_USER, with REGISTRY_TOKEN
+	@printf %s "$$REGISTRY_TOKEN" | "$${ENGINE:-docker}" login --username "$$REGISTRY_USER" --password-stdin "$$REGISTRY"
+
+images-push: $(VENV)/ready ## the champion's images to IMAGE_REPOSITORY; their digests to var/images.json
+	@python -m deploy.ci.images push
+
+images-sign: $(VENV)/ready ## sign the pushed images and attest their bills of materials (cosign, keyless)
+	@python -m deploy.ci.images sign
+
+manifests-digest: $(VENV)/ready ## write the digests of var/images.json into the overlay OVERLAY=cpu
+	@python -m deploy.ci.images digest
+
+release-change: $(VENV)/ready ## a pull request with those manifests
+	@scripts/open-change "release/$$(date -u +%Y-%m-%d)" "Images of $$(date -u +%Y-%m-%d)" var/images.json

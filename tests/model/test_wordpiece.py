@@ -17,7 +17,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer, Whitespace
 from tokenizers.processors import BertProcessing, RobertaProcessing
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.model.wordpiece import BertNormalizer, WordPiece, words
+from ticket_sentiment.model.wordpiece import REMEMBERED_WORDS, BertNormalizer, WordPiece, words
 from ticket_sentiment.tickets import demo
 
 MAX_LENGTH = 96
@@ -124,6 +124,19 @@ def random_texts(count: int, seed: int) -> list[str]:
 
 def test_random_texts(real_file: Path) -> None:
     assert differing(real_file, random_texts(8_000, seed=7)) == []
+
+
+def test_random_texts_of_ascii_alone(real_file: Path) -> None:
+    chance = random.Random(7)
+    kinds: list[Callable[[], str]] = [
+        lambda: chr(chance.randrange(128)),
+        lambda: chr(chance.randrange(32, 127)),
+        lambda: chance.choice(
+            ["the", " Great ", "REFUND", "don't", "[MASK]", "[mask]", "x" * 101, "\r\n", "!?"]
+        ),
+    ]
+    texts = ["".join(chance.choice(kinds)() for _ in range(chance.randrange(40))) for _ in range(4_000)]
+    assert differing(real_file, texts) == []
 
 
 # All that is assigned or ever likely to be, with a corner of the private planes.
@@ -242,3 +255,13 @@ def test_memory_for_characters_is_bounded() -> None:
     normalize = BertNormalizer(True, True, None, True)
     normalize("".join(CODE_POINTS))
     assert sum(map(sys.getsizeof, (normalize._before, normalize._after))) < 1_000_000
+
+
+def test_memory_for_words_is_bounded(real_file: Path) -> None:
+    tokenizer = WordPiece(real_file, MAX_LENGTH)
+    for start in range(0, 3 * REMEMBERED_WORDS, 50):
+        tokenizer.encode(" ".join(map(str, range(start, start + 50))))
+    before = tokenizer._remembered.cache_info()
+    assert before.currsize == REMEMBERED_WORDS
+    tokenizer.encode("x" * 20_000)
+    assert tokenizer._remembered.cache_info() == before

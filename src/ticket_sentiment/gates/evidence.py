@@ -17,11 +17,12 @@ from ticket_sentiment.gates.behaviour_types import BehaviourReport
 from ticket_sentiment.gates.evidence_types import (
     Benchmark,
     Compression,
+    Cost,
     Drift,
     Evaluation,
     Hotfix,
+    Inspection,
     Part,
-    Scan,
     Split,
     Subject,
     Validation,
@@ -31,7 +32,7 @@ from ticket_sentiment.model.frontier import FRONTIER, FrontierPoint, read_fronti
 
 TICKETS = Path("data/tickets")
 PREPARED = Path("data/prepared")
-SCAN = Path("reports/scan.json")
+INSPECTION = Path("reports/inspection.json")
 SPLIT = Path("data/prepared/split.json")
 HOLDOUT = Path("data/prepared/holdout.parquet")
 VALIDATION = Path("reports/validation/result.json")
@@ -39,6 +40,7 @@ EVALUATION = Path("reports/evaluation/metrics.json")
 COMPRESSION = Path("reports/compression.json")
 DRIFT = Path("reports/drift.json")
 BENCHMARK = Path("reports/benchmark.json")
+COST = Path("reports/cost.json")
 BEHAVIOUR = Path("reports/behaviour.json")
 CPU_BUNDLE = Path("models/release/cpu")
 GPU_BUNDLE = Path("models/release/gpu")
@@ -61,11 +63,12 @@ class Evidence:
 
     validation: Validation | Missing
     split: Split | Missing
-    scan: Scan | Missing
+    inspection: Inspection | Missing
     evaluation: Evaluation | Missing
     compression: Compression | Missing
     drift: Drift | Missing
     benchmark: Benchmark | Missing
+    cost: Cost | Missing  # shown, judged by no gate
     behaviour: BehaviourReport | Missing
     cpu: Bundle | Missing
     gpu: Bundle | Missing
@@ -160,11 +163,12 @@ def gather(now: datetime) -> Evidence:
         **bundles,
         validation=read(VALIDATION, Validation, "The validation of the tickets"),
         split=read(SPLIT, Split, "The split into training and holdout"),
-        scan=read(SCAN, Scan, "The scan of the prepared tickets"),
+        inspection=read(INSPECTION, Inspection, "The inspection of the prepared tickets"),
         evaluation=read(EVALUATION, Evaluation, "The evaluation"),
         compression=read(COMPRESSION, Compression, "The compression report"),
         drift=read(DRIFT, Drift, "The drift report"),
         benchmark=read(BENCHMARK, Benchmark, "The benchmark"),
+        cost=read(COST, Cost, "The cost report"),
         behaviour=read(BEHAVIOUR, BehaviourReport, "The behaviour report"),
         hotfix=read(HOTFIX, Hotfix, "The comparison of the hotfix with its champion")
         if STARTED_FROM.exists() or HOTFIX.exists()

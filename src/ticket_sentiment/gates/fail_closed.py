@@ -50,11 +50,13 @@ class Gate:
 
     Attributes:
         look: the function.
+        question: that it answers, for a person.
         place: among the gates, by which their reasons are told; lower is earlier.
         applies: whether a result is judged by it at all.
     """
 
     look: Callable[[Evidence, Limits], Looked]
+    question: str
     place: int
     applies: Callable[[Evidence], bool]
 
@@ -73,10 +75,10 @@ class Gate:
 
 
 def gate(
-    place: int, applies: Callable[[Evidence], bool] = _always
+    question: str, place: int, applies: Callable[[Evidence], bool] = _always
 ) -> Callable[[Callable[[Evidence, Limits], Looked]], Gate]:
     """Make a gate of a function; the arguments as of `Gate`."""
-    return lambda look: Gate(look, place, applies)
+    return lambda look: Gate(look, question, place, applies)
 
 
 def finding(decision: Decision, sentence: str) -> Finding:

@@ -3,21 +3,21 @@
     bundle = open_bundle(Path("models/release/cpu"))
     EdgeRuntime(bundle).probabilities(["Thanks, that was fast!"])
 
-Over `load_bundle` and `Runtime` this saves pydantic and `tokenizers`: about ten megabytes each in memory, and
-a quarter of the time to start. So the manifest is checked here a second time, by hand;
-tests/model/test_edge.py holds that a damage an answer could depend on is refused here too.
+Over `load_bundle` this saves pydantic: about ten megabytes in memory, and time to start. So the manifest is
+checked here a second time, by hand; tests/model/test_edge.py holds that a damage an answer could depend on is
+refused here too.
 """
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import sha256_file
 from ticket_sentiment.labels import LABELS
-from ticket_sentiment.model.runtime import Runtime, open_session
+from ticket_sentiment.model.runtime import Runtime
 from ticket_sentiment.model.wordpiece import WordPiece
 
 if TYPE_CHECKING:
@@ -110,20 +110,14 @@ def open_bundle(path: Path) -> EdgeBundle:
 
 
 class EdgeRuntime(Runtime):
-    """`Runtime` for one processor core and little memory.
-
-    One thread, no memory arena, WordPiece in pure Python; the answers are those of `Runtime`.
+    """`Runtime` for one processor core and little memory: one thread, and no memory arena.
 
     Raises:
         TicketSentimentError: the bundle's tokenizer is not of the kind that model/wordpiece.py reads.
     """
 
     def __init__(self, bundle: "EdgeBundle | Bundle") -> None:
-        # Not Runtime's own constructor, which imports `tokenizers`.
-        self.bundle = bundle
-        self.tokenizer = WordPiece(bundle.tokenizer_path, bundle.manifest.max_length)
-        self.session = open_session(bundle.model_path, threads=1, arena=False)
+        super().__init__(bundle, arena=False)
 
-    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, cut at the bundle's maximum length."""
-        return [self.tokenizer.encode(text) for text in texts]
+    def _open_tokenizer(self) -> Callable[[str], list[int]]:
+        return WordPiece(self.bundle.tokenizer_path, self.bundle.manifest.max_length).encode

@@ -1,8 +1,10 @@
 """ONNX Runtime on a bundle: text in, calibrated probabilities out. No torch."""
 
 import logging
+import math
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,11 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # on by default on Linux, a
 
 import onnxruntime as ort
 
+from ticket_sentiment.model.wordpiece import OtherTokenizer, WordPiece
+
 if TYPE_CHECKING:  # pydantic is as large as ONNX Runtime, and model/edge.py does without it
+    from tokenizers import Tokenizer
+
     from ticket_sentiment.model.bundle import Bundle
 
 logger = logging.getLogger(__name__)
@@ -71,6 +77,14 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return shifted / shifted.sum(axis=1, keepdims=True)
 
 
+def calibrated_row(logits: Sequence[float], temperature: float) -> list[float]:
+    """`softmax` of one row at a temperature: in a fifth of the time that numpy takes for so few numbers."""
+    highest = max(logits)
+    shifted = [math.exp((logit - highest) / temperature) for logit in logits]
+    total = sum(shifted)
+    return [value / total for value in shifted]
+
+
 class Runtime:
     """A bundle ready to answer.
 
@@ -78,14 +92,30 @@ class Runtime:
     "On Calibration of Modern Neural Networks").
     """
 
-    def __init__(self, bundle: "Bundle", threads: int = 1, providers: Sequence[Provider] = (CPU,)) -> None:
-        from tokenizers import Tokenizer  # here, as model/edge.py does without it
-
+    def __init__(
+        self, bundle: "Bundle", threads: int = 1, providers: Sequence[Provider] = (CPU,), arena: bool = True
+    ) -> None:
         self.bundle = bundle
-        self.session = open_session(bundle.model_path, threads, providers)
-        self.tokenizer = Tokenizer.from_file(str(bundle.tokenizer_path))
-        self.tokenizer.no_padding()
-        self.tokenizer.enable_truncation(bundle.manifest.max_length)
+        self.session = open_session(bundle.model_path, threads, providers, arena)
+        self.encode = self._open_tokenizer()
+
+    def _open_tokenizer(self) -> Callable[[str], list[int]]:
+        """What gives the token ids of a text, cut at the bundle's maximum length."""
+        try:
+            return WordPiece(self.bundle.tokenizer_path, self.bundle.manifest.max_length).encode
+        except OtherTokenizer:
+            return lambda text: self.tokenizer.encode(text).ids
+
+    @cached_property
+    def tokenizer(self) -> "Tokenizer":
+        """The one of the library `tokenizers`, which reads any kind and tells of the words of tokens."""
+        # Here: a bundle of BERT's kind is answered without it, in half the time and ten megabytes less.
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(self.bundle.tokenizer_path))
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(self.bundle.manifest.max_length)
+        return tokenizer
 
     @property
     def provider(self) -> str:
@@ -100,6 +130,8 @@ class Runtime:
         larger batches texts are sorted by length and padded only within a batch.
         """
         rows = self.token_ids(texts)
+        if len(rows) == 1:
+            return self._run(rows)
         if batch_size == 1 and rows:
             return np.concatenate([self._run([row]) for row in rows])
         order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
@@ -111,8 +143,7 @@ class Runtime:
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, cut at the bundle's maximum length."""
-        # Without the offsets of every token, which nothing here reads.
-        return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts))]
+        return [self.encode(text) for text in texts]
 
     def _run(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Logits of one batch, padded to its longest row."""

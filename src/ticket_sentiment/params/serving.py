@@ -22,6 +22,8 @@ class Registry(Section):
     tracking_uri: str = Field(min_length=1)
     experiment: str = Field(min_length=1)
     model: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    signing_key_env: str = Field(min_length=1)
+    signing_key_file: str | None = Field(min_length=1)
     webhook: Webhook
 
 
@@ -86,6 +88,9 @@ class Serve(Section):
     drain_seconds: float = Field(ge=0)
     rollout_poll_seconds: float = Field(gt=0)
     releases: str = Field(min_length=1)
+    require_signature: bool
+    public_keys_env: str = Field(min_length=1)
+    public_keys_file: str | None = Field(min_length=1)
     access_log: Literal["all", "errors", "none"]
     api_keys: Keys
     metrics: Metrics
@@ -100,3 +105,14 @@ class Cache(Section):
     ttl_s: float = Field(gt=0)
     redis_url_env: str = Field(min_length=1)
     redis_timeout_ms: float = Field(gt=0)
+
+
+class Batch(Section):
+    """Of `ticket-sentiment score`."""
+
+    chunk_rows: int = Field(ge=1)
+    workers: int | None = Field(ge=1)
+    scheduler: str | None = Field(min_length=1)
+    texts_at_once: int = Field(ge=1)
+    encoding: str = Field(min_length=1)
+    delimiter: str = Field(min_length=1, max_length=1)

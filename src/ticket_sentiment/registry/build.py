@@ -12,20 +12,22 @@ import bentoml
 
 import ticket_sentiment
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import sha256_tree, write_json
+from ticket_sentiment.files import sha256_tree, write_json, write_text
 from ticket_sentiment.model.bundle import Bundle, load_bundle
 from ticket_sentiment.params import Params
 from ticket_sentiment.registry.lineage import NONE
 from ticket_sentiment.registry.registry import tag_bentos
 from ticket_sentiment.registry.store import (
     CHALLENGER,
-    CHAMPION,
     DEVICES,
     by_alias,
-    champion_version,
     connect,
     download_bundle,
+    download_card,
+    require_champion,
+    signature_tag,
 )
+from ticket_sentiment.signing.signature import signature_path
 
 BENTOFILE = "bentofile.yaml"
 # All that the service imports, and no more: what is not here cannot find its way into the image.
@@ -41,6 +43,7 @@ SERVING_FILES = (
     "model/bundle.py",
     "model/providers.py",
     "model/runtime.py",
+    "model/wordpiece.py",
     "rollout/__init__.py",
     "rollout/assignment.py",
     "rollout/releases.py",
@@ -50,6 +53,7 @@ SERVING_FILES = (
     "tickets/privacy.py",
     "serving/*.py",
     "serving/*.txt",
+    "signing/*.py",
 )
 
 
@@ -60,6 +64,8 @@ class Release:
     version: str
     bundle: Bundle
     cpu_digest: str | None = None  # of the same version's CPU bundle, where this is another
+    signature: str | None = None
+    card: Path | None = None  # its model card, where it has one
 
     @property
     def release(self) -> str:
@@ -77,8 +83,8 @@ def stage_context(
 ) -> None:
     """Lay out a build context.
 
-    It holds the package's serving part, bundle/, challenger/ where there is one, serving.json and
-    bentofile.yaml.
+    It holds the package's serving part, bundle/, challenger/ where there is one, the signatures of both where
+    they are signed, their model cards, serving.json and bentofile.yaml.
     """
     package = Path(ticket_sentiment.__file__).parent
     for pattern in SERVING_FILES:
@@ -86,15 +92,22 @@ def stage_context(
             target = folder / "ticket_sentiment" / source.relative_to(package)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
-    shutil.copytree(champion.bundle.path, folder / "bundle")
-    if challenger:
-        shutil.copytree(challenger.bundle.path, folder / "challenger")
+    for name, role, held in (("bundle", "champion", champion), ("challenger", "challenger", challenger)):
+        if held is None:
+            continue
+        shutil.copytree(held.bundle.path, folder / name)
+        if held.signature:
+            write_text(signature_path(folder / name), held.signature)
+        if held.card:
+            (folder / "cards").mkdir(exist_ok=True)
+            shutil.copyfile(held.card, folder / "cards" / f"{role}.md")
     settings = {
         "model_version": champion.version,
         "release": champion.release,
         "challenger_version": challenger.version if challenger else None,
         "challenger_release": challenger.release if challenger else None,
         **params.model_dump(mode="json", include={"serve", "events", "cache"}),
+        "cloudwatch": params.objectives.cloudwatch.model_dump(mode="json"),
     }
     write_json(folder / "serving.json", settings)
     shutil.copyfile(root / BENTOFILE, folder / BENTOFILE)
@@ -219,7 +232,9 @@ def build_services(
                 place = Path(folder) / str(held.version)
                 place.mkdir()
                 bundle = download_bundle(store, held, device, place)
-                releases.append(Release(str(held.version), bundle, held.tags.get("bundle.cpu.digest")))
+                tag = held.tags.get
+                signature, card = tag(signature_tag(device)), download_card(store, held, place)
+                releases.append(Release(str(held.version), bundle, tag("bundle.cpu.digest"), signature, card))
             commit = registered.tags.get("git.commit", NONE)
             second = releases[1] if len(releases) > 1 else None
             tags[device] = build_service(params, releases[0], device, commit, root, second)
@@ -243,12 +258,7 @@ def build_champion(params: Params, root: Path = Path()) -> dict[str, str]:
         TicketSentimentError: there is no champion, or a build failed.
     """
     store = connect(params, root)
-    champion = champion_version(store)
-    if champion is None:
-        raise TicketSentimentError(
-            f"{store.model} has no version with the alias `{CHAMPION}`: run `make retrain`, "
-            "or give the alias to a version in MLflow (`make ui`)"
-        )
+    champion = require_champion(store)
     challenger = by_alias(store, CHALLENGER)
     beside = challenger.version if challenger and challenger.version != champion.version else None
     return build_services(params, champion.version, root, beside)

@@ -15,13 +15,16 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.gates import card_front
 from ticket_sentiment.params import Params
 from ticket_sentiment.registry import evidence, lineage
 from ticket_sentiment.registry.result import Result, read_result
+from ticket_sentiment.registry.signing import sign_bundles
 from ticket_sentiment.registry.store import (
     CHALLENGER,
     CHAMPION,
     DEVICES,
+    EDGE,
     Store,
     adopted,
     all_versions,
@@ -31,8 +34,11 @@ from ticket_sentiment.registry.store import (
     digest_at,
     place_bundle,
 )
+from ticket_sentiment.signing.keys import SigningKey, signing_key
 
 BATCH = 100  # MLflow takes at most 100 params and 1,000 metrics in one call
+MAX_DESCRIPTION = 5000  # characters that MLflow keeps
+IN_DESCRIPTION = ("Intended use", "Limits")  # parts of the model card
 STATE = "registration"
 AWAITING = "awaiting"  # tag: `person` while a version in review waits for one
 ASKED_BY = "rollout.asked_by"  # tag of a version that passed the gate: who asks for its rollout
@@ -71,9 +77,11 @@ def _experiment(store: Store) -> str:
 
 
 def _present_bundles(root: Path, result: Result) -> dict[str, Path]:
-    paths = {device: root / "models/release" / device for device in DEVICES}
+    paths = {device: root / "models/release" / device for device in (*DEVICES, EDGE)}
     return {
-        device: path for device, path in paths.items() if digest_at(path) == result.digests.get(device, "")
+        device: path
+        for device, path in paths.items()
+        if digest_at(path) == result.tags.get(f"bundle.{device}.digest", "")
     }
 
 
@@ -99,8 +107,8 @@ def _ensure_run(store: Store, params: Params, root: Path, result: Result) -> str
     return run_id
 
 
-def _description(result: Result) -> str:
-    """Markdown for the version's page in MLflow."""
+def _description(result: Result, made_in: Path) -> str:
+    """Markdown for the version's page in MLflow: the decision, and what the model card begins with."""
     lines = [f"Gate: **{result.decision}**."]
     lines += [f"- {reason}" for reason in result.gate.get("reasons", [])]
     if result.decision == "review":
@@ -115,7 +123,11 @@ def _description(result: Result) -> str:
             f"{tags['hotfix.corrections.rows']} corrected tickets."
         )
     lines.append(f"\nTrained on {tags['data.train.months']}, judged on {tags['data.holdout.months']}.")
-    return "\n".join(lines)
+    if result.decision != "fail":
+        for title in IN_DESCRIPTION:
+            lines.append(f"\n## {title}\n\n{card_front.read_part(made_in / card_front.MARKDOWN, title)}")
+        lines.append("\nThe whole model card is `reports/card.html` among the artifacts of its run.")
+    return "\n".join(lines)[:MAX_DESCRIPTION]
 
 
 def _find_version(store: Store, digests: dict[str, str]) -> ModelVersion | None:
@@ -124,7 +136,7 @@ def _find_version(store: Store, digests: dict[str, str]) -> ModelVersion | None:
     return matching[-1] if len(digests) == len(DEVICES) and matching else None
 
 
-def _create_version(store: Store, run_id: str, result: Result) -> ModelVersion:
+def _create_version(store: Store, run_id: str, result: Result, made_in: Path) -> ModelVersion:
     try:
         store.client.create_registered_model(
             store.model, description="Sentiment of customer tickets, pruned and quantized."
@@ -138,7 +150,7 @@ def _create_version(store: Store, run_id: str, result: Result) -> ModelVersion:
         f"runs:/{run_id}/bundles",
         run_id=run_id,
         tags={**_version_tags(run_id, result), STATE: "pending"},
-        description=_description(result),
+        description=_description(result, made_in),
     )
 
 
@@ -162,7 +174,13 @@ def _set_alias(store: Store, version: str, decision: str) -> None:
 
 
 def _settle(
-    store: Store, root: Path, made_in: Path, version: ModelVersion, run_id: str, result: Result
+    store: Store,
+    root: Path,
+    made_in: Path,
+    version: ModelVersion,
+    run_id: str,
+    result: Result,
+    key: SigningKey | None,
 ) -> None:
     """Bring tags, snapshot and alias of a version to what the result says. Each step may be repeated."""
     client, name, number = store.client, store.model, version.version
@@ -171,13 +189,15 @@ def _settle(
     if changed:
         client.set_model_version_tag(name, number, STATE, "pending")
         # Before the tags: as long as one of them differs, this is done again.
-        client.update_model_version(name, number, description=_description(result))
+        client.update_model_version(name, number, description=_description(result, made_in))
     for key, value in changed.items():
         client.set_model_version_tag(name, number, key, value)
     patterns = lineage.SNAPSHOT_PATHS if made_in == root else lineage.HOTFIX_PATHS
     files = lineage.snapshot_files(made_in, patterns)
     commit = lineage.snapshot(root, files, snapshot_tag(number), made_in)
     client.set_model_version_tag(name, number, "git.snapshot", commit or lineage.NONE)
+    if key:
+        sign_bundles(store, version, result.digests, key)
     _set_alias(store, number, result.decision)
     client.set_model_version_tag(name, number, STATE, "complete")
 
@@ -204,25 +224,28 @@ def register(params: Params, root: Path = Path(), made_in: Path | None = None) -
     - pass: a version that asks for its rollout (tag `rollout.asked_by`), which the next reconcile begins; or
       with the alias `champion` when nobody holds that yet.
 
+    A version is signed as it is registered, where there is a key.
+
     Args:
         params: of params.yaml.
         root: the repository.
         made_in: where the stages ran, if not there: the folder of a hotfix.
 
     Raises:
-        TicketSentimentError: there is no reports/gate.json, or it judged other bundles.
+        TicketSentimentError: there is no reports/gate.json, it or the model card is about other bundles, or
+            what should be the signing key is none.
     """
     made_in = made_in or root
-    result, store = read_result(root, made_in), connect(params, root)
+    result, store, key = read_result(root, made_in), connect(params, root), signing_key(params.registry, root)
     run_id = _ensure_run(store, params, made_in, result)
     version, created = _find_version(store, result.digests), False
     if version is None:
         if result.decision == "fail":
             return Registration(None, run_id, None, "fail", False)
-        version, created = _create_version(store, run_id, result), True
+        version, created = _create_version(store, run_id, result, made_in), True
     settled = version.tags.get(STATE) == "complete" and version.tags.get("gate.decision") == result.decision
     if not settled:
-        _settle(store, root, made_in, version, run_id, result)
+        _settle(store, root, made_in, version, run_id, result, key)
     number = int(version.version)
     return Registration(number, run_id, _alias_of(store, number), result.decision, created)
 

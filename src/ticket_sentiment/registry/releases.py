@@ -1,15 +1,27 @@
 """Releases for running services: from MLflow to the folder of rollout/releases.py."""
 
+import contextlib
 import shutil
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from mlflow.exceptions import MlflowException
+
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import replacing_folder, write_json
+from ticket_sentiment.files import replacing_folder, write_json, write_text
+from ticket_sentiment.model.bundle import Bundle
 from ticket_sentiment.params import Params
-from ticket_sentiment.registry.store import DEVICES, Store, download_bundle
+from ticket_sentiment.registry.store import (
+    DEVICES,
+    Store,
+    connect,
+    download_bundle,
+    require_champion,
+    signature_tag,
+)
 from ticket_sentiment.rollout.releases import RELEASE, is_whole
+from ticket_sentiment.signing.signature import signature_path
 
 
 def release_name(store: Store, version: int | str) -> str:
@@ -41,12 +53,20 @@ def put_release(store: Store, params: Params, version: int | str, root: Path = P
         The release's name.
 
     Raises:
-        TicketSentimentError: the bundles are not in MLflow's artifacts, or do not verify.
+        TicketSentimentError: the bundles are not in MLflow's artifacts, do not verify, or are not signed
+            and services would refuse them for it.
     """
     name, folder = release_name(store, version), root / params.serve.releases
-    if is_whole(folder, name):
-        return name
     held = store.client.get_model_version(store.model, str(version))
+    signatures = {device: held.tags.get(signature_tag(device)) for device in DEVICES}
+    if params.serve.require_signature and not all(signatures.values()):
+        raise TicketSentimentError(
+            f"{store.model} version {version} is not signed, and serve.require_signature is true: "
+            f"`ticket-sentiment sign {version}` signs it where the key is"
+        )
+    if is_whole(folder, name):
+        _write_signatures(folder / name, signatures)
+        return name
     with replacing_folder(folder / name) as temporary, tempfile.TemporaryDirectory() as download:
         digests = {}
         for device in DEVICES:
@@ -55,8 +75,51 @@ def put_release(store: Store, params: Params, version: int | str, root: Path = P
             bundle = download_bundle(store, held, device, place)
             shutil.copytree(bundle.path, temporary / device)
             digests[device] = bundle.digest
+        _write_signatures(temporary, signatures)
         write_json(temporary / RELEASE, {"version": str(held.version), "bundles": digests})
     return name
+
+
+@contextlib.contextmanager
+def registered_bundle(
+    params: Params, version: str | None = None, root: Path = Path()
+) -> Iterator[tuple[Bundle, str]]:
+    """A registered version's bundle for a CPU, as long as the block runs.
+
+    Args:
+        params: of params.yaml.
+        version: of the registry; None is the champion, with which the service answers.
+        root: the repository.
+
+    Yields:
+        The verified bundle, and its version.
+
+    Raises:
+        TicketSentimentError: there is no champion or no such version, or the bundle does not verify.
+    """
+    store = connect(params, root)
+    try:
+        held = (
+            require_champion(store)
+            if version is None
+            else store.client.get_model_version(store.model, version)
+        )
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        raise TicketSentimentError(
+            f"{store.model} has no version {version!r}: `ticket-sentiment status` lists all"
+        ) from None
+    with tempfile.TemporaryDirectory() as download:
+        yield download_bundle(store, held, "cpu", Path(download)), str(held.version)
+
+
+def _write_signatures(release: Path, signatures: Mapping[str, str | None]) -> None:
+    """Beside the bundles of a release, where they are not the same already: a version may be signed again."""
+    for device, text in signatures.items():
+        path = signature_path(release / device)
+        if text and not (path.is_file() and path.read_text(encoding="utf-8") == text):
+            write_text(path, text)
 
 
 def remove_releases(params: Params, keep: Collection[str], root: Path = Path()) -> list[str]:

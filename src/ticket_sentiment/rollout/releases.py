@@ -2,12 +2,14 @@
 
     <digest of the release's CPU bundle>/cpu/        a bundle
                                         /gpu/        the same model's for a GPU
+                                        /cpu.signature.json, gpu.signature.json   where the version is signed
                                         /release.json   the version in the registry, and the bundles' digests
 
 registry/releases.py puts a release there whole or not at all. Its name is the same on every device, so one
 rollout state speaks to all of them.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
@@ -16,6 +18,7 @@ from pydantic import ValidationError
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.bundle import Bundle, Sha256, load_bundle
 from ticket_sentiment.params import Device, Section
+from ticket_sentiment.signing.signature import Subject, require_signature
 
 RELEASE = "release.json"
 
@@ -47,16 +50,20 @@ def read_release(folder: Path, name: str) -> ReleaseManifest:
     return release
 
 
-def load_release(folder: Path, name: str, device: Device) -> tuple[Bundle, str]:
+def load_release(
+    folder: Path, name: str, device: Device, keys: Mapping[str, bytes] | None = None
+) -> tuple[Bundle, str]:
     """A release's verified bundle for a device, and its version.
 
     Args:
         folder: of releases.
         name: of the release, as the rollout state has it.
         device: of this service.
+        keys: whose signature it must have; None asks for none.
 
     Raises:
-        TicketSentimentError: it is not there, does not verify, or is not the bundle that was released.
+        TicketSentimentError: it is not there, does not verify, is not the bundle that was released, or not
+            signed as it must be.
     """
     release = read_release(folder, name)
     bundle = load_bundle(folder / name / device)
@@ -64,6 +71,8 @@ def load_release(folder: Path, name: str, device: Device) -> tuple[Bundle, str]:
         raise TicketSentimentError(
             f"{folder / name / device} is not the bundle that release.json names; remove its folder"
         )
+    if keys is not None:
+        require_signature(bundle.path, Subject(bundle.digest, release.version, name, device), keys)
     return bundle, release.version
 
 

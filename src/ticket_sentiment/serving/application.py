@@ -25,6 +25,7 @@ from ticket_sentiment.serving.metrics import Metrics, MetricsServer
 from ticket_sentiment.serving.routes import Routes
 from ticket_sentiment.serving.scoring import Scorer
 from ticket_sentiment.serving.settings import Deployed, remote_address
+from ticket_sentiment.signing.keys import public_keys
 
 if TYPE_CHECKING:
     from ticket_sentiment.serving import remote
@@ -73,7 +74,8 @@ class Application:
         releases = Path(serve.releases).absolute()
 
         def load(release: str) -> Classifier:
-            bundle, version = load_release(releases, release, device)
+            keys = public_keys(serve) if serve.require_signature else None  # read anew: they may have changed
+            bundle, version = load_release(releases, release, device, keys)
             return Classifier(bundle, version, serve.gpu, device, release)
 
         folder = shared / "metrics"
@@ -177,12 +179,14 @@ class Application:
             "workers": 1,
             "in_flight": self.front.in_flight,
             "queue_length": engine.pending,
+            "queue_wait_seconds": engine.wait,
             "shadow_queue_length": engine.shadow_pending,
             "events_queue_length": self.store.queued,
             "events_available": self.store.available,
             "cache_shared_available": bool(self.cache.shared_available),
             "remote_available": remote is not None and remote.available,
             "rollout_not_loaded": split.not_loaded,
+            "rollout_share": split.state.challenger_share if split.state else 0.0,
         }
         totals = {
             "model_runs": engine.runs,

@@ -4,16 +4,14 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
 from ticket_sentiment.cache.answer import Answer
 from ticket_sentiment.cache.key import folds_case
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.bundle import Bundle
 from ticket_sentiment.model.providers import CUDA, prepare, requested
-from ticket_sentiment.model.runtime import CPU, Runtime, usable
+from ticket_sentiment.model.runtime import CPU, Runtime, calibrated_row, usable
 from ticket_sentiment.params import Device, Gpu
 from ticket_sentiment.tickets.privacy import clean
 
@@ -47,7 +45,7 @@ class Classifier:
         providers = usable(wanted, available)
         prepare(providers)
         self.runtime = Runtime(bundle, threads=1, providers=providers)
-        self.folds_case = folds_case(lambda text: self.runtime.tokenizer.encode(text).ids)
+        self.folds_case = folds_case(self.runtime.encode)
         self._gpu_batch = gpu.max_batch
         if self.backend != self.requested_backend:
             logger.warning(
@@ -93,19 +91,23 @@ class Classifier:
             "training_data": manifest.training_data,
         }
 
-    def answers(self, texts: Sequence[str]) -> list[Answer | None]:
+    def answers(self, texts: Sequence[str], at_once: int | None = None) -> list[Answer | None]:
         """Answer cleaned texts; None for one of which the tokenizer leaves nothing.
+
+        Args:
+            texts: of `tickets.canonical.canonical`.
+            at_once: in one call of the model, instead of `max_batch`.
 
         Raises:
             ArithmeticError: the model's answer is no number.
         """
-        rows = self.runtime.probabilities(texts, batch_size=self.max_batch)
+        rows = self.runtime.logits(texts, batch_size=at_once or self.max_batch).tolist()
         return [self._answer(text, row) for text, row in zip(texts, rows, strict=True)]
 
-    def _answer(self, text: str, row: NDArray[np.float32]) -> Answer | None:
-        values = [round(value, 6) for value in row.tolist()]
+    def _answer(self, text: str, logits: list[float]) -> Answer | None:
+        values = [round(value, 6) for value in calibrated_row(logits, self.bundle.manifest.temperature)]
         if not all(0 <= value <= 1 for value in values):  # NaN is neither
-            if not self.runtime.tokenizer.encode(text).ids:
+            if not self.runtime.encode(text):
                 return None  # a tokenizer that adds no tokens of its own left nothing of the text
             raise ArithmeticError("the model's answer is no number")
         return Answer(LABELS[values.index(max(values))], (values[0], values[1], values[2]), self.backend)

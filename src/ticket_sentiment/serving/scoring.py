@@ -243,10 +243,11 @@ class Scorer:
                 span.set_attribute("ticket_sentiment.model_version", case.model.version)
                 return await compute()
 
+        key = case.key if self._cache.enabled else ""  # it is work, which a cache that is off needs not
         if trace is None:
-            return await self._cache.get_or_compute(case.key, case.digest, compute)
+            return await self._cache.get_or_compute(key, case.digest, compute)
         with trace.child("cache") as span:
-            answer, cached = await self._cache.get_or_compute(case.key, case.digest, traced)
+            answer, cached = await self._cache.get_or_compute(key, case.digest, traced)
             span.set_attribute("ticket_sentiment.cached", cached)
             return answer, cached
 

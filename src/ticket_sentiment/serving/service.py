@@ -98,7 +98,7 @@ class Sentiment:
         os.chdir(os.environ.get(HOME, "."))
         shared = Path(os.environ.get(SHARED) or tempfile.mkdtemp(prefix="ticket-sentiment-"))
         try:
-            self.application = Application(load_deployed(), arguments.device, shared)
+            self.application = Application(load_deployed(device=arguments.device), arguments.device, shared)
         except TicketSentimentError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             os._exit(1)  # an exception, SystemExit too, would be logged as four tracebacks
@@ -113,7 +113,7 @@ class Sentiment:
         os.environ.setdefault(HOME, os.getcwd())
         try:  # here, as a worker that fails at its start is started again for ever
             with contextlib.chdir(os.environ[HOME]):
-                require_startable(load_deployed().settings)
+                require_startable(load_deployed(device=arguments.device).settings)
         except TicketSentimentError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             os._exit(1)

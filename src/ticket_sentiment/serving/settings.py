@@ -12,7 +12,9 @@ from pydantic import ValidationError
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.bundle import Bundle, load_bundle
-from ticket_sentiment.params import Cache, Events, Remote, Section, Serve, load_params
+from ticket_sentiment.params import Cache, Cloudwatch, Device, Events, Remote, Section, Serve, load_params
+from ticket_sentiment.signing.keys import public_keys
+from ticket_sentiment.signing.signature import Subject, require_signature
 
 # The build context is laid out with the package at its root and these beside it.
 CONTEXT = Path(__file__).resolve().parents[2]
@@ -34,6 +36,7 @@ class Settings(Section):
     serve: Serve
     events: Events
     cache: Cache
+    cloudwatch: Cloudwatch
 
 
 @dataclass(frozen=True)
@@ -88,14 +91,16 @@ def _held_settings(context: Path) -> Settings:
     return Settings(
         model_version="development", challenger_version=challenger,
         serve=params.serve, events=params.events, cache=params.cache,
+        cloudwatch=params.objectives.cloudwatch,
     )  # fmt: skip
 
 
-def load_deployed(context: Path = CONTEXT) -> Deployed:
+def load_deployed(context: Path = CONTEXT, device: Device = "cpu") -> Deployed:
     """The verified bundles and the settings in a Bento.
 
     For development, TICKET_SENTIMENT_BUNDLE and TICKET_SENTIMENT_CHALLENGER name other bundles; the settings
-    are then those of params.yaml in the current folder.
+    are then those of params.yaml in the current folder. With `serve.require_signature` each bundle must have
+    its signature.
 
     Raises:
         TicketSentimentError: a bundle does not verify, or the settings are not as they should be.
@@ -105,11 +110,22 @@ def load_deployed(context: Path = CONTEXT) -> Deployed:
         bundle, challenger = Path(path), os.environ.get(DEVELOPMENT_CHALLENGER)
     else:
         bundle, challenger = context / BUNDLE, context / CHALLENGER
-    return Deployed(
-        load_bundle(bundle),
-        load_bundle(Path(challenger)) if settings.challenger_version is not None and challenger else None,
-        settings,
-    )
+    second = Path(challenger) if settings.challenger_version is not None and challenger else None
+    deployed = Deployed(load_bundle(bundle), load_bundle(second) if second else None, settings)
+    if settings.serve.require_signature:
+        _require_signatures(deployed, device)
+    return deployed
+
+
+def _require_signatures(deployed: Deployed, device: Device) -> None:
+    settings, keys = deployed.settings, public_keys(deployed.settings.serve)
+    for bundle, version, release in (
+        (deployed.bundle, settings.model_version, settings.release),
+        (deployed.challenger, settings.challenger_version, settings.challenger_release),
+    ):
+        if bundle is not None and version is not None:
+            subject = Subject(bundle.digest, version, release or bundle.digest, device)
+            require_signature(bundle.path, subject, keys)
 
 
 class RemoteAddress(NamedTuple):

@@ -4,7 +4,7 @@ A gate is a pure function of the evidence and the thresholds. Evidence that it n
 null, not a number, stale or about something else is `fail`, with a sentence that says so.
 
 To add one, add one file here: it is found by itself. It holds one function that is named as the file and
-decorated with `@gate(place=...)`; the thresholds are keys of section `gate` of params.yaml.
+decorated with `@gate(question, place=...)`; the thresholds are keys of section `gate` of params.yaml.
 """
 
 import pkgutil
@@ -12,9 +12,8 @@ from importlib import import_module
 
 from ticket_sentiment.gates.evidence import Evidence
 from ticket_sentiment.gates.fail_closed import Gate
-from ticket_sentiment.gates.rules.drift import DECIDING_DRIFT
 
-__all__ = ["DECIDING_DRIFT", "GATES", "gates_for"]
+__all__ = ["GATES", "gates_for"]
 
 
 def _find() -> dict[str, Gate]:

@@ -8,7 +8,7 @@ from ticket_sentiment.gates.verdict import Finding
 from ticket_sentiment.gates.words import number, points
 
 
-@gate(place=30)
+@gate("Has it learnt more than simple methods?", place=30)
 def baseline(evidence: Evidence, limits: Limits) -> Looked:
     """The model has learnt something: it beats a bag of words, and the same answer for every ticket."""
     evaluation = need(evidence.evaluation)

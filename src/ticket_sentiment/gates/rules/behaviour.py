@@ -31,7 +31,7 @@ def deciding(report: BehaviourReport) -> list[BehaviourResult]:
     return [test for test in report.tests if not test.diagnosis]
 
 
-@gate(place=60)
+@gate("Does it still understand plain cases?", place=60)
 def behaviour(evidence: Evidence, limits: Limits) -> Looked:
     """In plain, made-up cases the model does what it did before."""
     report, present = need(evidence.behaviour), need(evidence.champion)

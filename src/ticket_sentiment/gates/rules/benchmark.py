@@ -9,7 +9,7 @@ from ticket_sentiment.gates.verdict import Finding
 from ticket_sentiment.gates.words import number
 
 
-@gate(place=90)
+@gate("Is it small and fast?", place=90)
 def benchmark(evidence: Evidence, limits: Limits) -> Looked:
     """The bundle is small and fast enough, by a measurement of this month."""
     report, bundle = need(evidence.benchmark), need(evidence.cpu)

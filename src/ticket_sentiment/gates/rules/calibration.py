@@ -8,7 +8,7 @@ from ticket_sentiment.gates.verdict import Finding
 from ticket_sentiment.gates.words import points
 
 
-@gate(place=70)
+@gate("Can its confidence be trusted?", place=70)
 def calibration(evidence: Evidence, limits: Limits) -> Looked:
     """When the model says 80 %, it is right about 80 times in 100."""
     error = need(evidence.evaluation).models.compressed.calibration_error

@@ -8,7 +8,7 @@ from ticket_sentiment.gates.verdict import Finding
 from ticket_sentiment.gates.words import points
 
 
-@gate(place=50)
+@gate("Is it as good as the present model?", place=50)
 def champion(evidence: Evidence, limits: Limits) -> Looked:
     """The model is not worse than the present champion, both scored on the same tickets."""
     present = need(evidence.champion)

@@ -119,7 +119,7 @@ def choice_finding(evidence: Evidence, report: Compression, budget: Budget) -> F
     return finding("review", f"Nothing was cut, the dense model goes on in 8-bit numbers: {reason}.")
 
 
-@gate(place=40)
+@gate("Did making it small cost little?", place=40)
 def compression(evidence: Evidence, limits: Limits) -> Looked:
     """Compression kept its budget, and the conversion to ONNX changed nothing."""
     evaluation, report = need(evidence.evaluation), need(evidence.compression)

@@ -73,7 +73,7 @@ def suspicious(validation: Validation, split: Split, limits: Limits) -> Iterator
         )
 
 
-@gate(place=10)
+@gate("Are the tickets in order?", place=10)
 def data(evidence: Evidence, limits: Limits) -> Looked:
     """The tickets passed validation, are those that lie here, and the holdout is later than the training."""
     validation, split, tickets = (

@@ -63,7 +63,11 @@ def learnt(corrected: Corrected, wanted: float, missed: Decision) -> Iterator[Fi
     )
 
 
-@gate(place=110, applies=lambda evidence: evidence.hotfix is not None)
+@gate(
+    "Are the corrected tickets right now, and the others still?",
+    place=110,
+    applies=lambda evidence: evidence.hotfix is not None,
+)
 def hotfix(evidence: Evidence, limits: Limits) -> Looked:
     """The corrected tickets are right now, and what the champion answers right is not broken."""
     report = require_same(evidence)

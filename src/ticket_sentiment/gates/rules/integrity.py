@@ -20,7 +20,7 @@ def holds_shape(bundle: Bundle, name: str, frontier: Sequence[FrontierPoint]) ->
     )
 
 
-@gate(place=100)
+@gate("Is every report about this very model?", place=100)
 def integrity(evidence: Evidence, limits: Limits) -> Looked:
     """All reports are about these very bundles and this very holdout."""
     bundles = {name: need(getattr(evidence, name)) for name in ("cpu", "gpu", "edge")}

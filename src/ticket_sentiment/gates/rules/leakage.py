@@ -13,10 +13,10 @@ TABLES = {
 }
 
 
-@gate(place=15)
+@gate("Is the holdout unknown to it?", place=15)
 def leakage(evidence: Evidence, limits: Limits) -> Looked:
     """No ticket, customer or text is in two of the tables: training, tuning, holdout."""
-    report = need(evidence.scan)
+    report = need(evidence.inspection)
 
     def findings() -> Iterator[Finding]:
         for pair, where in TABLES.items():

@@ -7,15 +7,17 @@ from ticket_sentiment.gates.fail_closed import Limits, Looked, finding, found, g
 from ticket_sentiment.gates.verdict import Finding
 
 
-@gate(place=16)
+@gate("Is it free of personal data?", place=16)
 def privacy(evidence: Evidence, limits: Limits) -> Looked:
     """The masking rules find nothing more in the prepared tables."""
-    report = need(evidence.scan)
+    report = need(evidence.inspection)
     rows = sum(report.rows.values())
 
     def findings() -> Iterator[Finding]:
         if report.rows.keys() != report.unmasked.keys():
-            yield finding("fail", "Not every table was searched for personal data: run `dvc repro -f scan`.")
+            yield finding(
+                "fail", "Not every table was searched for personal data: run `dvc repro -f inspect`."
+            )
         for table, count in report.unmasked.items():
             if count:
                 yield finding(

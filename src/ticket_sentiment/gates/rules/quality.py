@@ -9,7 +9,7 @@ from ticket_sentiment.gates.words import measure, months, number, share
 from ticket_sentiment.labels import LABELS
 
 
-@gate(place=20)
+@gate("Is it good enough?", place=20)
 def quality(evidence: Evidence, limits: Limits) -> Looked:
     """The compressed model is good enough as a whole and on each class."""
     evaluation = need(evidence.evaluation)

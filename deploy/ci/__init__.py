@@ -1,0 +1,1 @@
+"""What continuous integration does with this repository; each part is a make target, for any machine."""

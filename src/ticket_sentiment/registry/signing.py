@@ -1,0 +1,91 @@
+"""Signatures of registered versions: tags of the version, by device, beside the digests that they are of."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.params import Device, Params
+from ticket_sentiment.registry.releases import put_release, release_name
+from ticket_sentiment.registry.store import DEVICES, Store, connect, download_bundle, signature_tag
+from ticket_sentiment.signing import signature
+from ticket_sentiment.signing.keys import SigningKey, public_keys, signing_key
+
+
+def _subject(version: ModelVersion, digests: Mapping[str, str], device: Device) -> signature.Subject:
+    return signature.Subject(digests[device], str(version.version), digests["cpu"], device)
+
+
+def registered_version(store: Store, number: str) -> ModelVersion:
+    """A version of the registered model.
+
+    Raises:
+        TicketSentimentError: there is none of this number.
+    """
+    try:
+        return store.client.get_model_version(store.model, number)
+    except MlflowException:
+        raise TicketSentimentError(
+            f"{store.model} has no version {number}: `ticket-sentiment status` lists those that there are"
+        ) from None
+
+
+def sign_bundles(store: Store, version: ModelVersion, digests: Mapping[str, str], key: SigningKey) -> None:
+    """Sign verified bundles of a version, by their digests; may be repeated."""
+    for device in DEVICES:
+        text = signature.sign(_subject(version, digests, device), key).text
+        store.client.set_model_version_tag(store.model, version.version, signature_tag(device), text)
+
+
+def _verified(store: Store, version: ModelVersion) -> dict[str, str]:
+    """Digests of a version's bundles, which are fetched for it: a tag alone is not signed."""
+    digests = {}
+    for device in DEVICES:
+        with tempfile.TemporaryDirectory() as folder:
+            digests[device] = download_bundle(store, version, device, Path(folder)).digest
+    return digests
+
+
+def sign(params: Params, number: str, root: Path = Path()) -> None:
+    """ticket-sentiment sign: sign a version that is registered already, with a first key or another one.
+
+    Its bundles are fetched and verified for it. Where its release is in `serve.releases`, running services
+    find the signature there.
+
+    Raises:
+        TicketSentimentError: there is no key or no such version, or its bundles do not verify.
+    """
+    store, key = connect(params, root), signing_key(params.registry, root)
+    if key is None:
+        raise TicketSentimentError(
+            f"no signing key is here: set {params.registry.signing_key_env} or registry.signing_key_file; "
+            "`ticket-sentiment keygen` makes one"
+        )
+    version = registered_version(store, number)
+    sign_bundles(store, version, _verified(store, version), key)
+    print(f"version {number}: signed with key {key.name}")
+    if (root / params.serve.releases / release_name(store, number)).is_dir():
+        put_release(store, params, number, root)
+
+
+def verify(params: Params, number: str, root: Path = Path()) -> None:
+    """ticket-sentiment verify: fetch a version's bundles, verify them and their signatures, and say so.
+
+    Raises:
+        TicketSentimentError: something is not as a service with `serve.require_signature` wants it.
+    """
+    store, keys = connect(params, root), public_keys(params.serve, root)
+    version = registered_version(store, number)
+    digests = _verified(store, version)
+    for device in DEVICES:
+        where = f"{store.model} version {number}, tag {signature_tag(device)}"
+        text = version.tags.get(signature_tag(device))
+        if text is None:
+            raise TicketSentimentError(
+                f"{where}, is missing: `ticket-sentiment sign {number}` signs it where the key is"
+            )
+        name = signature.verify(text, _subject(version, digests, device), keys, where)
+        print(f"version {number}, {device}: bundle {digests[device][:12]} is signed with key {name}")

@@ -1,0 +1,1 @@
+"""Signatures of bundles: made where a model is registered, asked for where it is served."""

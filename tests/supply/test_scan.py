@@ -1,0 +1,153 @@
+"""Everything that must not go out is planted here, and found; nothing else is."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from tests.support.saved_image import CONFIG, save_image
+from tests.support.signing import key_of
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.supply import scan as module
+from ticket_sentiment.supply.scan import Finding, main, read_tickets, scan
+from ticket_sentiment.supply.secrets import UNWELCOME, UNWELCOME_FOLDERS
+from ticket_sentiment.supply.texts import LONGEST, Texts
+
+REPOSITORY = Path(__file__).parents[2]
+TICKET = "Zwei Wochen, drei Anrufe, und der Router fällt immer noch jeden Abend aus."
+PACKAGES = "app/.venv/lib/python3.11/site-packages"
+# Put together here, so that no scanner takes this file for a leak.
+SECRETS = {
+    "key that signs bundles": key_of("2026").line,
+    "private key": "-----BEGIN EC " + "PRIVATE KEY-----\n" + "MHcCAQEE" * 8,
+    "AWS access key": "AKIA" + "Q3EGRIQ7" * 2,
+    "AWS access key of a session": "ASIA" + "Q3EGRIQ7" * 2,
+    "GitHub token": "ghp" + "_" + "a1B2" * 9,
+    "GitLab token": "glpat" + "-" + "x9Kd" * 5,
+    "Slack token": "xoxb" + "-123456789012-" + "AbCd" * 5,
+    "Google API key": "AIza" + "Sy0_x" * 7,
+    "Hugging Face token": "hf" + "_" + "aBcDeFg" * 4 + "aBcDeF",
+    "PyPI token": "pypi" + "-AgE" + "IcHl" * 15,
+    "Stripe key": "sk" + "_live_" + "4eC39HqL" * 3,
+    "JSON web token": ".".join("eyJ" + part * 12 for part in ("hbGc", "zdWI", "c2ln")),
+}
+OWN = {
+    "URL with a password": "postgresql+psycopg://app" + ":hunter22@db.internal/events",
+    "value that looks like a secret": "api_key" + ' = "q8Zt3LwX0vB7nR5yK2mD"',
+}
+
+
+def found(place: Path, tickets: Texts | None = None) -> set[str]:
+    return {finding.what for finding in scan(place, tickets).findings}
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+def test_a_secret_is_found_anywhere_in_an_image(tmp_path: Path, kind: str) -> None:
+    content = b"\0\1" * 900 + SECRETS[kind].encode() + b"\n" + b"x" * 900
+    image = save_image(tmp_path / "image.tar", [{f"{PACKAGES}/a.so": content}])
+    (finding,) = scan(image, None).findings
+    assert finding == Finding(kind, f"{PACKAGES}/a.so (layer 1 of 1)")
+    assert SECRETS[kind] not in str(finding)
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_what_also_fits_documentation_is_looked_for_in_what_is_ours(tmp_path: Path, kind: str) -> None:
+    content = OWN[kind].encode()
+    layer = {f"{PACKAGES}/readme.py": content, "home/bentoml/bento/src/settings.py": content}
+    (finding,) = scan(save_image(tmp_path / "image.tar", [layer]), None).findings
+    assert finding.what == kind
+    assert finding.where.startswith("home/bentoml")
+
+
+def test_what_a_later_layer_deletes_and_what_the_configuration_says_are_found(tmp_path: Path) -> None:
+    layers = [{"tmp/token": SECRETS["GitHub token"].encode()}, {"tmp/.wh.token": b""}]
+    image = save_image(tmp_path / "image.tar", layers)
+    assert [str(finding) for finding in scan(image, None).findings] == [
+        "tmp/token (layer 1 of 2): GitHub token"
+    ]
+    environment = {"Env": [f"DATABASE={OWN['URL with a password']}"], "Labels": {}}
+    image = save_image(tmp_path / "image.tar", [{"a": b""}], CONFIG | {"config": environment})
+    assert [finding.where for finding in scan(image, None).findings] == ["image configuration"]
+
+
+@pytest.mark.parametrize("name", [*UNWELCOME, *(f"{folder}/x" for folder in sorted(UNWELCOME_FOLDERS))])
+def test_a_file_that_has_no_business_in_a_delivery_is_found_by_its_name(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "bento/src" / name.replace("*", "a")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"anything")
+    assert found(tmp_path / "bento") == {"has no business in a delivery"}
+
+
+@pytest.mark.parametrize("before", [0, 5, module.CHUNK - 40, module.CHUNK - 1, module.CHUNK])
+def test_a_ticket_is_found_wherever_it_begins(tmp_path: Path, before: int) -> None:
+    other = "Another ticket, which is not in there but is long enough"
+    (tmp_path / "data").write_bytes(b"x" * before + TICKET.encode() + b"y" * 9)
+    assert found(tmp_path, Texts([other, f"  {TICKET}\n"])) == {"text of a ticket"}
+    assert found(tmp_path, Texts([other, TICKET.replace("drei", "vier")])) == set()
+
+
+def test_a_text_that_is_cut_or_too_short_to_mean_anything_is_no_finding(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(TICKET.encode()[:-1] + b" good, thanks " + b"z" * 3 * LONGEST)
+    assert Texts(["good, thanks"]).count == 0
+    assert found(tmp_path, Texts([TICKET, "good, thanks"])) == set()
+    assert found(tmp_path, Texts(["z" * 2 * LONGEST])) == {"text of a ticket"}
+
+
+def test_a_table_of_tickets_gives_them_away(tmp_path: Path) -> None:
+    """The prepared tickets are read, and found again in a table that was renamed."""
+    texts = [f"{number}: {TICKET}" for number in range(50)]
+    (tmp_path / "prepared").mkdir()
+    pa.parquet.write_table(pa.table({"text": texts}), tmp_path / "prepared/train.parquet")
+    tickets = read_tickets(tmp_path / "prepared")
+    assert tickets.count == 50
+    (tmp_path / "bento").mkdir()
+    (tmp_path / "prepared/train.parquet").rename(tmp_path / "bento/model.onnx")
+    assert found(tmp_path / "bento", tickets) == {"text of a ticket"}
+    with pytest.raises(TicketSentimentError, match="holds no tickets to look for"):
+        read_tickets(tmp_path / "prepared")
+
+
+def test_the_product_s_own_files_are_clean(tmp_path: Path) -> None:
+    """Code, settings and documentation as git has them: names of variables are no secrets."""
+    listed = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    wanted = re.compile(r"(src|flows|deploy|scripts|docs|\.github|\.ci)/.*|[^/]+\.(yaml|toml|md)|Makefile")
+    for name in filter(wanted.fullmatch, listed.stdout.split()):
+        target = tmp_path / name.replace(".github", "github")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((REPOSITORY / name).read_bytes())
+    result = scan(tmp_path, None)
+    assert result.files > 200
+    assert result.findings == ()
+
+
+def test_people_read_what_was_looked_through(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a").write_text("nothing")
+    main([str(tmp_path)], tickets=Texts([TICKET]))
+    assert capsys.readouterr().out.splitlines() == [
+        f"{tmp_path}: 1 files, 0 MB, looked for secrets and 1 tickets",
+        "nothing was found",
+    ]
+    (tmp_path / "b").write_text(TICKET)
+    with pytest.raises(TicketSentimentError, match="1 things must not go out"):
+        main([str(tmp_path)], tickets=Texts([TICKET]))
+    out = capsys.readouterr().out
+    assert "b: text of a ticket" in out
+    assert TICKET not in out
+
+
+def test_what_cannot_be_looked_through_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TicketSentimentError, match="holds no file"):
+        scan(tmp_path / "empty", None)
+    with pytest.raises(TicketSentimentError, match="neither a folder nor a saved image"):
+        scan(tmp_path / "away", None)
+    (tmp_path / "image.tar").write_bytes(b"no archive")
+    with pytest.raises(TicketSentimentError, match="is no saved image"):
+        scan(tmp_path / "image.tar", None)
+    image = save_image(tmp_path / "image.tar", [{"a": b"a"}])
+    image.write_bytes(image.read_bytes().replace(b'"0.tar"', b'"7.tar"'))
+    with pytest.raises(TicketSentimentError, match="is no saved image"):
+        scan(image, None)
