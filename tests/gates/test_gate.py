@@ -31,6 +31,7 @@ NEEDS = {
     "baseline": {EVALUATION},
     "compression": {EVALUATION, COMPRESSION},
     "champion": {EVALUATION},
+    "slices": {EVALUATION},
     "behaviour": {BEHAVIOUR},
     "calibration": {EVALUATION},
     "drift": {DRIFT, SPLIT},
@@ -137,6 +138,32 @@ CASES = [
     (EVALUATION, "champion_digest", None, "champion", "fail", "not scored"),
     (EVALUATION, "differences.compressed_minus_champion", None, "champion", "fail", "is missing"),
     (EVALUATION, "models.compressed.calibration_error", 0.051, "calibration", "review", "5.1 points"),
+    (
+        EVALUATION,
+        "models.compressed.abstention.coverage",
+        0.8,
+        "calibration",
+        "review",
+        "80 % of the tickets",
+    ),
+    (EVALUATION, "models.compressed.abstention.risk", 0.9, "calibration", "review", "unsure of the wrong"),
+    (
+        EVALUATION,
+        "slices.0.right_minus_champion",
+        {"value": -0.1, "low": -0.2, "high": -0.01},
+        "slices",
+        "review",
+        "against the champion",
+    ),
+    (
+        EVALUATION,
+        "slices.1.right_minus_dense",
+        {"value": -0.1, "low": -0.2, "high": -0.01},
+        "slices",
+        "review",
+        "against the dense model",
+    ),
+    (EVALUATION, "slices.0.right_minus_champion", None, "slices", "fail", "not compared"),
     (BEHAVIOUR, "bundle_digest", "0" * 64, "behaviour", "fail", "about another bundle"),
     (BEHAVIOUR, "champion_digest", "0" * 64, "behaviour", "fail", "present champion"),
     (BEHAVIOUR, "champion_digest", None, "behaviour", "fail", "present champion"),
@@ -421,6 +448,7 @@ def test_every_threshold_can_change_the_decision(good_hotfix, verdicts, limits):
         "max_behaviour_rise": 0.0,
         "max_behaviour_rise_by_compression": 0.0,
         "max_calibration_error": 0.0,
+        "min_coverage": 1.1,
         "min_edge_agreement": 1.1,
         "min_label_agreement": 1.1,
         "max_bundle_mb": 1e-9,
@@ -430,8 +458,8 @@ def test_every_threshold_can_change_the_decision(good_hotfix, verdicts, limits):
         "max_broken": -1.0,
     }
     assert verdicts()["all"]["decision"] == "pass"
-    # Of the choice of a shape; and what only says which channels are looked at.
-    elsewhere = {"margin", "tries", "min_channel_share"}
+    # Of the choice of a shape; and what nothing in the good evidence comes near to.
+    elsewhere = {"margin", "tries", "min_channel_share", "max_slice_loss"}
     keys = set(type(limits.gate).model_fields) | set(type(limits.budget).model_fields)
     assert set(unreachable) == keys - elsewhere - {"review"}
     for key, value in unreachable.items():

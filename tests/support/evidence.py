@@ -16,10 +16,12 @@ from ticket_sentiment.behaviour.check import rate, rise
 from ticket_sentiment.files import sha256_file, sha256_tree, write_json
 from ticket_sentiment.gates import metrics
 from ticket_sentiment.gates.baselines import label_ids, majority_probabilities
-from ticket_sentiment.gates.evaluate import Scored, judge_models, judge_slices, write_tables
+from ticket_sentiment.gates.evaluate import Scored, judge_models, write_tables
+from ticket_sentiment.gates.slice_scores import judge_slices
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.frontier import FRONTIER, write_frontier
 from ticket_sentiment.model.runtime import softmax
+from ticket_sentiment.params import Evaluate
 
 MEASURED_AT = "2026-11-02T03:20:00+00:00"
 CHANNELS = ("tweets", "product reviews", "film reviews", "editorials")
@@ -93,15 +95,16 @@ def evaluation(root: Path, holdout: pd.DataFrame, digests: dict[str, str | None]
         "rows": len(holdout),
         "months": ["2026-10"],
     }
-    predicted = scored["compressed"].predicted
+    predicted = {name: model.predicted for name, model in scored.items()}
+    settings = Evaluate(bootstrap_samples=samples, seed=7, min_slice_rows=50)
     write_json(
         folder / "metrics.json",
         {
             "holdout": about,
             "bundle_digest": digests["cpu"],
             "champion_digest": digests["champion"],
-            **judge_models(scored, actual, clusters, samples, seed=7),
-            "slices": judge_slices(holdout, predicted, clusters, samples, seed=7, min_rows=50),
+            **judge_models(scored, actual, clusters, samples, seed=7, abstain_below=0.45),
+            "slices": judge_slices(holdout, predicted, clusters, settings),
         },
     )
 
@@ -447,6 +450,6 @@ def edit_json(path: Path, keys: str, value: Any) -> None:
     *parents, last = keys.split(".")
     place = content
     for key in parents:
-        place = place[key]
+        place = place[int(key) if isinstance(place, list) else key]
     place[last] = value
     path.write_text(json.dumps(content))

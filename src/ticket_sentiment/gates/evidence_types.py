@@ -145,6 +145,16 @@ class ClassScores(Part):
     rows: Count
 
 
+class Abstention(Part):
+    """What answering only from a confidence on gives (`metrics.abstention`)."""
+
+    below: Share
+    coverage: Share
+    risk: Share | None  # null: nothing is answered
+    risk_of_all: Share
+    aurc: Share
+
+
 class ModelScores(Part):
     macro_f1: Estimate
     accuracy: Estimate
@@ -152,6 +162,7 @@ class ModelScores(Part):
     brier: Annotated[float, Field(ge=0, le=2)]
     calibration_error: Share
     calibration_error_uncalibrated: Share | None  # null: a baseline, which is not scaled
+    abstention: Abstention
     confusion: tuple[tuple[Count, Count, Count], tuple[Count, Count, Count], tuple[Count, Count, Count]]
 
 
@@ -181,6 +192,8 @@ class SliceScores(Part):
     macro_f1: Share
     low: Share
     high: Share
+    right_minus_dense: Estimate
+    right_minus_champion: Estimate | None
 
 
 class EvaluatedHoldout(Part):

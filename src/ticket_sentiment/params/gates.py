@@ -1,5 +1,6 @@
 """Sections of params.yaml about judging: evaluation, drift, speed, cost, the gate."""
 
+import re
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -11,6 +12,17 @@ class Evaluate(Section):
     bootstrap_samples: int = Field(ge=100)
     seed: int
     min_slice_rows: int = Field(ge=1)
+    products: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("products")
+    @classmethod
+    def _expressions(cls, products: dict[str, str]) -> dict[str, str]:
+        for name, words in products.items():
+            try:
+                re.compile(words)
+            except re.error as error:
+                raise ValueError(f"{name}: {words!r} is no regular expression ({error})") from None
+        return products
 
 
 class Behaviour(Section):
@@ -85,7 +97,9 @@ class Gate(Section):
     max_loss_to_champion: float = Field(ge=0)
     max_behaviour_rise: Share
     max_behaviour_rise_by_compression: Share | None
+    max_slice_loss: Share
     max_calibration_error: Share
+    min_coverage: Share
     min_edge_agreement: Share
     min_label_agreement: Share
     max_bundle_mb: float = Field(gt=0)

@@ -3,15 +3,16 @@
 from collections.abc import Iterator
 
 from ticket_sentiment.gates.evidence import Evidence
-from ticket_sentiment.gates.fail_closed import Limits, Looked, found, gate, need
+from ticket_sentiment.gates.fail_closed import Limits, Looked, finding, found, gate, need
 from ticket_sentiment.gates.verdict import Finding
-from ticket_sentiment.gates.words import points
+from ticket_sentiment.gates.words import points, share
 
 
 @gate("Can its confidence be trusted?", place=70)
 def calibration(evidence: Evidence, limits: Limits) -> Looked:
     """When the model says 80 %, it is right about 80 times in 100."""
-    error = need(evidence.evaluation).models.compressed.calibration_error
+    scores = need(evidence.evaluation).models.compressed
+    error, abstention = scores.calibration_error, scores.abstention
 
     def findings() -> Iterator[Finding]:
         yield found(
@@ -20,5 +21,17 @@ def calibration(evidence: Evidence, limits: Limits) -> Looked:
             f"Stated confidence and share of right answers differ by {points(error, sign=False)} on "
             f"average, limit {points(limits.gate.max_calibration_error, sign=False)}.",
         )
+        answered = f"From {share(abstention.below)} confidence on {share(abstention.coverage)} of "
+        yield found(
+            abstention.coverage >= limits.gate.min_coverage,
+            limits.missed("min_coverage"),
+            f"{answered}the tickets are answered, at least {share(limits.gate.min_coverage)} wanted.",
+        )
+        if abstention.risk is not None and abstention.risk > abstention.risk_of_all:
+            yield finding(
+                limits.missed("min_coverage"),
+                f"{answered}the tickets are answered and {share(abstention.risk, 1)} of them wrongly, more "
+                f"than the {share(abstention.risk_of_all, 1)} of all: it is unsure of the wrong ones.",
+            )
 
-    return findings(), {"calibration_error": error}
+    return findings(), {"calibration_error": error, "abstention": abstention.model_dump()}
