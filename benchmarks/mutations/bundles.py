@@ -28,15 +28,17 @@ def rewrite(
     **fields: Any,
 ) -> Bundle:
     """The bundle with a changed graph, tokenizer or manifest, at `target`; it verifies."""
-    model, words = onnx.load(str(bundle.model_path)), json.loads(bundle.tokenizer_path.read_text("utf-8"))
+    model, words = onnx.load(str(bundle.model_path)), bundle.tokenizer_path.read_text("utf-8")
     if graph is not None:
         graph(model)
     if tokenizer is not None:
-        tokenizer(words)
+        content = json.loads(words)
+        tokenizer(content)
+        words = json.dumps(content, ensure_ascii=False)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         onnx.save(model, str(folder / "model.onnx"))
-        (folder / "tokenizer.json").write_text(json.dumps(words, ensure_ascii=False), "utf-8")
+        (folder / "tokenizer.json").write_text(words, "utf-8")
         kept = bundle.manifest.model_dump(exclude={"files", "labels"}) | fields
         return write_bundle(target, folder / "model.onnx", folder / "tokenizer.json", **kept)
 

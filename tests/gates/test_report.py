@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.support.evidence import edit_json
+from tests.support.evidence import NO_CHANGE, benchmark, edit_json
 from tests.support.page import Page
-from ticket_sentiment.files import sha256_file
+from ticket_sentiment.files import sha256_file, write_json
 from ticket_sentiment.gates import gate, report
 from ticket_sentiment.gates.changes import EXCERPT_CHARS
 from ticket_sentiment.gates.decision_section import DECISIONS, QUESTIONS, REASONS
@@ -119,6 +119,7 @@ SLICE = {
     "low": 0.1,
     "high": 0.3,
     "accuracy": 0.3,
+    **NO_CHANGE,
 }
 
 
@@ -257,6 +258,7 @@ def test_the_champion_itself_is_not_called_a_challenger(good_evidence, made):
     shutil.rmtree(root / "models/champion/bundle")
     shutil.copytree(root / "models/release/cpu", root / "models/champion/bundle")
     digest = sha256_file(root / "models/champion/bundle/bundle.json")
+    write_json(root / "reports/benchmark.json", benchmark(digest, digest))
     for name in ("evaluation/metrics.json", "behaviour.json", "drift.json"):
         edit_json(root / "reports" / name, "champion_digest", digest)
     _, page, summary, result = made()

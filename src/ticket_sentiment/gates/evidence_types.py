@@ -124,6 +124,11 @@ class SharedTables(Part):
     train_tune: Shared
 
 
+class BaseWeights(Part):
+    base_model: Annotated[str, Field(min_length=1)]
+    licence: str
+
+
 class Inspection(Part):
     """reports/inspection.json."""
 
@@ -131,6 +136,7 @@ class Inspection(Part):
     rows: dict[str, Count] = Field(min_length=3)
     shared: SharedTables
     unmasked: dict[str, Count] = Field(min_length=3)
+    weights: BaseWeights
 
     def foreign(self, subject: Subject) -> str | None:
         if self.prepared_sha256 != subject.prepared:
@@ -384,6 +390,12 @@ class Variant(Part):
     peak_memory_mb: Positive
 
 
+class ChampionVariant(Variant):
+    """The champion in the same rounds; how many times as fast the candidate is."""
+
+    ratio: Ratio
+
+
 class Variants(Part):
     dense_torch_fp32: Variant
     dense_onnx_fp32: Variant
@@ -405,10 +417,20 @@ class Benchmark(Part):
     variants: Variants
     ratios: Ratios
     size_ratio: Positive
+    champion_digest: Sha256 | None
+    champion: ChampionVariant | None
+
+    @model_validator(mode="after")
+    def _measured(self) -> Self:
+        if (self.champion is None) != (self.champion_digest is None):
+            raise ValueError("a champion that was not measured")
+        return self
 
     def foreign(self, subject: Subject) -> str | None:
         if self.bundle_digest != subject.cpu:
             return "The benchmark is about another bundle: run `dvc repro benchmark`."
+        if self.champion_digest != subject.champion:
+            return "The benchmark is about another champion: run `dvc repro benchmark`."
         return None
 
 

@@ -1,6 +1,7 @@
-"""Stage `inspect`: what the prepared tables must not hold, counted: the holdout's tickets, and personal data.
+"""Stage `inspect`: what a model is made from: prepared tables, and base weights with their licence.
 
-`prepare` keeps both out. This looks at what lies there, whoever wrote it.
+The tables must hold neither tickets of the holdout nor personal data. `prepare` keeps both out; this looks at
+what lies there, whoever wrote it.
 """
 
 from itertools import combinations
@@ -10,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ticket_sentiment.files import sha256_tree, write_json
+from ticket_sentiment.gates.licence import base_licence
 from ticket_sentiment.gates.tables import read_prepared
 from ticket_sentiment.params import Params
 from ticket_sentiment.tickets.privacy import dedup_key, mask
@@ -31,7 +33,7 @@ def shared(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, int]:
 
 
 def inspect(folder: Path = PREPARED) -> dict[str, Any]:
-    """The content of reports/inspection.json: counts, never a text or a customer."""
+    """What reports/inspection.json says of the tables: counts, never a text or a customer."""
     names = (*LABELLED, *([UNLABELLED] if (folder / f"{UNLABELLED}.parquet").is_file() else []))
     tables = {name: read_prepared(folder / f"{name}.parquet", COLUMNS) for name in names}
     return {
@@ -47,5 +49,7 @@ def inspect(folder: Path = PREPARED) -> dict[str, Any]:
 
 
 def main(params: Params) -> None:
-    """data/prepared to reports/inspection.json."""
-    write_json(RESULT, inspect())
+    """data/prepared and the base weights to reports/inspection.json."""
+    base = params.train.base_model
+    weights = {"base_model": base, "licence": params.train.base_licence or base_licence(base)}
+    write_json(RESULT, inspect() | {"weights": weights})

@@ -103,6 +103,9 @@ class Gate(Section):
     min_edge_agreement: Share
     min_label_agreement: Share
     max_bundle_mb: float = Field(gt=0)
+    max_memory_mb: float = Field(gt=0)
+    max_cost_over_champion: float = Field(ge=1)
+    licences: list[str]
     min_speedup: float = Field(gt=0)
     max_report_age_days: int = Field(ge=1)
     min_corrected: Share
