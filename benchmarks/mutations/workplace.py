@@ -128,9 +128,9 @@ class Workplace:
         for device in ("gpu", "edge"):
             if tokenizer is not None or fields:
                 rewrite(load_bundle(RELEASE / device), RELEASE / device, None, tokenizer, **fields)
-        self.made_anew = set(GATES) - {"hotfix", "drift"} - (set() if behaviour else {"behaviour"})
         with contextlib.suppress(TicketSentimentError):  # a stage that refuses leaves the reports of before
             self.evaluate(bundle, logits, cpu_alone)
+        self.made_anew = set(GATES) - {"hotfix", "drift"} - (set() if behaviour else {"behaviour"})
         if behaviour:
             self.behave(bundle, logits)
         return bundle
@@ -148,7 +148,8 @@ class Workplace:
         digests = {"compressed": bundle.digest, "champion": load_bundle(CHAMPION).digest}
         holdout = Path("data/prepared/holdout.parquet")
         months = sorted(known.holdout["created_at"].dt.strftime("%Y-%m").unique())
-        about = {"sha256": sha256_file(holdout), "rows": len(known.holdout), "months": months}
+        rows = read_json(Path("data/prepared/split.json"))["rows"]["holdout"]
+        about = {"sha256": sha256_file(holdout), "rows": rows, "months": months}
         report = evaluate.report(known.holdout, scored, digests, self.params)
         write_json(evaluate.FOLDER / "metrics.json", {"holdout": about, **report})
         compression = read_json(Path("reports/compression.json"))

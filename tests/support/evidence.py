@@ -25,9 +25,8 @@ from ticket_sentiment.params import Evaluate
 
 MEASURED_AT = "2026-11-02T03:20:00+00:00"
 # What a part of the holdout lacks nothing of (`gates.slice_scores`).
-NO_CHANGE = dict.fromkeys(
-    ("right_minus_dense", "right_minus_champion"), {"value": 0.0, "low": 0.0, "high": 0.0}
-)
+_NOTHING = {"value": 0.0, "low": 0.0, "high": 0.0}
+NO_CHANGE = {"right_minus_dense": _NOTHING, "right_minus_champion": _NOTHING}
 CHANNELS = ("tweets", "product reviews", "film reviews", "editorials")
 SENTENCES = {
     "negative": (

@@ -1,6 +1,6 @@
 """Stage `validate`: the contract of tickets and labels, by Great Expectations. It stops the month."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import Params, Prepare, Validate
 from ticket_sentiment.tickets.expectations import entry, raised, run_expectations
 from ticket_sentiment.tickets.noise import Noise
+from ticket_sentiment.tickets.own_expectations import OwnExpectation, read_own
 from ticket_sentiment.tickets.profile import Profile, profile
 from ticket_sentiment.tickets.relabel import relabel
 from ticket_sentiment.tickets.schema import (
@@ -77,8 +78,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
 EMPTY_COLUMN = ("{column} cannot be computed", "add labelled rows to the month")
 
 
-def row_expectations(month: str, limits: Validate) -> list[Any]:
-    """What every row of a month's file must be."""
+def row_expectations(month: str, limits: Validate, own: Sequence[OwnExpectation] = ()) -> list[Any]:
+    """What every row of a month's file must be; at last what a team expects of it."""
     import great_expectations.expectations as gxe
 
     start, end = month_bounds(month)
@@ -96,6 +97,7 @@ def row_expectations(month: str, limits: Validate) -> list[Any]:
             strict_max=True,
         ),
         gxe.ExpectColumnValueLengthsToBeBetween(column="text", min_value=1, max_value=limits.max_text_chars),
+        *(one.build() for one in own),
     ]
 
 
@@ -125,8 +127,10 @@ def summary_expectations(limits: Validate) -> list[Any]:
     ]
 
 
-def _row_checks(month: str, frame: pd.DataFrame, limits: Validate) -> Iterator[dict[str, Any]]:
-    for result in run_expectations(month, frame, row_expectations(month, limits), ["ticket_id"]):
+def _row_checks(
+    month: str, frame: pd.DataFrame, limits: Validate, own: Sequence[OwnExpectation]
+) -> Iterator[dict[str, Any]]:
+    for result in run_expectations(month, frame, row_expectations(month, limits, own), ["ticket_id"]):
         config, found = result.expectation_config, result.result
         column = config.kwargs.get("column")
         indices = found.get("unexpected_index_list") or []
@@ -164,6 +168,8 @@ def _row_sentence(config: Any, rows: int, observed: Any, exception: Any) -> str:
     }
     if raised(exception):
         return f"{column or 'the table'} could not be checked: collect the month again"
+    if said := (config.meta or {}).get("say"):
+        return f"{rows} rows: {said}" if rows else said
     return sentences[config.type]()
 
 
@@ -203,7 +209,11 @@ def _read(folder: Path) -> tuple[dict[str, pd.DataFrame], list[dict[str, Any]]]:
 
 
 def validate(
-    folder: Path, limits: Validate, feedback: Path = FEEDBACK, rules: Prepare | None = None
+    folder: Path,
+    limits: Validate,
+    feedback: Path = FEEDBACK,
+    rules: Prepare | None = None,
+    own: Sequence[OwnExpectation] = (),
 ) -> dict[str, Any]:
     """Check all months of tickets and of people's labels for them.
 
@@ -214,6 +224,7 @@ def validate(
         limits: params.validate.
         feedback: of the labels; it may be missing or empty.
         rules: params.prepare, by which labels are joined; None judges the tickets as they were exported.
+        own: expectations of a team (`read_own`).
 
     Returns:
         The content of reports/validation/result.json, and under `checks` every expectation of every
@@ -224,7 +235,7 @@ def validate(
     """
     frames, checks = _read(folder)
     for month, frame in frames.items():
-        checks.extend(_row_checks(month, frame, limits))
+        checks.extend(_row_checks(month, frame, limits, own))
     of_labels = list(check_feedback(feedback))
     checks.extend(of_labels)
     months: dict[str, Any] = {}
@@ -269,7 +280,7 @@ def main(params: Params) -> None:
     Raises:
         TicketSentimentError: an expectation is not met; names month, rule, rows, ids, page and remedy.
     """
-    result = validate(TICKETS, params.validate_, FEEDBACK, params.prepare)
+    result = validate(TICKETS, params.validate_, FEEDBACK, params.prepare, read_own())
     render(PAGE, result)
     write_json(RESULT, {key: value for key, value in result.items() if key != "checks"})
     if result["failures"]:

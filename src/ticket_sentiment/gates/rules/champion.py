@@ -24,13 +24,17 @@ def champion(evidence: Evidence, limits: Limits) -> Looked:
     difference = evaluation.differences.compressed_minus_champion.macro_f1
     compared = f"{points(difference)} of macro-F1 against the champion on the same tickets"
 
+    margin = limits.gate.max_loss_to_champion
+    accepted = f"a loss of up to {points(margin, sign=False)}"
+
     def findings() -> Iterator[Finding]:
-        accepted = f"a loss of up to {points(limits.gate.max_loss_to_champion, sign=False)}"
-        if difference.high < 0:
-            yield finding("fail", f"Worse than the champion beyond doubt: {compared}.")
+        if difference.high < -margin:
+            yield finding(
+                "fail", f"Worse than the champion beyond doubt: {compared}; {accepted} is accepted."
+            )
         better = f"Better than the champion beyond doubt: {compared}."
         yield found(
-            difference.low >= -limits.gate.max_loss_to_champion,
+            difference.low >= -margin,
             limits.missed("max_loss_to_champion"),
             better if difference.low > 0 else f"{compared}; {accepted} is accepted.",
             f"{compared}: more than {accepted} cannot be ruled out.",
