@@ -178,6 +178,13 @@ def _images(arguments: argparse.Namespace) -> None:
     print("\n".join(images.values()))
 
 
+def _edge(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.edge.pack import main as edge
+    from ticket_sentiment.params import load_params
+
+    edge(load_params(), arguments.bundle)
+
+
 def _scan(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.supply.scan import main as scan
     from ticket_sentiment.supply.scan import read_tickets
@@ -439,6 +446,9 @@ def parser() -> argparse.ArgumentParser:
     )
     webhook.add_argument("url", help="of that listener, as MLflow's server reaches it: https://host:port")
     webhook.set_defaults(run=_webhook)
+    edge = commands.add_parser("edge", help="pack the champion for devices and browsers: docs/edge.md")
+    edge.add_argument("--bundle", type=Path, metavar="FOLDER", help="instead of the registered champion's")
+    edge.set_defaults(run=_edge)
     commands.add_parser(
         "cloudwatch", help="print the service's metrics as log lines of which CloudWatch makes metrics"
     ).set_defaults(run=_cloudwatch)

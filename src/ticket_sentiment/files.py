@@ -1,7 +1,6 @@
 """Files that are either whole or not there: written aside, then renamed."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import math
@@ -122,6 +121,8 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
     Raises:
         TicketSentimentError: another process holds it.
     """
+    import fcntl  # here: what the edge needs of this module also runs where there is none
+
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as stream:
         try:

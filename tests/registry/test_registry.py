@@ -185,7 +185,9 @@ def test_run_shows_params_metrics_plots_reports_bundles(project: Project) -> Non
     curve = project.store.client.get_metric_history(found.run_id, "training/dense.macro_f1")
     assert [(point.step, point.value) for point in curve] == [(5, 0.5), (9, 0.6)]
     expected = {
-        f"bundles/{device}/{name}" for device in ("cpu", "gpu") for name in ("model.onnx", "bundle.json")
+        f"bundles/{device}/{name}"
+        for device in ("cpu", "gpu", "edge")
+        for name in ("model.onnx", "bundle.json")
     }
     expected |= {
         "reports/release.html",
@@ -211,7 +213,7 @@ def test_registered_bundle_comes_back_verified(project: Project, tmp_path: Path)
     project.result()
     project.register()
     version = all_versions(project.store)[0]
-    for device in ("cpu", "gpu"):
+    for device in ("cpu", "gpu", "edge"):
         (tmp_path / device).mkdir()
         bundle = download_bundle(project.store, version, device, tmp_path / device)
         assert bundle.digest == load_bundle(project.root / "models/release" / device).digest

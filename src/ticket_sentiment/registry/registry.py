@@ -24,6 +24,7 @@ from ticket_sentiment.registry.store import (
     CHALLENGER,
     CHAMPION,
     DEVICES,
+    EDGE,
     Store,
     adopted,
     all_versions,
@@ -76,9 +77,11 @@ def _experiment(store: Store) -> str:
 
 
 def _present_bundles(root: Path, result: Result) -> dict[str, Path]:
-    paths = {device: root / "models/release" / device for device in DEVICES}
+    paths = {device: root / "models/release" / device for device in (*DEVICES, EDGE)}
     return {
-        device: path for device, path in paths.items() if digest_at(path) == result.digests.get(device, "")
+        device: path
+        for device, path in paths.items()
+        if digest_at(path) == result.tags.get(f"bundle.{device}.digest", "")
     }
 
 

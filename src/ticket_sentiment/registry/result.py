@@ -11,6 +11,7 @@ from ticket_sentiment.files import read_json, sha256_file
 from ticket_sentiment.gates.card_front import MARKDOWN, read_front
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.registry import evidence, lineage
+from ticket_sentiment.registry.store import EDGE
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ def _read_bundles(root: Path, gate: dict[str, Any]) -> dict[str, str]:
                 "run `dvc repro`, then register again"
             )
     return judged
+
+
+def _edge_bundle(root: Path, decision: str) -> dict[str, str]:
+    """The tag of the verified edge bundle, which goes with the others and names no version."""
+    path = root / "models/release" / EDGE
+    return {f"bundle.{EDGE}.digest": load_bundle(path).digest} if decision != "fail" and path.is_dir() else {}
 
 
 def _refuse_foreign_card(root: Path, gate: dict[str, Any]) -> None:
@@ -109,5 +116,6 @@ def read_result(root: Path, made_in: Path | None = None) -> Result:
         "gate.decision": gate["decision"],
         "holdout.sha256": gate.get("holdout_sha256") or lineage.NONE,
         **{f"bundle.{device}.digest": digest for device, digest in digests.items()},
+        **_edge_bundle(folder, gate["decision"]),
     }
     return Result(gate, digests, tags)

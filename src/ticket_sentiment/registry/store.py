@@ -21,7 +21,8 @@ from ticket_sentiment.params import Params
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 
-DEVICES = ("cpu", "gpu")
+DEVICES = ("cpu", "gpu")  # of services, each with a Bento
+EDGE = "edge"
 SQLITE = "sqlite:///"
 
 
@@ -146,7 +147,7 @@ def download_bundle(store: Store, version: ModelVersion, device: str, folder: Pa
     Args:
         store: the MLflow store.
         version: of the registered model.
-        device: cpu or gpu.
+        device: cpu, gpu or edge.
         folder: an empty folder; the bundle is put into a folder in it.
 
     Raises:

@@ -20,7 +20,7 @@ _ADDRESSEE = (
 )
 # What mails are made of. "a <b and c> d" stays: an attribute has a value.
 _MARKUP = re.compile(
-    r"<(?P<raw>style|script)\b[^<>]*+>[^<]*+</(?P=raw)>|<!--[^<>]*+>|<!(?:doctype\b|\[)[^<>]*+>"
+    r"<style\b[^<>]*+>[^<]*+</style>|<script\b[^<>]*+>[^<]*+</script>|<!--[^<>]*+>|<!(?:doctype\b|\[)[^<>]*+>"
     r"|</?(?:a|b|big|blockquote|body|br|center|code|dd|div|dl|dt|em|font|footer|h[1-6]|head|header|hr|html|i|img|li"
     r"|link|meta|o:p|ol|p|pre|s|section|small|span|strike|strong|style|sub|sup|table|tbody|td|tfoot|th|thead|title"
     r"|tr|u|ul)(?:\s++[\w:-]++\s*+=\s*+(?:\"[^\"<>]*+\"|'[^'<>]*+'|[^\s\"'<>]++))*+\s*+/?>",
@@ -59,6 +59,19 @@ _NO_NAME = re.compile(
     r"|help|refund|asap|urgent|soon|now|waiting|lol|wtf|omg|company|people|guys|amazon|apple|google",
     re.IGNORECASE,
 )
+
+# By name, for edge/rules.py: the page of the edge reads with the same patterns.
+PATTERNS: dict[str, re.Pattern[str]] = {
+    "mask": _MASK,
+    "markup": _MARKUP,
+    "greeting": _GREETING,
+    "valediction": _VALEDICTION,
+    "device": _DEVICE,
+    "contact": _CONTACT,
+    "name_word": _NAME_WORD,
+    "no_name": _NO_NAME,
+}
+NUMBERS = {"head": _HEAD, "tail": _TAIL, "passes": _PASSES}
 
 
 def _is_name(words: Sequence[str]) -> bool:
