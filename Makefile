@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 IMAGES := ticket-sentiment images $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE))
 BUILT := $(IMAGES) $(if $(DEVICE),--device $(DEVICE))
 
-.PHONY: help retrain search replay serve images image-test ui test check manifests workflows format lock
+.PHONY: help retrain search replay serve images image-test edge ui test check manifests monitoring workflows format lock
 .PHONY: scan scan-images sbom rollback ci extras state-pull state-push pr-report pr-comment
 .PHONY: retrain-change registry-login images-push images-sign manifests-digest release-change
 
@@ -55,6 +55,9 @@ images: $(VENV)/ready ## container images of the registered champion (DEVICE=cpu
 image-test: $(VENV)/ready ## start the champion's CPU image read-only, ask it, kill a worker, stop it
 	@image=$$($(IMAGES) --device cpu) && TICKET_SENTIMENT_IMAGE=$$image python -m pytest -s tests/registry/test_images.py
 
+edge: $(VENV)/ready ## the registered champion for devices and browsers, in dist/edge (BUNDLE=models/release/edge)
+	@ticket-sentiment edge $(if $(BUNDLE),--bundle $(BUNDLE))
+
 scan: $(VENV)/ready ## look for secrets and tickets in the champion's Bentos, or in IMAGE=... (a folder, an image)
 	@ticket-sentiment scan $${IMAGE:+"$$IMAGE"}
 
@@ -87,6 +90,9 @@ workflows: $(VENV)/ready ## hold .github/workflows against their schema and rule
 
 manifests: $(VENV)/ready ## render deploy/kubernetes, hold it against schemas and policies, parse its queries
 	@python -m deploy.manifests
+
+monitoring: $(VENV)/ready ## write rules, dashboards and alarms from params.yaml, and test every alert
+	@python -m deploy.monitoring
 
 format: $(VENV)/ready ## put the code into shape
 	ruff check --fix .

@@ -8,12 +8,13 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.reconcile import follow, told
-from flows.steps import build, may_pass, publish, repro
+from flows.steps import build, may_pass, publish, repro, tell_failure, tell_people
 from ticket_sentiment.cli import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import exclusive
 from ticket_sentiment.hotfix.start import Started, finish, start
 from ticket_sentiment.params import Params, load_params
+from ticket_sentiment.promotion.news import of_registration
 from ticket_sentiment.registry.registry import Registration
 
 
@@ -27,7 +28,7 @@ def register_result(params: Params, folder: Path) -> Registration:
     return finish(params, folder)
 
 
-@flow(name="hotfix")
+@flow(name="hotfix", on_failure=[tell_failure], on_crashed=[tell_failure])
 def hotfix(file: str | None = None, feedback_since: str | None = None) -> str:
     """Correct the champion and register the result when the gate lets it through.
 
@@ -49,6 +50,7 @@ def hotfix(file: str | None = None, feedback_since: str | None = None) -> str:
         registration = register_result(params, started.folder)
         bentos = build(params, registration.version) if registration.version else {}
         begun = told(follow(params, return_state=True))
+        begun += tell_people(params, of_registration(registration, params.objectives.runbooks))
         return publish(registration, [*sorted(bentos.values()), *begun], started.folder)
 
 

@@ -7,22 +7,24 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.reconcile import follow, told
-from flows.steps import build, may_pass, publish, repro
+from flows.steps import build, may_pass, publish, repro, tell_failure, tell_people
 from ticket_sentiment.cli import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.feedback.export import main as export_feedback
 from ticket_sentiment.feedback.export import replacements
 from ticket_sentiment.files import exclusive
+from ticket_sentiment.monitoring.live import export_live
 from ticket_sentiment.params import Params, load_params
+from ticket_sentiment.promotion.news import of_registration
 from ticket_sentiment.registry.registry import Registration, export_champion, register
 from ticket_sentiment.tickets.collect import main as collect_tickets
 
 
 @task(cache_policy=NO_CACHE, retries=3, retry_delay_seconds=[10, 60, 300], retry_condition_fn=may_pass)
-def collect(params: Params, month: str | None, replace: list[str]) -> None:
+def collect(params: Params, month: str | None, replace: list[str], early: bool) -> None:
     tickets, labels = replacements(replace)
-    collect_tickets(params, month, tickets)
-    export_feedback(params, labels)
+    collect_tickets(params, month, tickets, early)
+    export_feedback(params, labels, early)
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=10, retry_condition_fn=may_pass)
@@ -31,29 +33,37 @@ def fetch_champion(params: Params) -> None:
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=10, retry_condition_fn=may_pass)
+def fetch_live(params: Params) -> None:
+    export_live(params)
+
+
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=10, retry_condition_fn=may_pass)
 def register_result(params: Params) -> Registration:
     return register(params)
 
 
-@flow(name="monthly-retrain")
-def monthly_retrain(month: str | None = None, replace: list[str] | None = None) -> str:
+@flow(name="monthly-retrain", on_failure=[tell_failure], on_crashed=[tell_failure])
+def monthly_retrain(month: str | None = None, replace: list[str] | None = None, early: bool = False) -> str:
     """Retrain on all collected months and register the result when the gate lets it through.
 
     Args:
         month: collect only this one (YYYY-MM), from a source that holds one month; None is all complete ones.
         replace: months (YYYY-MM, of people's labels feedback/YYYY-MM) that may change although versioned.
+        early: with the present month as far as it goes; it may change until it is over.
     """
     quiet_environment()
     params = load_params()
     with exclusive(Path("var/retrain.lock"), "a retraining"):
-        collect(params, month, replace or [])
+        collect(params, month, replace or [], early)
         for stage in ("prepare", "train", "prune", "quantize"):
             repro(stage)
         fetch_champion(params)
+        fetch_live(params)
         repro("report")
         registration = register_result(params)
         bentos = build(params, registration.version) if registration.version else {}
         begun = told(follow(params, return_state=True))
+        begun += tell_people(params, of_registration(registration, params.objectives.runbooks))
         return publish(registration, [*sorted(bentos.values()), *begun])
 
 

@@ -8,6 +8,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.reconcile import follow, told
+from flows.steps import tell_failure, tell_people
 from ticket_sentiment.cli import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.ledger import Ledger
@@ -15,6 +16,7 @@ from ticket_sentiment.events.retention import purge
 from ticket_sentiment.params import Params, load_params
 from ticket_sentiment.promotion.controller import Outcome
 from ticket_sentiment.promotion.controller import main as run_look
+from ticket_sentiment.promotion.news import of_look
 from ticket_sentiment.promotion.page import markdown, write_page
 from ticket_sentiment.promotion.progress import present
 
@@ -45,7 +47,7 @@ def tidy(params: Params) -> None:
         ledger.close()
 
 
-@flow(name="rollout")
+@flow(name="rollout", on_failure=[tell_failure], on_crashed=[tell_failure])
 def rollout() -> str:
     """People's decisions first; then advance, roll back, wait or stop; then all that follows from it."""
     quiet_environment()
@@ -53,6 +55,8 @@ def rollout() -> str:
     before = told(follow(params, return_state=True))  # a bad challenger goes back although MLflow is away
     outcome = look(params)
     after = told(follow(params, return_state=True))
+    if news := of_look(outcome, params.objectives.runbooks):
+        after += tell_people(params, news)
     publish(params)
     tidy(params)
     return "\n".join([*before, *outcome.lines(), *after])

@@ -2,16 +2,19 @@
 
 from pathlib import Path
 
-from prefect import task
+from prefect import Flow, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import TaskRun
+from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.states import State
 
+from ticket_sentiment.alerts.alert import Alert
+from ticket_sentiment.alerts.tell import tell
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.types import EventStoreUnavailable
-from ticket_sentiment.params import Params
+from ticket_sentiment.params import Params, load_params
 from ticket_sentiment.pipeline import reproduce
+from ticket_sentiment.promotion.news import of_failure
 from ticket_sentiment.registry.build import build_services
 from ticket_sentiment.registry.registry import Registration
 
@@ -23,6 +26,22 @@ async def may_pass(_task: object, _run: TaskRun, state: State) -> bool:
     """What was away may be back: a source, a registry. What a person must correct is not tried again."""
     failure = await state.aresult(raise_on_failure=False)
     return isinstance(failure, EventStoreUnavailable) or not isinstance(failure, TicketSentimentError)
+
+
+def tell_failure(flow: Flow[..., object], _run: FlowRun, state: State) -> None:
+    """A hook of flows that people wait for. What tells must not add a failure of its own."""
+    try:
+        params = load_params()
+        failure = state.result(raise_on_failure=False)
+        tell(params.alerts, of_failure(flow.name, failure, params.objectives.runbooks))
+    except TicketSentimentError as error:  # params.yaml itself is wrong
+        print(f"nobody was told: {error}")
+
+
+@task(cache_policy=NO_CACHE)
+def tell_people(params: Params, alert: Alert) -> list[str]:
+    """By webhook, e-mail, SNS; how it went, for the end of the flow."""
+    return [f"Told of {alert.name}: {line}" for line in tell(params.alerts, alert)]
 
 
 @task(cache_policy=NO_CACHE, task_run_name="dvc repro {stage}")

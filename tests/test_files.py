@@ -13,9 +13,16 @@ from ticket_sentiment.files import (
     replacing,
     replacing_folder,
     require_space,
+    rounded,
     sha256_tree,
     write_json,
 )
+
+
+def test_figures_are_rounded_wherever_they_lie():
+    assert rounded({"a": {"b": 0.000123456789}, "c": 7, "d": "0.123456789", "e": [1.23456789, (None,)]}) == {
+        "a": {"b": 0.00012346}, "c": 7, "d": "0.123456789", "e": [1.2346, [None]],
+    }  # fmt: skip
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):

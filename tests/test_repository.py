@@ -183,11 +183,15 @@ def test_the_sections_of_params_are_named_for_what_reads_them():
         "registry",
         "build",
         "serve",
+        "batch",
         "events",
         "labelling",
+        "monitor",
         "rollout",
         "cache",
         "hotfix",
+        "alerts",
+        "objectives",
     }
     fields = {field.alias or name for name, field in Params.model_fields.items()}
     assert fields - others <= set(STAGES)

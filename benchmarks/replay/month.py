@@ -20,10 +20,10 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.changes import Entry
 from ticket_sentiment.files import read_json, replacing_folder
 from ticket_sentiment.gates import metrics
+from ticket_sentiment.gates.drift_section import drift_section
 from ticket_sentiment.gates.evaluate import score_bundle
 from ticket_sentiment.gates.evidence import Missing, read_part
 from ticket_sentiment.gates.evidence_types import Drift
-from ticket_sentiment.gates.sections import drift as drift_section
 from ticket_sentiment.labels import LABEL_TO_ID
 from ticket_sentiment.params import Evaluate
 from ticket_sentiment.registry.store import CHAMPION, all_versions, connect
@@ -36,7 +36,11 @@ LABEL_SHARE = 0.9
 AFTERWARDS_DAYS = 5.0  # of looks after the last ticket, for labels and the end of the rollout
 LATE_S = 30.0  # after the monthly flow began a rollout its month must have begun
 MAX_FAILED = 0.01  # share of the requests
-PAGES = {"release": "reports/release.html", "drift": "reports/drift.html", "rollout": "var/rollout.html"}
+PAGES = {
+    "release": "reports/release.html",
+    "drift": "reports/drift/incoming.html",
+    "rollout": "var/rollout.html",
+}
 
 
 @dataclass(frozen=True)

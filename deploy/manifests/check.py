@@ -9,8 +9,9 @@ from deploy.manifests.render import Object
 def errors(objects: list[Object]) -> list[str]:
     """What is wrong; policies are asked only about objects of the right form."""
     found = [error for item in objects for error in schemas.errors(item)]
+    recorded = queries.recorded(objects)
     for asker, query in queries.of_objects(objects):
-        found += [f"{asker}: {error}" for error in queries.errors(query)]
+        found += [f"{asker}: {error}" for error in queries.errors(query, recorded)]
     if found:
         return found
     return [error for rule in (*POLICIES, *REFERENCES) for error in rule(objects)]

@@ -1,6 +1,6 @@
 """PromQL: every query is parsed, and asks only for metrics and labels that the service exposes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -12,7 +12,11 @@ from ticket_sentiment.serving.metrics import Metrics
 # Prometheus, and the ServiceMonitor, add these to whatever a target exposes.
 TARGET_LABELS = {"namespace", "service", "pod", "container", "endpoint", "instance", "job"}
 
-
+# What a cluster's kube-state-metrics exposes, as far as it is asked for here.
+STATE_METRICS = {
+    "kube_cronjob_status_last_successful_time": frozenset({"cronjob"}),
+    "kube_job_status_failed": frozenset({"job_name"}),
+}
 SAMPLES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 
 
@@ -32,6 +36,10 @@ def exposed() -> dict[str, frozenset[str]]:
 
 def of_objects(objects: list[Object]) -> Iterator[tuple[str, str]]:
     """Each query with the name of the object that asks it."""
+    for item in of_kind(objects, "PrometheusRule"):
+        for group in item["spec"].get("groups", []):
+            for rule in group.get("rules", []):
+                yield f"{name_of(item)}, {rule.get('alert') or rule.get('record')}", rule.get("expr", "")
     for item in of_kind(objects, "ScaledObject"):
         for trigger in item["spec"].get("triggers", []):
             if trigger.get("type") == "prometheus":
@@ -57,18 +65,36 @@ def selectors(node: Any) -> Iterator[Any]:
             yield from selectors(node.expr)
 
 
-def errors(query: str) -> list[str]:
-    """What is wrong with a query."""
+def recorded(objects: list[Object]) -> dict[str, frozenset[str]]:
+    """Name of each series that the objects' own rules record, and its labels, which its name begins with."""
+    names = (
+        rule["record"]
+        for item in of_kind(objects, "PrometheusRule")
+        for group in item["spec"].get("groups", [])
+        for rule in group.get("rules", [])
+        if "record" in rule
+    )
+    return {name: frozenset(name.partition(":")[0].split("_")) for name in names}
+
+
+def errors(query: str, recorded: Mapping[str, frozenset[str]] | None = None) -> list[str]:
+    """What is wrong with a query.
+
+    Args:
+        query: in PromQL.
+        recorded: series of recording rules and their labels.
+    """
+    series = {**exposed(), **STATE_METRICS, **(recorded or {})}
     try:
         parsed = promql_parser.parse(query)
     except ValueError as error:
         return [f"PromQL: {error}: {query}"]
     found = []
     for selector in selectors(parsed):
-        if selector.name not in exposed():
+        if selector.name not in series:
             found.append(f"the service exposes no metric {selector.name}: {query}")
             continue
-        known = exposed()[selector.name] | TARGET_LABELS
+        known = series[selector.name] | TARGET_LABELS
         asked = {matcher.name for matcher in selector.matchers.matchers}
         found += [f"{selector.name} has no label {label}: {query}" for label in sorted(asked - known)]
     return found

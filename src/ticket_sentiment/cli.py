@@ -1,6 +1,7 @@
 """ticket-sentiment: the stages of dvc.yaml and the commands for people."""
 
 import argparse
+import contextlib
 import importlib
 import os
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from ticket_sentiment.costs.options import add_options, given
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.processes import die_with_parent, lean_memory
 
@@ -23,6 +25,7 @@ STAGES = {
     "behaviour": "ticket_sentiment.gates.behave",
     "drift": "ticket_sentiment.gates.drift",
     "benchmark": "ticket_sentiment.gates.benchmark",
+    "price": "ticket_sentiment.costs.command",
     "gate": "ticket_sentiment.gates.gate",
     "report": "ticket_sentiment.gates.report",
 }
@@ -117,6 +120,13 @@ def _label_import(arguments: argparse.Namespace) -> None:
     label_import(load_params(), arguments.file, arguments.source)
 
 
+def _column(text: str) -> tuple[str, str]:
+    field, equals, name = text.partition("=")
+    if field not in ("ticket_id", "customer_id", "text") or not equals or not name:
+        raise argparse.ArgumentTypeError("expected FIELD=NAME with the field ticket_id, customer_id or text")
+    return field, name
+
+
 def _from_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError("expected a whole number from 1")
@@ -137,6 +147,26 @@ def _serve(_: argparse.Namespace) -> None:
     serve(load_params())
 
 
+def _score(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.batch.job import Model, score_files
+    from ticket_sentiment.model.bundle import load_bundle
+    from ticket_sentiment.params import load_params
+
+    params = load_params()
+    with contextlib.ExitStack() as stack:
+        if arguments.bundle:  # a machine that only scores needs no MLflow
+            model = Model(load_bundle(arguments.bundle), None)
+        else:
+            from ticket_sentiment.registry.releases import registered_bundle
+
+            model = Model(*stack.enter_context(registered_bundle(params, arguments.version)))
+        columns = dict(arguments.column)
+        summary = score_files(
+            params, arguments.input, arguments.out, model, columns=columns, replace=arguments.replace
+        )
+    print("\n".join(summary.lines()))
+
+
 def _images(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.params import load_params
     from ticket_sentiment.registry.images import build_images
@@ -146,6 +176,13 @@ def _images(arguments: argparse.Namespace) -> None:
     print("building; the first time takes minutes, as every package is installed", file=sys.stderr)
     images = build_images(load_params(), devices, arguments.engine, arguments.base_image)
     print("\n".join(images.values()))
+
+
+def _edge(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.edge.pack import main as edge
+    from ticket_sentiment.params import load_params
+
+    edge(load_params(), arguments.bundle)
 
 
 def _scan(arguments: argparse.Namespace) -> None:
@@ -177,6 +214,14 @@ def _status(_: argparse.Namespace) -> None:
     from ticket_sentiment.promotion.status import status
 
     print(status(load_params()))
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.compare.command import main as compare
+    from ticket_sentiment.params import load_params
+
+    names = (arguments.a, arguments.b)
+    compare(load_params(), names, arguments.data, arguments.out, arguments.show_text, arguments.speed)
 
 
 def _rollout_page(arguments: argparse.Namespace) -> None:
@@ -232,6 +277,21 @@ def _webhook(arguments: argparse.Namespace) -> None:
     print(f"MLflow calls {announce(connect(params), params, arguments.url)} when an alias moves")
 
 
+def _cloudwatch(_: argparse.Namespace) -> None:
+    from ticket_sentiment.params import load_params
+    from ticket_sentiment.serving.emf import main as cloudwatch
+
+    params = load_params()
+    cloudwatch(params.serve, params.objectives.cloudwatch)
+
+
+def _alert_test(_: argparse.Namespace) -> None:
+    from ticket_sentiment.alerts.tell import main as alert_test
+    from ticket_sentiment.params import load_params
+
+    alert_test(load_params())
+
+
 def _hotfix(arguments: argparse.Namespace) -> None:
     """The flow, in a process of its own: the library does not know Prefect."""
     given = [str(arguments.file)] if arguments.file else []
@@ -239,6 +299,18 @@ def _hotfix(arguments: argparse.Namespace) -> None:
     done = subprocess.run([sys.executable, "-m", "flows.hotfix", *given], env=flow_environment(), check=False)
     if done.returncode:
         sys.exit(done.returncode)
+
+
+def _cost(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.costs.command import ask
+    from ticket_sentiment.costs.update import update_prices
+    from ticket_sentiment.params import load_params
+
+    params = load_params()
+    if arguments.update_prices:
+        print(update_prices(arguments.update_prices, Path(params.costs.prices)))
+        return
+    print(ask(params, given(arguments), arguments.json, arguments.page, arguments.benchmark))
 
 
 def _simulate(arguments: argparse.Namespace) -> None:
@@ -295,6 +367,23 @@ def parser() -> argparse.ArgumentParser:
     )
     search.set_defaults(run=_search)
     commands.add_parser("serve", help="answer with the registered champion").set_defaults(run=_serve)
+    score = commands.add_parser("score", help="score files of tickets, of any size: docs/batch.md")
+    score.add_argument("input", metavar="IN", help="Parquet, CSV or JSON Lines: a file, a folder or a glob")
+    score.add_argument("out", type=Path, metavar="OUT", help="a folder for the answers, as Parquet")
+    score.add_argument("--version", metavar="VERSION", help="of the registry, instead of the champion")
+    score.add_argument(
+        "--bundle", type=Path, metavar="FOLDER", help="a bundle, instead of one of the registry"
+    )
+    score.add_argument(
+        "--column",
+        type=_column,
+        metavar="FIELD=NAME",
+        action="append",
+        default=[],
+        help="the column that holds ticket_id, customer_id or text; tickets.columns by default",
+    )
+    score.add_argument("--replace", action="store_true", help="throw away another job's answers in OUT")
+    score.set_defaults(run=_score)
     images = commands.add_parser("images", help="build the container images of the registered champion")
     images.add_argument("--device", choices=["cpu", "gpu"], action="append", help="both by default")
     images.add_argument("--engine", metavar="NAME", help="docker, podman or buildah; by default what is here")
@@ -315,6 +404,21 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "status", help="what serves where, since when and why; and what is registered"
     ).set_defaults(run=_status)
+    compare = commands.add_parser("compare", help="what differs between two versions, on any table")
+    for name in ("a", "b"):
+        compare.add_argument(
+            name, metavar=name.upper(), help="a version, an alias, or a folder with a bundle in it"
+        )
+    compare.add_argument(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="of tickets (CSV, JSON Lines, Parquet), labelled or not; the newest holdout by default",
+    )
+    compare.add_argument("--out", type=Path, metavar="FILE", default=Path("var/compare.html"))
+    compare.add_argument("--show-text", action="store_true", help="masked excerpts of tickets in the page")
+    compare.add_argument("--speed", action="store_true", help="measure that, too, in a minute or two")
+    compare.set_defaults(run=_compare)
     rollback = commands.add_parser(
         "rollback", help="end the rollout that is on, else bring the champion before back; in seconds"
     )
@@ -342,6 +446,20 @@ def parser() -> argparse.ArgumentParser:
     )
     webhook.add_argument("url", help="of that listener, as MLflow's server reaches it: https://host:port")
     webhook.set_defaults(run=_webhook)
+    edge = commands.add_parser("edge", help="pack the champion for devices and browsers: docs/edge.md")
+    edge.add_argument("--bundle", type=Path, metavar="FOLDER", help="instead of the registered champion's")
+    edge.set_defaults(run=_edge)
+    commands.add_parser(
+        "cloudwatch", help="print the service's metrics as log lines of which CloudWatch makes metrics"
+    ).set_defaults(run=_cloudwatch)
+    commands.add_parser(
+        "alert-test", help="send a harmless alert by every way that is configured"
+    ).set_defaults(run=_alert_test)
+    cost = commands.add_parser(
+        "cost", help="what a month costs, and what it would cost otherwise: docs/costs.md"
+    )
+    add_options(cost)
+    cost.set_defaults(run=_cost)
     hotfix = commands.add_parser("hotfix", help="let the champion learn corrected tickets: docs/hotfix.md")
     hotfix.add_argument(
         "file",

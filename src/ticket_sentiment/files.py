@@ -1,7 +1,6 @@
 """Files that are either whole or not there: written aside, then renamed."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import math
@@ -84,6 +83,15 @@ def read_json(path: Path) -> Any:
         raise TicketSentimentError(f"{path} is not JSON ({error}): remove it and run `dvc repro`") from None
 
 
+def rounded(value: Any) -> Any:
+    """Every float of a nested value to five digits: more is noise, and makes a file's diffs unreadable."""
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
 def finite_or_none(value: float) -> float | None:
     """A number for JSON: NaN and infinities become null, which every gate reads as missing evidence."""
     return float(value) if math.isfinite(value) else None
@@ -113,6 +121,8 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
     Raises:
         TicketSentimentError: another process holds it.
     """
+    import fcntl  # here: what the edge needs of this module also runs where there is none
+
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as stream:
         try:

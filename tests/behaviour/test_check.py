@@ -49,10 +49,10 @@ def test_a_model_that_reacts_to_who_it_is_about_is_caught_by_the_fairness_tests(
 
 def test_a_model_that_gives_way_to_form_is_caught_by_invariance_and_robustness(suite):
     def shouted(text):
-        return "negative" if text.isupper() else "positive" if "style=" in text else bag_of_words(text)
+        return "negative" if text.isupper() else "positive" if "web form" in text else bag_of_words(text)
 
     before, after = failing(suite, bag_of_words), failing(suite, shouted)
-    assert {name for name in after if after[name] > before[name]} == {"all-caps", "html-styles"}
+    assert {name for name in after if after[name] > before[name]} == {"all-caps", "a-footer-behind"}
 
 
 def test_a_model_that_holds_praise_against_one_is_caught_by_the_directional_tests(suite):

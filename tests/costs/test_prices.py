@@ -7,31 +7,64 @@ import pytest
 import yaml
 
 import ticket_sentiment.costs
-from ticket_sentiment.costs.prices import Price, find_price, load_prices
+from ticket_sentiment.costs.prices import (
+    Price,
+    PriceTable,
+    age_warnings,
+    find_price,
+    load_prices,
+    write_prices,
+)
 from ticket_sentiment.errors import TicketSentimentError
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = Path(ticket_sentiment.costs.__file__).parent / "prices.yaml"
 ROW = {
-    "instance": "c9.large", "cloud": "aws", "region": "us-east-1", "vcpus": 2, "memory_gib": 4, "gpu": None,
+    "instance": "c9.large", "cloud": "aws", "region": "us-east-1", "vcpus": 2, "memory_gib": 4.0, "gpu": None,
     "usd_per_hour": 0.1, "source": "a price list", "checked": datetime.date(2026, 7, 20),
-    "spot_saving": 0.6, "spot_checked": "2025-07",
+    "spot_saving": 0.6, "spot_checked": "2025-07", "reserved_saving": None, "reserved_checked": None,
 }  # fmt: skip
+SHIPPED_RAW = yaml.safe_load(SHIPPED.read_text())
+REST = {key: SHIPPED_RAW[key] for key in ("reserved", "services")}
 
 
-def written(folder: Path, *rows: dict) -> Path:
+def written(folder: Path, *rows: dict, **rest: dict) -> Path:
     path = folder / "prices.yaml"
-    path.write_text(yaml.safe_dump({"prices": list(rows)}))
+    path.write_text(yaml.safe_dump({"prices": list(rows), **REST, **rest}))
     return path
 
 
+def row(name: str) -> Price:
+    return find_price(load_prices(SHIPPED), name, "costs.cpu_instance")
+
+
 def test_the_shipped_table_loads_and_every_row_is_dated_and_sourced():
-    prices = load_prices(SHIPPED)
-    assert prices["c7i.large"].usd_per_hour == 0.08925
-    assert prices["c7i.large"].checked == datetime.date(2026, 7, 20)
-    assert prices["g6.xlarge"].gpu == "L4"
-    assert prices["c7i.large"].usd_per_hour_spot == pytest.approx(0.030345)  # 66 % off
-    assert prices["c8i.xlarge"].usd_per_hour_spot is None  # not found in the source, so not made up
+    assert row("c7i.large").usd_per_hour == 0.08925
+    assert row("c7i.large").checked == datetime.date(2026, 7, 20)
+    assert row("g6.xlarge").gpu == "L4"
+    assert row("c7i.large").usd_per_hour_spot == pytest.approx(0.030345)  # 66 % off
+    assert row("c8i.xlarge").usd_per_hour_spot is None  # not found in the source, so not made up
+
+
+def test_the_shipped_file_is_what_an_update_writes(tmp_path: Path):
+    """So the differences of an update are those of prices, and the comment at its head stays."""
+    path = tmp_path / "prices.yaml"
+    path.write_text(SHIPPED.read_text())
+    write_prices(load_prices(path), path)
+    assert path.read_text() == SHIPPED.read_text()
+    assert path.read_text().startswith("# What machines and services cost")
+
+
+def test_an_hour_in_each_way_to_buy_by_hand():
+    table = PriceTable.model_validate({"prices": [ROW], **REST})
+    price = table.prices[0]
+    assert table.hourly(price, "on_demand") == 0.1
+    assert table.hourly(price, "spot") == pytest.approx(0.04)
+    assert table.hourly(price, "spot", spot_fallback=0.25) == pytest.approx(0.75 * 0.04 + 0.25 * 0.1)
+    assert table.hourly(price, "reserved") == pytest.approx(0.062)  # the table's 38 %
+    own = price.model_copy(update={"reserved_saving": 0.5})
+    assert table.hourly(own, "reserved") == pytest.approx(0.05)
+    assert table.hourly(price.model_copy(update={"spot_saving": None}), "spot") is None
 
 
 def test_the_instances_of_params_yaml_have_a_price():
@@ -50,6 +83,8 @@ def test_the_instances_of_params_yaml_have_a_price():
         ({"checked": "last summer"}, r"prices\.0\.checked: "),
         ({"source": ""}, r"prices\.0\.source: "),
         ({"spot_checked": None}, r"prices\.0: .*spot_saving and spot_checked go together"),
+        ({"reserved_saving": 0.3}, r"prices\.0: .*reserved_saving and reserved_checked go together"),
+        ({"usd_per_hour": float("inf")}, r"prices\.0\.usd_per_hour: "),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path: Path, change: dict, message: str):
@@ -83,6 +118,33 @@ def test_an_unknown_instance_is_refused_with_the_key_that_asked_for_it():
 
 
 def test_a_price_warns_from_the_day_after_its_limit():
-    price = Price(**ROW)
-    assert price.age_warning(datetime.date(2026, 8, 19), max_age_days=30) is None  # 30 days
-    assert "31 days ago (2026-07-20)" in price.age_warning(datetime.date(2026, 8, 20), max_age_days=30)
+    rest = {"reserved": REST["reserved"] | {"checked": "2026-08"}}
+    rest["services"] = {name: one | {"checked": "2026-08"} for name, one in REST["services"].items()}
+    table = PriceTable.model_validate({"prices": [ROW | {"spot_saving": None, "spot_checked": None}], **rest})
+
+    def warned(day: int) -> list[str]:
+        return age_warnings(table, table.prices, datetime.date(2026, 8, day), max_age_days=30)
+
+    assert warned(19) == []  # 30 days
+    assert warned(20) == ["Prices of machines older than 30 days, check them again: c9.large (2026-07-20)."]
+
+
+def test_savings_and_services_are_warned_of_by_the_earliest_day_they_can_mean():
+    table = PriceTable.model_validate({"prices": [ROW], **REST})
+    (line,) = age_warnings(table, table.prices, datetime.date(2026, 11, 26), max_age_days=180)
+    assert "spot savings (2025-07)" in line and "disks (2026)" in line and "storage" not in line
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("disk_gb_month", {"usd": -1.0}, r"services\.disk_gb_month\.usd"),
+        ("disk_gb_month", {"checked": "spring"}, r"services\.disk_gb_month\.checked"),
+        ("transfer_gb", {"source": ""}, r"services\.transfer_gb\.source"),
+        ("transfer_gb", {"dollars": 1.0}, r"services\.transfer_gb\.dollars: is not a known key"),
+    ],
+)
+def test_a_wrong_service_is_named(tmp_path: Path, name: str, change: dict, message: str):
+    services = REST["services"] | {name: REST["services"][name] | change}
+    with pytest.raises(TicketSentimentError, match=message):
+        load_prices(written(tmp_path, ROW, services=services))

@@ -54,6 +54,7 @@ def test_an_overlay_is_right(overlay):
 
 CPU, GPU = "Deployment ticket-sentiment-cpu", "Deployment ticket-sentiment-gpu"
 HPA = "HorizontalPodAutoscaler ticket-sentiment-cpu"
+RULES = "PrometheusRule ticket-sentiment"
 ROUTE, MONITOR = "HTTPRoute ticket-sentiment", "ServiceMonitor ticket-sentiment"
 SERVICE, BUDGET = "Service ticket-sentiment-cpu", "PodDisruptionBudget ticket-sentiment-cpu"
 NETWORK, STORES = "NetworkPolicy ticket-sentiment-cpu", "NetworkPolicy ticket-sentiment-stores"
@@ -83,6 +84,8 @@ IN_FLIGHT = 'ticket_sentiment_in_flight{namespace="ticket-sentiment",service="ti
         ("cpu", SCALED, "spec/maxReplicas", 9, "'maxReplicas' was unexpected"),
         ("cpu", MONITOR, "spec/endpoints/0/intervall", "5s", "'intervall' was unexp"),
         ("cpu", MONITOR, "spec/endpoints/0/interval", "5 s", "does not match"),
+        ("cpu", RULES, "spec/groups/0/rules/0/exprs", "up", "'exprs' was unexpected"),
+        ("cpu", RULES, "spec/groups/0/interval", "1 m", "does not match"),
         ("eks", "NodePool ticket-sentiment-base", "spec/weight", "100", "'100' is not of type 'integer'"),
         ("eks", "NodePool ticket-sentiment-base", "spec/weight", 101, "101 is greater than the maximum"),
         ("eks", "NodePool ticket-sentiment-base", "spec/disruption/consolidate", "5m", "was unexpected"),
@@ -110,6 +113,21 @@ def test_the_schemas_are_strict(overlay, name, path, value, said):
 def test_queries_are_parsed_and_ask_for_what_is_exposed(query, said):
     found = planted("cpu", SCALED, f"{TRIGGER}/query", query)
     assert len(found) == 1 and said in found[0], found
+
+
+@rendered
+@pytest.mark.parametrize(
+    ("expr", "said"),
+    [
+        ("ticket_sentiment_lost > 0", "exposes no metric ticket_sentiment_lost"),
+        ("job:ticket_sentiment_failed:ratio_rate9h > 0", "exposes no metric job:ticket_sentiment_failed"),
+        ("job:ticket_sentiment_failed:ratio_rate1h{arm='champion'} > 0", "has no label arm"),
+        ("kube_job_status_failed{job='x'} >", "PromQL"),
+    ],
+)
+def test_rules_ask_for_what_is_exposed_or_recorded(expr, said):
+    found = planted("cpu", RULES, "spec/groups/1/rules/0/expr", expr)
+    assert len(found) == 1 and said in found[0] and found[0].startswith(f"{RULES}, ServiceDown"), found
 
 
 @rendered

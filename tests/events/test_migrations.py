@@ -83,12 +83,13 @@ def test_a_migration_that_fails_leaves_nothing_behind(engine, url, rows):
     assert migrate(engine) == len(MIGRATIONS)
 
 
-OLD = [column for column in schema.predictions.columns if column.name != "unit"]
+LATER = ("unit", "text_chars", "capital_share", "non_ascii_share")
+OLD = [column for column in schema.predictions.columns if column.name not in LATER]
 
 
 def old_row(**changes) -> dict:
     """As the code of version 1 writes it, which knows nothing of units."""
-    return {k: v for k, v in prediction_row(PREDICTION, "w", 0, False).items() if k != "unit"} | changes
+    return {k: v for k, v in prediction_row(PREDICTION, "w", 0, False).items() if k not in LATER} | changes
 
 
 def old_insert(connection: sa.Connection, **changes) -> None:
@@ -106,9 +107,9 @@ def test_a_database_of_version_1_keeps_its_rows(engine, url, rows, open_store):
         connection.execute(schema.rollout_states.insert(), asdict(STATE))
     before = rows(url, "SELECT * FROM predictions")
     ledger = Ledger(url)
-    assert rows(url, "SELECT * FROM predictions") == [{**row, "unit": None} for row in before]
+    assert rows(url, "SELECT * FROM predictions") == [row | dict.fromkeys(LATER) for row in before]
     applied = rows(url, "SELECT version FROM event_schema ORDER BY version")
-    assert [row["version"] for row in applied] == [1, 2, 3]
+    assert [row["version"] for row in applied] == [1, 2, 3, 4]
     assert ledger.current() == Entry(STATE, None) and not ledger.current().on
     assert ledger.change(state(2, 0.5), change("adopt", rollout=2), 1).on
     ledger.close()

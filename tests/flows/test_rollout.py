@@ -15,6 +15,8 @@ from flows.rollback import rollback
 from flows.rollout import rollout
 from tests.events.events import prediction
 from tests.promotion.loop import Loop
+from tests.support.hooks import Hook
+from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.promotion import moves
 from ticket_sentiment.promotion.moves import By
 
@@ -80,14 +82,31 @@ def test_from_registration_to_a_rollback_by_flows_alone(at_root: Loop) -> None:
     assert at_root.told[-1] == "rollback by rollback flow"
 
 
-def test_silence_ends_a_rollout_by_flows_alone(at_root: Loop) -> None:
+def test_silence_ends_a_rollout_by_flows_alone(at_root: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     at_root.begin(1, 2)
     moves.advance(at_root.ledger, at_root.entry, 0.05, By(moves.ROLLOUT, "Because."))
-    for _ in range(at_root.params.rollout.missing_looks):
-        hear_the_champion(at_root)
-        said = rollout()
+    with Hook() as hook:
+        monkeypatch.setenv(at_root.params.alerts.webhook.url_env, hook.url)
+        for _ in range(at_root.params.rollout.missing_looks):
+            hear_the_champion(at_root)
+            said = rollout()
+    (told,) = hook.bodies
+    assert told["text"].startswith("[ticket] RolledBack: the challenger was rolled back\nDecided: rollback.")
+    assert "Told of RolledBack: webhook: sent" in said
     assert "Decided: rollback." in said and "MLflow: the alias `challenger` belongs to nobody." in said
     at_root.assert_agrees()
+
+
+def test_people_are_told_of_a_flow_that_failed(at_root: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event database is a folder of nowhere: the error that is meant for people comes whole."""
+    monkeypatch.setenv(at_root.params.events.url_env, f"sqlite:///{at_root.root}/params.yaml/events.db")
+    with Hook() as hook:
+        monkeypatch.setenv(at_root.params.alerts.webhook.url_env, hook.url)
+        with pytest.raises(TicketSentimentError) as caught:
+            rollout()
+    (told,) = hook.bodies
+    assert told["text"].startswith("[ticket] FlowFailed: the flow rollout has failed\n")
+    assert str(caught.value) in told["text"]
 
 
 def test_a_silent_challenger_goes_back_although_mlflow_is_away(

@@ -58,7 +58,15 @@ def test_unequal_numbers_of_rounds_are_no_pairs():
 
 def test_a_variants_block_by_hand():
     found = benchmark.summarise(rounds(4, 5, 10), size=1_000, tokens_mean=20, memory_mb=12.5)
-    assert found["batch1"] == pytest.approx({"p50_ms": 5, "p95_ms": 10, "texts_per_second": 200})
+    assert found["batch1"] == pytest.approx(
+        {
+            "p50_ms": 5,
+            "p95_ms": 10,
+            "texts_per_second": 200,
+            "texts_per_second_low": 100,
+            "texts_per_second_high": 250,
+        }
+    )
     assert found["batch8"]["texts_per_second"] == pytest.approx(400)
     assert found["tokens_per_second"] == pytest.approx(4_000)
     assert (found["bytes"], found["peak_memory_mb"]) == (1_000, 12.5)
@@ -203,15 +211,13 @@ def test_the_dense_model_becomes_a_bundle_that_the_runtime_takes(tmp_path: Path)
 def test_the_stage_writes_the_contract_and_the_gate_can_read_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: Params
 ):
-    """The whole stage with real parts of a few kilobytes: torch, export, ONNX Runtime, processes, prices."""
+    """The whole stage with real parts of a few kilobytes: torch, export, ONNX Runtime, processes."""
     monkeypatch.chdir(tmp_path)
     Path("data/prepared").mkdir(parents=True)
     pd.DataFrame({"text": TEXTS}).to_parquet(benchmark.HOLDOUT)
     tiny_dense(benchmark.DENSE)
     bundle = make_tiny_bundle(benchmark.BUNDLE, max_length=16)
-    prices = str(Path(__file__).parents[2] / params.costs.prices)
-    settings = {"benchmark": SETTINGS, "costs": params.costs.model_copy(update={"prices": prices})}
-    benchmark.main(params.model_copy(update=settings))
+    benchmark.main(params.model_copy(update={"benchmark": SETTINGS}))
 
     raw = json.loads(benchmark.RESULT.read_text())
     found = Evidence.model_validate_json(benchmark.RESULT.read_text())
@@ -223,13 +229,8 @@ def test_the_stage_writes_the_contract_and_the_gate_can_read_it(
     assert block["tokens_per_second"] == pytest.approx(
         block["batch1"]["texts_per_second"] * raw["tokens_mean"], rel=1e-3
     )
-    assert set(raw["cost"]["per_thousand_tickets"]) == set(raw["variants"])
-
-
-def test_figures_are_rounded_wherever_they_lie():
-    assert benchmark.rounded({"a": {"b": 0.000123456789}, "c": 7, "d": "0.123456789"}) == {
-        "a": {"b": 0.00012346}, "c": 7, "d": "0.123456789",
-    }  # fmt: skip
+    slow, fast = (block["batch1"][f"texts_per_second_{end}"] for end in ("low", "high"))
+    assert slow <= block["batch1"]["texts_per_second"] <= fast
 
 
 def tiny_dense(folder: Path) -> Path:

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from ticket_sentiment.gates.changes import EXCERPT_CHARS, changes, excerpt
+from ticket_sentiment.gates.changes import EXCERPT_CHARS, Move, changes, excerpt
 
 
 def tables(
@@ -36,7 +36,7 @@ ROWS = [
 
 
 def test_better_and_worse_are_counted_by_label_and_the_surest_come_first():
-    found = changes(*tables(ROWS))
+    found = changes(*tables(ROWS), 5)
     assert (found.against, found.better, found.worse) == ("champion", 2, 1)
     assert found.by_label == (("negative", 2, 0), ("neutral", 0, 0), ("positive", 0, 1))
     assert [example.ticket_id for example in found.better_examples] == ["t1", "t0"]
@@ -49,13 +49,30 @@ def test_better_and_worse_are_counted_by_label_and_the_surest_come_first():
     )
 
 
+def test_every_way_that_an_answer_went_is_counted_with_who_gained_and_who_lost():
+    found = changes(*tables(ROWS), 5)
+    assert found.moves == (
+        Move("neutral", "negative", 3, 2, 0),
+        Move("positive", "neutral", 1, 0, 1),
+    )
+    assert (found.rows, found.moved, found.right_before, found.right) == (5, 4, 2, 3)
+    assert found.answers == (("negative", 0, 3), ("neutral", 4, 2), ("positive", 1, 0))
+
+
+def test_no_more_examples_are_shown_than_are_allowed():
+    found = changes(*tables(ROWS), 1)
+    assert [len(found.better_examples), len(found.worse_examples)] == [1, 1]
+    assert changes(*tables(ROWS), 0).better_examples == ()
+
+
 def test_without_a_champion_it_is_compared_with_the_bag_of_words():
-    assert changes(*tables(ROWS, "tfidf")).against == "tfidf"
+    assert changes(*tables(ROWS, "tfidf"), 5).against == "tfidf"
 
 
 def test_nothing_changed_is_no_example():
-    found = changes(*tables([("neutral", "neutral", "neutral", 0.5)]))
+    found = changes(*tables([("neutral", "neutral", "neutral", 0.5)]), 5)
     assert (found.better, found.worse, found.better_examples, found.worse_examples) == (0, 0, (), ())
+    assert found.moves == () and found.moved == 0
 
 
 @pytest.mark.parametrize("text", ["word " * 100, "w" * 500, "a" + " " * 400 + "b", "ü" * 161])

@@ -122,11 +122,19 @@ CASES = [
     (BEHAVIOUR, "champion_digest", "0" * 64, "behaviour", "fail", "present champion"),
     (BEHAVIOUR, "champion_digest", None, "behaviour", "fail", "present champion"),
     (BEHAVIOUR, "tests", [], "behaviour", "fail", "tests"),
-    (DRIFT, "columns.label.value", None, "drift", "fail", "label gave no usable answer"),
-    (DRIFT, "columns.text_chars.status", "ERROR", "drift", "fail", "text_chars gave no usable answer"),
-    (DRIFT, "columns.label.status", "UNKNOWN", "drift", "fail", "cannot be used"),
-    (DRIFT, "columns.label.status", "FAIL", "drift", "fail", "no usable answer"),  # but drifted: false
-    (DRIFT, "columns", {}, "drift", "fail", "nothing about label"),
+    (DRIFT, "incoming.label.value", None, "drift", "fail", "labels (incoming) gave no usable answer"),
+    (DRIFT, "holdout.text_chars.status", "ERROR", "drift", "fail", "(holdout) gave no usable answer"),
+    (DRIFT, "answers.changed_answers.value", None, "drift", "fail", "(answers) gave no usable answer"),
+    (DRIFT, "incoming.label.status", "UNKNOWN", "drift", "fail", "cannot be used"),
+    (DRIFT, "incoming.label.status", "FAIL", "drift", "fail", "no usable answer"),  # but drifted: false
+    (DRIFT, "incoming", {}, "drift", "fail", "incoming"),
+    (DRIFT, "holdout", None, "drift", "fail", "mix of predictions (holdout)"),  # there was live traffic
+    (DRIFT, "answers", None, "drift", "fail", "mix of predictions (answers)"),  # there is a champion
+    (DRIFT, "live.kind", "none", "drift", "fail", "do not fit"),  # with rows
+    (DRIFT, "live.rows", 0, "drift", "fail", "do not fit"),
+    (DRIFT, "bundle_digest", "0" * 64, "drift", "fail", "another bundle"),
+    (DRIFT, "champion_digest", "0" * 64, "drift", "fail", "another champion"),
+    (DRIFT, "champion_digest", None, "drift", "fail", "another champion"),
     (DRIFT, "reference.sha256", "0" * 64, "drift", "fail", "other tickets"),
     (DRIFT, "current.sha256", "0" * 64, "drift", "fail", "other tickets"),
     (
@@ -168,19 +176,56 @@ def test_bad_evidence_is_caught_by_its_gate(good_evidence, verdicts, file, key, 
         assert set(found[name]["reasons"]) <= set(found["all"]["reasons"])
 
 
-@pytest.mark.parametrize("name", ["columns.label", "columns.predicted_label", "embedding"])
-def test_drift_of_labels_predictions_or_meaning_waits_for_a_person(good_evidence, verdicts, name):
-    root = good_evidence()
-    edit_json(root / DRIFT, f"{name}.status", "FAIL")
-    edit_json(root / DRIFT, f"{name}.drifted", True)
+def moves(path, measure: str) -> None:
+    """A measure of reports/drift.json beyond its limit."""
+    edit_json(path, f"{measure}.value", 0.9)
+    edit_json(path, f"{measure}.status", "FAIL")
+    edit_json(path, f"{measure}.drifted", True)
+
+
+@pytest.mark.parametrize("name", ["label", "predicted_label", "embedding", "capital_share"])
+def test_a_changed_month_is_told_and_holds_nothing_up(good_evidence, verdicts, name):
+    moves(good_evidence() / DRIFT, f"incoming.{name}")
+    found = verdicts()["drift"]
+    assert found["decision"] == "pass"
+    assert "For a person to know: 2026-10 is unlike the training months in" in found["reasons"][0]
+    assert "0.900, limit" in found["reasons"][0]
+    assert name in found["evidence"]["incoming"]
+
+
+@pytest.mark.parametrize(
+    ("measure", "words"),
+    [
+        ("holdout.text_chars", "The holdout is unlike 800 live answers of the champion in 2026-10 in length"),
+        (
+            "answers.changed_answers",
+            "It answers otherwise than the champion: tickets that get",
+        ),
+        ("answers.predicted_label", "It answers otherwise than the champion: mix of predictions"),
+    ],
+)
+def test_a_holdout_or_answers_beyond_their_limits_wait_for_a_person(good_evidence, verdicts, measure, words):
+    moves(good_evidence() / DRIFT, measure)
     found = verdicts()
     assert found["drift"]["decision"] == found["all"]["decision"] == "review"
-    assert "2026-10" in found["drift"]["reasons"][0]
+    assert found["drift"]["reasons"][0].startswith(words)
 
 
-def test_drift_of_another_column_is_shown_and_does_not_decide(good_evidence, verdicts):
-    good_evidence()
-    assert verdicts()["drift"]["evidence"]["drifted"] == ["unknown_word_share"]
+def test_a_first_month_without_live_traffic_passes_and_says_so(good_evidence, verdicts):
+    good_evidence(champion=False)
+    found = verdicts()["drift"]
+    assert found["decision"] == "pass"
+    assert (
+        "Nothing to compare the holdout with: no answer of the champion in 2026-10 is on record, and 100 % "
+        "of its collected tickets are labelled." in found["reasons"]
+    )
+
+
+def test_unlabelled_tickets_stand_in_for_live_traffic(good_evidence, verdicts):
+    root = good_evidence()
+    edit_json(root / DRIFT, "live.kind", "unlabelled")
+    moves(root / DRIFT, "holdout.text_chars")
+    assert "800 tickets of 2026-10 that nobody labelled" in verdicts()["drift"]["reasons"][0]
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -242,11 +287,23 @@ KEYS = [
     *((COMPRESSION, key) for key in ("dense", "pruned", "attempts", "edge", "parity.fp32.rows")),
     *(
         (DRIFT, key)
-        for key in ("reference.sha256", "current.sha256", "current.month", "columns", "embedding")
+        for key in (
+            "reference.sha256",
+            "current.sha256",
+            "current.month",
+            "incoming",
+            "live.kind",
+            "live.rows",
+            "live.labelled_share",
+            "bundle_digest",
+        )
     ),
-    *((DRIFT, f"embedding.{key}") for key in ("value", "status", "drifted", "threshold", "method")),
+    *(
+        (DRIFT, f"incoming.embedding.{key}")
+        for key in ("value", "status", "drifted", "threshold", "floor", "method")
+    ),
     *((BEHAVIOUR, key) for key in ("bundle_digest", "cases", "tests")),
-    *((BENCHMARK, key) for key in ("measured_at", "bundle_digest", "ratios", "variants", "cost")),
+    *((BENCHMARK, key) for key in ("measured_at", "bundle_digest", "ratios", "variants")),
     *(
         (BENCHMARK, f"ratios.cpu_bundle_over_dense_torch_fp32.throughput.{key}")
         for key in ("median", "low", "high")

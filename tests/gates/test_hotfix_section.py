@@ -4,7 +4,6 @@ import pytest
 
 from tests.support.evidence import corrected_tickets, edit_json
 from ticket_sentiment.gates import gate, report
-from ticket_sentiment.gates.changes import EXAMPLES
 
 
 @pytest.fixture
@@ -19,7 +18,9 @@ def made(params, now):
     return make
 
 
-def test_page_and_summary_say_that_it_is_a_hotfix_and_what_became_of_the_corrections(good_hotfix, made):
+def test_page_and_summary_say_that_it_is_a_hotfix_and_what_became_of_the_corrections(
+    good_hotfix, made, params
+):
     page, summary = made()
     said = "36 of 36 corrected tickets that were wrong are right now"
     assert f"This is a hotfix of version 3: {said}; 38 of all 40 are, 4 were before" in page
@@ -28,7 +29,7 @@ def test_page_and_summary_say_that_it_is_a_hotfix_and_what_became_of_the_correct
     assert "rollout of a hotfix" in " ".join(summary.split())
     for ticket in corrected_tickets()["ticket_id"]:
         assert f'<th scope="row">{ticket}</th>' in page
-    assert page.count("the new model says") >= 2 * EXAMPLES
+    assert page.count("the new model says") >= 2 * params.report.excerpts
     still_wrong = page.split("All corrected tickets")[1].split("</table>")[0]
     assert (still_wrong.count("✗"), still_wrong.count("✓")) == (2, 38)
     assert still_wrong.index("✗") < still_wrong.index("✓")

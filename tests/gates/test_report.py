@@ -13,6 +13,8 @@ from tests.support.page import Page
 from ticket_sentiment.files import sha256_file
 from ticket_sentiment.gates import gate, report
 from ticket_sentiment.gates.changes import EXCERPT_CHARS
+from ticket_sentiment.gates.decision_section import DECISIONS, QUESTIONS, REASONS
+from ticket_sentiment.gates.summary import WIDTH
 
 HOSTILE = (
     '<img src="https://example.org/x.png" onerror="alert(1)"><script>alert("you")</script> ' + "long " * 100
@@ -37,9 +39,9 @@ def made(params):
 def test_the_page_holds_the_decision_every_reason_and_all_parts(good_evidence, made, champion):
     good_evidence(champion)
     source, page, summary, result = made()
-    assert report.DECISIONS["pass"] in page.text and report.DECISIONS["pass"] in summary
+    assert DECISIONS["pass"] in page.text and DECISIONS["pass"] in summary
     for verdict in result["verdicts"]:
-        assert report.QUESTIONS[verdict["gate"]] in page.text
+        assert QUESTIONS[verdict["gate"]] in page.text
         for reason in verdict["reasons"]:
             assert reason in page.text
     for part in (
@@ -131,12 +133,11 @@ def test_review_and_fail_begin_with_their_reasons(good_evidence, made, file, key
     _, page, summary, result = made()
     assert result["decision"] == decision
     assert (
-        report.DECISIONS[decision] in page.text
-        and next_step in page.text
-        and next_step in " ".join(summary.split())
+        DECISIONS[decision] in page.text and next_step in page.text and next_step in " ".join(summary.split())
     )
-    for reason in result["reasons"]:
-        assert page.text.index(reason) < page.text.index("What was asked")
+    folds = page.text.index("What was asked")
+    for place, reason in enumerate(result["reasons"]):
+        assert (page.text.index(reason) < folds) is (place < REASONS)
         assert reason in " ".join(summary.split())
 
 
@@ -171,12 +172,33 @@ def test_the_page_is_made_whatever_is_missing_and_says_so(good_evidence, made, f
     _, page, summary, result = made()
     for reason in result["reasons"]:
         assert reason in page.text
-    assert report.DECISIONS[result["decision"]] in summary
+    assert DECISIONS[result["decision"]] in summary
+
+
+def test_all_but_the_decision_is_folded(good_evidence, made):
+    good_evidence()
+    source, page, _, _ = made()
+    folds = [attributes for tag, attributes in page.tags if "fold" in (attributes.get("class") or "").split()]
+    assert len(folds) >= 12 and not any("open" in attributes for attributes in folds)
+    first = Page(source.split('<div class="stack">')[0] + "</main></body></html>").text
+    assert "What changes for customers, in 1,000 tickets" in first and "get another answer" in first
+
+
+def test_without_excerpts_no_text_of_a_ticket_is_in_the_page(good_evidence, made, params):
+    good_evidence()
+    text = "I love the new dashboard"
+    assert text in made()[1].text
+    silent = params.model_copy(update={"report": params.report.model_copy(update={"excerpts": 0})})
+    report.main(silent)
+    page = Path("reports/release.html").read_text(encoding="utf-8")
+    assert text not in page and "Examples are switched off" in page
 
 
 def test_a_silent_drift_test_is_named(good_evidence, made):
+    path = good_evidence() / "reports/drift.json"
     silent = {"method": None, "threshold": None, "value": None, "status": "ERROR", "drifted": True}
-    edit_json(good_evidence() / "reports/drift.json", "columns.confidence", silent)
+    for key, value in silent.items():
+        edit_json(path, f"incoming.confidence.{key}", value)
     _, page, _, result = made()
     assert "No usable answer: the model's confidence" in page.text and result["decision"] == "fail"
 
@@ -196,7 +218,7 @@ def test_the_summary_is_short_and_holds_what_a_run_ends_with(good_evidence, made
     good_evidence()
     summary = made()[2]
     lines = summary.splitlines()
-    assert 10 <= len(lines) <= 18 and max(map(len, lines)) <= report.WIDTH
+    assert 10 <= len(lines) <= 18 and max(map(len, lines)) <= WIDTH
     for word in (
         "Quality",
         "dense",
@@ -234,7 +256,7 @@ def test_the_champion_itself_is_not_called_a_challenger(good_evidence, made):
     shutil.rmtree(root / "models/champion/bundle")
     shutil.copytree(root / "models/release/cpu", root / "models/champion/bundle")
     digest = sha256_file(root / "models/champion/bundle/bundle.json")
-    for name in ("evaluation/metrics.json", "behaviour.json"):
+    for name in ("evaluation/metrics.json", "behaviour.json", "drift.json"):
         edit_json(root / "reports" / name, "champion_digest", digest)
     _, page, summary, result = made()
     assert result["decision"] == "pass"

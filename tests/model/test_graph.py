@@ -7,7 +7,7 @@ from tests.support.tiny_model import tiny_classifier
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.compact import FAMILIES, CompactClassifier, CompactConfig, from_dense
 from ticket_sentiment.model.embedding import product_quantize
-from ticket_sentiment.model.graph import to_int8, write_fp32, write_int8
+from ticket_sentiment.model.graph import to_int8, write_fp32, write_int8, write_portable
 from ticket_sentiment.model.runtime import open_session
 from ticket_sentiment.params import Quantize
 
@@ -85,32 +85,43 @@ def test_a_model_of_one_layer_computes_its_first_token_only(tmp_path):
     )
 
 
+@pytest.mark.parametrize("write", [write_int8, write_portable], ids=["int8", "portable"])
 @pytest.mark.parametrize("settings", [INT8, INT7, ONE_SCALE], ids=["int8", "7 bits", "one scale"])
 @pytest.mark.parametrize("change", [lambda model: model, with_product_embedding], ids=["rows", "product"])
-def test_int8_differs_by_little(tmp_path, change, settings):
+def test_int8_differs_by_little(tmp_path, change, settings, write):
     model = change(uneven())
-    write_int8(model, tmp_path / "model.onnx", settings)
+    write(model, tmp_path / "model.onnx", settings)
     ids, mask = batch(*range(1, 24))
     exact = expected(model, ids, mask)
     error = answers(tmp_path / "model.onnx", ids, mask) - exact
     assert np.sqrt((error**2).mean()) < 0.05 * exact.std()
 
 
-@pytest.mark.parametrize("settings", [None, INT8], ids=["fp32", "int8"])
-def test_padding_is_not_read(tmp_path, settings):
+@pytest.mark.parametrize("kind", ["fp32", "int8", "portable"])
+def test_padding_is_not_read(tmp_path, kind):
     model, path = uneven(), tmp_path / "model.onnx"
-    if settings is None:
+    if kind == "fp32":
         write_fp32(model, path)
     else:
-        write_int8(model, path, settings)
+        {"int8": write_int8, "portable": write_portable}[kind](model, path, INT8)
     ids, mask = BATCHES["padding"]
     alone = np.concatenate(
         [answers(path, row[None, :count], torch.ones((1, count), dtype=torch.long))
          for row, count in zip(ids, mask.sum(1), strict=True)]
     )  # fmt: skip
     # In int8 the texts of a batch share the scale of their activations; padding may widen it.
-    tolerance = 1e-5 if settings is None else 0.1 * alone.std()
+    tolerance = 0.1 * alone.std() if kind == "int8" else 1e-5
     np.testing.assert_allclose(answers(path, ids, mask), alone, atol=tolerance)
+
+
+def test_the_portable_graph_rounds_no_activation_and_stores_the_weights_of_the_cpu_bundle(tmp_path):
+    write_int8(uneven(), tmp_path / "cpu.onnx", INT7)
+    write_portable(uneven(), tmp_path / "edge.onnx", INT7)
+    cpu, edge = (onnx.load(tmp_path / name).graph for name in ("cpu.onnx", "edge.onnx"))
+    stored = {tensor.name: tensor.raw_data for tensor in edge.initializer}
+    assert stored == {tensor.name: tensor.raw_data for tensor in cpu.initializer if tensor.name in stored}
+    assert len(stored) > 40
+    assert not {node.op_type for node in edge.node} & {"QAttention", "DynamicQuantizeMatMul"}
 
 
 def test_only_what_is_small_stays_in_floating_point(tmp_path):

@@ -71,6 +71,8 @@ def test_registered_version_becomes_two_bentos_and_the_champion_is_served(
         assert re.fullmatch("[0-9a-f]{40}", about["labels"]["git_commit"])
         runtime = {"cpu": "onnxruntime==", "gpu": "onnxruntime-gpu=="}[device]
         assert runtime in about["image"]["python_requirements"]
+        packed = bento_home / "bentos" / tag.replace(":", "/") / "src/cards/champion.md"
+        assert packed.read_text() == (project.root / "reports/card.md").read_text()
     held = project.store.client.get_model_version(project.store.model, "1").tags
     assert {"cpu": held["bento.cpu"], "gpu": held["bento.gpu"]} == tags
 

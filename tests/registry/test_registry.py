@@ -185,9 +185,17 @@ def test_run_shows_params_metrics_plots_reports_bundles(project: Project) -> Non
     curve = project.store.client.get_metric_history(found.run_id, "training/dense.macro_f1")
     assert [(point.step, point.value) for point in curve] == [(5, 0.5), (9, 0.6)]
     expected = {
-        f"bundles/{device}/{name}" for device in ("cpu", "gpu") for name in ("model.onnx", "bundle.json")
+        f"bundles/{device}/{name}"
+        for device in ("cpu", "gpu", "edge")
+        for name in ("model.onnx", "bundle.json")
     }
-    expected |= {"reports/release.html", "reports/gate.json", "lineage/dvc.lock", "lineage/params.yaml"}
+    expected |= {
+        "reports/release.html",
+        "reports/card.md",
+        "reports/gate.json",
+        "lineage/dvc.lock",
+        "lineage/params.yaml",
+    }
     expected |= {"plots/confusion.png", "plots/learning_curve.png", "plots/reliability.png"}
     assert expected <= files(project, found.run_id)
 
@@ -205,7 +213,7 @@ def test_registered_bundle_comes_back_verified(project: Project, tmp_path: Path)
     project.result()
     project.register()
     version = all_versions(project.store)[0]
-    for device in ("cpu", "gpu"):
+    for device in ("cpu", "gpu", "edge"):
         (tmp_path / device).mkdir()
         bundle = download_bundle(project.store, version, device, tmp_path / device)
         assert bundle.digest == load_bundle(project.root / "models/release" / device).digest
@@ -234,6 +242,29 @@ def test_a_candidate_that_the_gate_did_not_judge_is_refused(project: Project) ->
     with pytest.raises(TicketSentimentError, match=r"reports/gate\.json judged bundle"):
         project.register()
     assert runs(project) == []
+
+
+def test_a_card_about_another_bundle_or_decision_is_refused(project: Project) -> None:
+    project.result(seed=1)
+    card = project.root / "reports/card.md"
+    foreign = card.read_text()
+    project.result()
+    own = card.read_text()
+    for content in (foreign, own.replace("decision: pass", "decision: review"), "# no card"):
+        write_text(card, content)
+        with pytest.raises(TicketSentimentError, match=r"card\.md is (about|no model card)"):
+            project.register()
+    card.unlink()
+    with pytest.raises(TicketSentimentError, match=r"card\.md is missing"):
+        project.register()
+    assert runs(project) == []
+
+
+def test_a_version_s_description_begins_as_its_card(project: Project) -> None:
+    project.result()
+    project.register()
+    described = project.store.client.get_model_version(project.store.model, "1").description
+    assert "## Intended use\n\nTo sort tickets." in described and "## Limits\n\nNone." in described
 
 
 def test_without_a_verdict_nothing_is_registered(project: Project) -> None:

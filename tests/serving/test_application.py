@@ -24,6 +24,7 @@ def run(folder: Path, test: Callable[[Application], Awaitable[None]]) -> None:
         serve=params.serve.model_copy(update={"metrics": metrics}),
         events=params.events.model_copy(update={"url": f"sqlite:///{folder}/events.db"}),
         cache=params.cache,
+        cloudwatch=params.objectives.cloudwatch,
     )
     deployed = Deployed(make_tiny_bundle(folder / "bundle"), None, settings)
 

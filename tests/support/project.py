@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.files import write_json, write_text
 from ticket_sentiment.params import Params, load_params
@@ -72,7 +74,7 @@ class Project:
                 **{device: {"bytes": 1000, "digest": digest} for device, digest in digests.items()},
             },
             "benchmark.json": {"size_ratio": 12.5, "machine": {"cores": 2}},
-            "drift.json": {"columns": {"label": {"value": 0.01, "status": "SUCCESS", "drifted": False}}},
+            "drift.json": {"incoming": {"label": {"value": 0.01, "status": "SUCCESS", "drifted": False}}},
             "gate.json": {
                 "decision": decision,
                 "bundle_digest": digests["cpu"],
@@ -84,6 +86,11 @@ class Project:
         for name, content in reports.items():
             write_json(self.root / "reports" / name, content)
         write_text(self.root / "reports/release.html", f"<p>{TICKET}</p>")
+        front = yaml.safe_dump({"decision": decision, "bundles": digests})
+        write_text(
+            self.root / "reports/card.md",
+            f"---\n{front}---\n\n# A model\n\n## Intended use\n\nTo sort tickets.\n\n## Limits\n\nNone.\n",
+        )
         write_text(
             self.root / "reports/training/learning_curve.csv",
             "step,train_loss,loss,macro_f1\n5,0.8,0.9,0.5\n9,0.6,0.7,0.6\n",

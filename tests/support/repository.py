@@ -36,13 +36,18 @@ LENIENT = {
     "min_label_agreement": 0.8,
     "min_speedup": 0.1,
 }
-CALM_DRIFT = {"numeric_threshold": 9.0, "categorical_threshold": 0.9, "embedding_threshold": 1.0}
+CALM_DRIFT = {
+    "numeric_floor": 9.0,
+    "categorical_floor": 0.9,
+    "embedding_floor": 1.0,
+    "max_changed_answers": 1.0,
+}
 # Small tables say less: what is demanded of a month and of a model is lowered, nothing is switched off.
 SMALL_TABLES: dict[str, dict[str, Any]] = {
     "validate": {"min_rows": 50, "min_signal": 0.3, "max_label_shift": 0.4, "language_sample": 100},
     "evaluate": {"bootstrap_samples": 200, "min_slice_rows": 30},
     "behaviour": {"cases_per_test": 10},
-    "drift": {"max_rows": 200},
+    "drift": {"max_rows": 200, "embedding_rows": 200},
     "benchmark": {"texts": 20, "rounds": 2},
 }
 TINY_BASE = "./base"

@@ -97,6 +97,35 @@ def test_a_month_that_is_not_over_waits(run, exported, month):
     assert run(today=date(2026, 5, 1)).written == ("2026-04",)
 
 
+def test_an_early_collection_takes_the_present_month_and_leaves_it_open(run, exported, month):
+    """For a retraining that an alarm asked for: the rest comes in by itself, a later change does not."""
+    whole = month("2026-04")
+    _export(exported, "2026-04.csv", whole.head(40))
+    assert run(early=True).written == ("2026-01", "2026-02", "2026-03", "2026-04")
+    assert run().later == 40, "the regular run leaves it as it is"
+    assert (exported / "data/tickets.open").read_text() == "2026-04\n"
+    _export(exported, "2026-04.csv", whole.head(60))
+    assert run(early=True).written == ("2026-04",)
+
+    _export(exported, "2026-04.csv", whole)
+    assert run(today=date(2026, 5, 1)).written == ("2026-04",), "it is over: the whole of it, unasked"
+    assert not (exported / "data/tickets.open").exists()
+    _export(exported, "2026-04.csv", whole.head(60))
+    with pytest.raises(TicketSentimentError, match="2026-04"):
+        run(today=date(2026, 5, 1))
+
+
+def test_an_early_collection_that_is_killed_leaves_the_month_open(run, exported, month, monkeypatch):
+    _export(exported, "2026-04.csv", month("2026-04").head(40))
+    with monkeypatch.context() as patch:
+        patch.setattr(module.MonthVersions, "add", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(early=True)
+    _export(exported, "2026-04.csv", month("2026-04"))
+    assert "2026-04" in run(today=date(2026, 5, 1)).written
+    assert not (exported / "data/tickets.open").exists()
+
+
 def test_no_complete_month_is_an_error(run, exported):
     with pytest.raises(TicketSentimentError, match="no complete month to collect"):
         run(today=date(2026, 1, 31))

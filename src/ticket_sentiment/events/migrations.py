@@ -144,7 +144,24 @@ _VERSION_3 = (
     "ALTER TABLE rollout_looks ADD COLUMN silent BOOLEAN",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
+# The shape of a text, by which drift is seen where the text itself is not kept (answers of before have none),
+# and the retrainings that an alarm asked for.
+_VERSION_4 = (
+    "ALTER TABLE predictions ADD COLUMN text_chars INTEGER",
+    "ALTER TABLE predictions ADD COLUMN capital_share DOUBLE PRECISION",
+    "ALTER TABLE predictions ADD COLUMN non_ascii_share DOUBLE PRECISION",
+    """
+    CREATE TABLE early_retrainings (
+        number BIGINT NOT NULL PRIMARY KEY,
+        at TIMESTAMP WITH TIME ZONE NOT NULL,
+        champion TEXT NOT NULL,
+        reasons TEXT NOT NULL,
+        run TEXT
+    )
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 
 _versions = sa.Table(
     "event_schema",

@@ -54,6 +54,10 @@ predictions = sa.Table(
     sa.Column("shadow", sa.Boolean, nullable=False),
     sa.Column("text", sa.Text),
     sa.Column("unit", sa.Text),
+    # Of the text, whether it is kept or not.
+    sa.Column("text_chars", sa.Integer),
+    sa.Column("capital_share", sa.Double),
+    sa.Column("non_ascii_share", sa.Double),
 )
 
 exposures = sa.Table(
@@ -142,4 +146,15 @@ leases = sa.Table(
     sa.Column("holder", sa.Text, nullable=False),  # empty: given back
     sa.Column("token", sa.BigInteger, nullable=False),
     sa.Column("expires_at", UtcTime, nullable=False),  # by the database's clock
+)
+
+# Retrainings that an alarm asked for, before the next month would.
+early_retrainings = sa.Table(
+    "early_retrainings",
+    metadata,
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("champion", sa.Text, nullable=False),  # digest of the bundle that the alarm was about
+    sa.Column("reasons", sa.Text, nullable=False),  # JSON: the names of the alarms
+    sa.Column("run", sa.Text),  # of Prefect; null: asked for, not known to be started
 )

@@ -45,7 +45,8 @@ class Prediction(NamedTuple):
         backend: what computed it.
         latency_ms: milliseconds from the request's arrival to its answer; of a shadow answer, of scoring.
         shadow: whether nobody saw it.
-        text: the masked text. It is stored only with `events.store_text`, and masked again before.
+        text: the masked text. It is stored only with `events.store_text`, and masked again before; its length
+            and shares of capitals and of characters beyond ASCII always are.
         unit: that of the exposure, by which answers are counted; None where no trial was on.
     """
 

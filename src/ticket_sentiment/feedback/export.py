@@ -13,8 +13,8 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.schema import feedback, predictions
 from ticket_sentiment.feedback.database import NoEventDatabase, event_url, reading_events
 from ticket_sentiment.params import Params
-from ticket_sentiment.tickets.months import keep_months, require_held
-from ticket_sentiment.tickets.schema import FEEDBACK_SCHEMA, FEEDBACK_TABLE, ordered
+from ticket_sentiment.tickets.months import keep_open_months, require_held
+from ticket_sentiment.tickets.schema import FEEDBACK_SCHEMA, FEEDBACK_TABLE, month_bounds, ordered
 from ticket_sentiment.tickets.versions import MonthVersions
 
 # A month is over when no writer can still commit into it: clocks differ, and a commit may wait for a lock.
@@ -65,6 +65,7 @@ def export_feedback(
     replace: tuple[str, ...] = (),
     root: Path = Path(),
     now: datetime | None = None,
+    early: bool = False,
     environ: Mapping[str, str] = os.environ,
 ) -> ExportResult:
     """Bring labels of the months that are over to data/feedback and version them.
@@ -77,6 +78,7 @@ def export_feedback(
         replace: months that may change although they are there.
         root: the repository.
         now: the present time.
+        early: the present month, too, as far as it goes; it may then change until it is over.
         environ: where the URL of the database may be.
 
     Raises:
@@ -85,23 +87,22 @@ def export_feedback(
             change, or DVC cannot do its part.
     """
     versions = MonthVersions(root, FEEDBACK_TABLE)
-    note, found, later = None, {}, 0
+    note, found, later, present = None, {}, 0, None
     try:
         if params.tickets.feedback == "off":
             note = "tickets.feedback is off"
         else:
-            end = (
-                ((now or datetime.now(UTC)) - GRACE)
-                .astimezone(UTC)
-                .replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-            )
+            at = (now or datetime.now(UTC)).astimezone(UTC)
+            whole = (at - GRACE).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+            present = f"{whole:%Y-%m}" if early else None
+            end = month_bounds(present)[1].to_pydatetime() if present else whole
             found, later = _read(event_url(params.events, environ), end)
     except NoEventDatabase as error:
         if params.tickets.feedback == "required":
             raise TicketSentimentError(f"tickets.feedback is required, but {error}") from None
         note = str(error)
     require_held(found, replace, FEEDBACK_TABLE)
-    written = keep_months(found, versions, replace)
+    written = keep_open_months(found, versions, replace, present)
     return ExportResult(
         written=tuple(written),
         unchanged=tuple(month for month in found if month not in written),
@@ -162,6 +163,6 @@ def labels_where(condition: sa.ColumnElement[bool]) -> sa.Select[tuple[object, .
     return sa.select(*columns).where(ranked.c.place == 1)
 
 
-def main(params: Params, replace: Iterable[str] = ()) -> None:
+def main(params: Params, replace: Iterable[str] = (), early: bool = False) -> None:
     """The second part of `ticket-sentiment collect`: prints one line."""
-    print(export_feedback(params, replace=tuple(replace)).line())
+    print(export_feedback(params, replace=tuple(replace), early=early).line())

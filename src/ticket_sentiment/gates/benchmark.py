@@ -1,4 +1,4 @@
-"""Stage `benchmark`: how fast, how large and how dear the released bundle is beside the dense model.
+"""Stage `benchmark`: how fast and how large the released bundle is beside the dense model.
 
 The variants take turns in one process, in a new random order in each round, over the same texts; ratios are
 taken within a round and then their median. So a machine that is busy or throttles for a while slows all of
@@ -22,9 +22,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from ticket_sentiment.costs.cost import Speed, cost_report
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import write_json
+from ticket_sentiment.files import rounded, write_json
 from ticket_sentiment.gates.variants import (
     CPU_BUNDLE,
     DENSE_ONNX,
@@ -145,13 +144,16 @@ def ratios(ours: Sequence[Round], theirs: Sequence[Round]) -> dict[str, dict[str
 def summarise(rounds: Sequence[Round], size: int, tokens_mean: float, memory_mb: float) -> dict[str, Any]:
     """One variant's block of the report: latencies over all rounds, throughputs as their median."""
     latencies = np.concatenate([item.latencies_ms for item in rounds])
-    texts_per_second = float(np.median([item.texts_per_second for item in rounds]))
+    speed = spread([item.texts_per_second for item in rounds])
+    texts_per_second = speed["median"]
     return {
         "bytes": size,
         "batch1": {
             "p50_ms": float(np.percentile(latencies, 50)),
             "p95_ms": float(np.percentile(latencies, 95)),
             "texts_per_second": texts_per_second,
+            "texts_per_second_low": speed["low"],
+            "texts_per_second_high": speed["high"],
         },
         "batch8": {"texts_per_second": float(np.median([item.batch8_texts_per_second for item in rounds]))},
         "tokens_per_second": texts_per_second * tokens_mean,
@@ -239,13 +241,6 @@ def report(
     }
 
 
-def rounded(value: Any) -> Any:
-    """Every float of a nested value to five digits: more is noise, and makes the file's diffs unreadable."""
-    if isinstance(value, dict):
-        return {key: rounded(item) for key, item in value.items()}
-    return float(f"{value:.5g}") if isinstance(value, float) else value
-
-
 def main(params: Params) -> None:
     """Stage `benchmark`: dense model, CPU bundle and texts of the holdout to reports/benchmark.json."""
     from ticket_sentiment.model.classifier import load_tokenizer
@@ -261,20 +256,14 @@ def main(params: Params) -> None:
         memory = {variant.name: peak_memory_mb(variant, texts, BATCH) for variant in variants}
         rounds = compare(variants, texts, settings)
     result = report(variants, rounds, memory, tokens)
-    speeds = {
-        name: Speed(speed := block["batch1"]["texts_per_second"], speed * tokens, speed * chars)
-        for name, block in result["variants"].items()
-    }
-    now = datetime.datetime.now(datetime.UTC)
     result |= {
         "machine": machine(),
-        "measured_at": now.isoformat(timespec="seconds"),
+        "measured_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "bundle_digest": bundle.digest,
         "threads": settings.threads,
         "rounds": settings.rounds,
         "texts": len(texts),
         "tokens_mean": tokens,
         "chars_mean": chars,
-        "cost": cost_report(speeds, CPU_BUNDLE, params.costs, now.date()),
     }
     write_json(RESULT, rounded(result))

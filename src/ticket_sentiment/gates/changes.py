@@ -1,4 +1,4 @@
-"""Which tickets a new model answers better, and which worse, than what it is compared with."""
+"""Which tickets another model answers otherwise, which way, and whether they got better or worse."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,6 @@ import pandas as pd
 
 from ticket_sentiment.labels import LABELS
 
-EXAMPLES = 5
 EXCERPT_CHARS = 160
 
 
@@ -23,15 +22,36 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Move:
+    """Tickets whose answer went from one label to another; of the labelled ones, who gained and who lost."""
+
+    before: str
+    after: str
+    rows: int
+    better: int
+    worse: int
+
+
+@dataclass(frozen=True)
 class Changes:
     """Tickets whose answer became right (better) or stopped being right (worse)."""
 
     against: str  # champion | tfidf
+    rows: int
+    right: int  # of the new model
+    right_before: int
     better: int
     worse: int
+    moves: tuple[Move, ...]  # the commonest first
+    answers: tuple[tuple[str, int, int], ...]  # label, tickets that were called so, tickets that are now
     by_label: tuple[tuple[str, int, int], ...]  # label, better, worse
     better_examples: tuple[Example, ...]
     worse_examples: tuple[Example, ...]
+
+    @property
+    def moved(self) -> int:
+        """Tickets that get another answer."""
+        return sum(move.rows for move in self.moves)
 
 
 def excerpt(text: str, limit: int = EXCERPT_CHARS) -> str:
@@ -44,12 +64,13 @@ def excerpt(text: str, limit: int = EXCERPT_CHARS) -> str:
     return (at_word if len(at_word) > limit // 2 else head) + "…"
 
 
-def examples(rows: pd.DataFrame, before: str) -> tuple[Example, ...]:
+def examples(rows: pd.DataFrame, before: str, count: int) -> tuple[Example, ...]:
     """Those where the new model is surest: its clearest gains, and its most confident new mistakes.
 
     Args:
         rows: ticket_id, channel, text, label, compressed_label, confidence and the column `before`.
         before: the column of the labels that are compared with.
+        count: how many at most.
     """
     ordered = rows.sort_values(["confidence", "ticket_id"], ascending=[False, True]).drop_duplicates("text")
     return tuple(
@@ -61,16 +82,41 @@ def examples(rows: pd.DataFrame, before: str) -> tuple[Example, ...]:
             getattr(row, before),
             row.compressed_label,
         )
-        for row in ordered.head(EXAMPLES).itertuples()
+        for row in ordered.head(count).itertuples()
     )
 
 
-def changes(predictions: pd.DataFrame, holdout: pd.DataFrame) -> Changes:
+def moves(before: pd.Series, after: pd.Series, label: pd.Series) -> tuple[Move, ...]:
+    """Every way that an answer went, the commonest first.
+
+    Args:
+        before: labels that one model gives.
+        after: labels that another gives to the same tickets.
+        label: people's labels of them; missing where nobody gave one.
+    """
+    table = pd.DataFrame(
+        {"before": before, "after": after, "better": after == label, "worse": before == label, "rows": 1}
+    )
+    counted = table[before != after].groupby(["before", "after"], as_index=False).sum()
+    ordered = counted.sort_values(["rows", "before", "after"], ascending=[False, True, True])
+    return tuple(
+        Move(row.before, row.after, int(row.rows), int(row.better), int(row.worse))
+        for row in ordered.itertuples()
+    )
+
+
+def answers(before: pd.Series, after: pd.Series) -> tuple[tuple[str, int, int], ...]:
+    """(label, tickets that one model calls so, tickets that the other does)."""
+    return tuple((label, int((before == label).sum()), int((after == label).sum())) for label in LABELS)
+
+
+def changes(predictions: pd.DataFrame, holdout: pd.DataFrame, shown: int) -> Changes:
     """Compare the compressed model with the champion, or with TF-IDF when there is none.
 
     Args:
         predictions: reports/evaluation/predictions.parquet.
         holdout: data/prepared/holdout.parquet, for channel and masked text.
+        shown: examples of each kind.
     """
     against = "champion" if "champion_label" in predictions.columns else "tfidf"
     before = f"{against}_label"
@@ -82,12 +128,17 @@ def changes(predictions: pd.DataFrame, holdout: pd.DataFrame) -> Changes:
     better, worse = table[~was & now], table[was & ~now]
     return Changes(
         against=against,
+        rows=len(table),
+        right=int(now.sum()),
+        right_before=int(was.sum()),
         better=len(better),
         worse=len(worse),
+        moves=moves(table[before], table["compressed_label"], table["label"]),
+        answers=answers(table[before], table["compressed_label"]),
         by_label=tuple(
             (label, int((better["label"] == label).sum()), int((worse["label"] == label).sum()))
             for label in LABELS
         ),
-        better_examples=examples(better, before),
-        worse_examples=examples(worse, before),
+        better_examples=examples(better, before, shown),
+        worse_examples=examples(worse, before, shown),
     )

@@ -1,4 +1,4 @@
-"""What drift is judged on: columns of the tickets themselves, and of what the released bundle makes of them.
+"""What drift is judged on: columns of the tickets themselves, and of what a bundle makes of them.
 
 The two kinds have different references. The bundle's vocabulary and weights were fitted to the training
 months: there it knows every word and is surer of itself than anywhere else, so that against them any new
@@ -6,6 +6,8 @@ month would look like drift. (Measured: with no drift at all, confidence lay 0.1
 on new texts after two epochs on 1,500 rows.) Its columns are compared with the tuning month, which is new
 to it too.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,13 +17,23 @@ from tokenizers import Encoding, Tokenizer
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.runtime import Runtime
+from ticket_sentiment.tickets.language import MIN_LANGUAGE_CHARS, identifier, without_masks
+from ticket_sentiment.tickets.shape import capital_share, non_ascii_share
 
-TICKET_COLUMNS = ("text_chars", "label")
-BUNDLE_COLUMNS = ("text_tokens", "unknown_word_share", "confidence", "predicted_label")
-NUMERIC = ("text_chars", "text_tokens", "unknown_word_share", "confidence")
-CATEGORICAL = ("label", "predicted_label")
+# The columns that the service records of a ticket, too, where it keeps no text.
+SHAPE_COLUMNS = ("text_chars", "capital_share", "non_ascii_share")
+TICKET_COLUMNS = (*SHAPE_COLUMNS, "language", "channel", "label")
+ANSWER_COLUMNS = ("confidence", "predicted_label")
+BUNDLE_COLUMNS = ("text_tokens", "unknown_word_share", *ANSWER_COLUMNS)
+NUMERIC = (*SHAPE_COLUMNS, "text_tokens", "unknown_word_share", "confidence")
+CATEGORICAL = ("language", "channel", "label", "predicted_label")
+CLASSES = {
+    "label": LABELS,
+    "predicted_label": LABELS,
+    "language": ("expected", "other", "too short"),
+}
 EMBEDDING = "embedding"
-REQUIRED = ("text", "label", "created_at")
+REQUIRED = ("text", "label", "channel", "created_at")
 MIN_ROWS = 30  # below, five folds of the domain classifier and any distance are chance
 
 
@@ -55,10 +67,56 @@ def unknown_word_share(encoding: Encoding, unknown: int | None) -> float:
     return len(not_whole) / len(pieces) if pieces else 0.0
 
 
-def ticket_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """TICKET_COLUMNS of tickets with `text` and `label`, one row a ticket."""
+def languages(texts: Sequence[str], expected: str) -> list[str]:
+    """Of each text one of CLASSES["language"]; a short text is told from no language.
+
+    Raises:
+        TicketSentimentError: `expected` is no language that can be told.
+    """
+    told = identifier(expected)
+    bare = [without_masks(text).strip() for text in texts]
+    return [
+        "too short"
+        if len(text) < MIN_LANGUAGE_CHARS
+        else "expected"
+        if told.classify(text)[0] == expected
+        else "other"
+        for text in bare
+    ]
+
+
+def shape_columns(texts: Sequence[str]) -> pd.DataFrame:
+    """SHAPE_COLUMNS of texts."""
     return _typed(
-        {"text_chars": [len(text) for text in table["text"]], "label": table["label"].tolist()},
+        {
+            "text_chars": [len(text) for text in texts],
+            "capital_share": [capital_share(text) for text in texts],
+            "non_ascii_share": [non_ascii_share(text) for text in texts],
+        }
+    )
+
+
+def ticket_columns(table: pd.DataFrame, language: str) -> pd.DataFrame:
+    """TICKET_COLUMNS of tickets, one row a ticket; without `label` where the table has no such column.
+
+    Args:
+        table: `text`, `channel` and perhaps `label`.
+        language: that is expected.
+    """
+    texts = table["text"].tolist()
+    given = {name: table[name].tolist() for name in ("channel", "label") if name in table.columns}
+    return pd.concat(
+        [shape_columns(texts), _typed({"language": languages(texts, language), **given})], axis=1
+    )
+
+
+def answer_columns(probabilities: NDArray[np.float32]) -> pd.DataFrame:
+    """ANSWER_COLUMNS of a bundle's answers, [texts, labels]."""
+    return _typed(
+        {
+            "confidence": probabilities.max(axis=1),
+            "predicted_label": [LABELS[index] for index in probabilities.argmax(axis=1)],
+        }
     )
 
 
@@ -67,8 +125,8 @@ def bundle_columns(table: pd.DataFrame, runtime: Runtime) -> pd.DataFrame:
 
     Args:
         table: tickets.
-        runtime: the released CPU bundle. Tokens are those of the whole text, the prediction that of the
-            truncated one, as in service.
+        runtime: a CPU bundle. Tokens are those of the whole text, the prediction that of the truncated one,
+            as in service.
     """
     texts = table["text"].tolist()
     tokenizer = Tokenizer.from_file(str(runtime.bundle.tokenizer_path))
@@ -76,15 +134,13 @@ def bundle_columns(table: pd.DataFrame, runtime: Runtime) -> pd.DataFrame:
     tokenizer.no_truncation()
     encodings = tokenizer.encode_batch(texts)
     unknown = tokenizer.token_to_id("[UNK]")
-    probabilities = runtime.probabilities(texts)
-    return _typed(
+    read = _typed(
         {
             "text_tokens": [len(encoding.ids) for encoding in encodings],
             "unknown_word_share": [unknown_word_share(encoding, unknown) for encoding in encodings],
-            "confidence": probabilities.max(axis=1),
-            "predicted_label": [LABELS[index] for index in probabilities.argmax(axis=1)],
         }
     )
+    return pd.concat([read, answer_columns(runtime.probabilities(texts))], axis=1)
 
 
 def _typed(columns: dict[str, object]) -> pd.DataFrame:
@@ -105,37 +161,48 @@ def require_rows(rows: int, name: str) -> None:
         )
 
 
-def check(table: pd.DataFrame, name: str, vectors: NDArray[np.float32]) -> None:
+def check(table: pd.DataFrame, name: str, columns: Sequence[str]) -> None:
     """Refuse a table that cannot be judged: a NaN would compare as "no drift".
 
     Raises:
-        TicketSentimentError: a column is missing, there are too few rows, or a value is missing or not
-            finite; the message names the table and the column.
+        TicketSentimentError: a column is missing, there are too few rows, or a value is missing, not finite
+            or of no known class; the message names the table and the column.
     """
-    for column in (*NUMERIC, *CATEGORICAL):
+    require_rows(len(table), name)
+    for column in columns:
         if column not in table.columns:
             raise TicketSentimentError(
                 f"drift: {name}: column {column} is missing: run `dvc repro -f prepare`"
             )
-    require_rows(len(table), name)
-    if len(vectors) != len(table) or not np.isfinite(vectors).all():
-        raise TicketSentimentError(
-            f"drift: {name}: {EMBEDDING}: expected one finite vector a row: check train.base_model"
-        )
-    for column in NUMERIC:
-        if not np.isfinite(table[column]).all():
+        values = table[column]
+        if column in NUMERIC and not np.isfinite(values).all():
             raise TicketSentimentError(
                 f"drift: {name}: column {column} has values that are not finite: run `dvc repro -f quantize`"
             )
-    for column in CATEGORICAL:
-        if not table[column].isin(LABELS).all():
+        if column in CLASSES and not values.isin(CLASSES[column]).all():
             raise TicketSentimentError(
-                f"drift: {name}: column {column}: expected {', '.join(LABELS)}: run `dvc repro -f prepare`"
+                f"drift: {name}: column {column}: expected {', '.join(CLASSES[column])}: "
+                "run `dvc repro -f prepare`"
             )
 
 
+def check_vectors(vectors: NDArray[np.float32] | None, rows: int, name: str) -> None:
+    """Refuse vectors that cannot be judged.
+
+    Raises:
+        TicketSentimentError: there are too few, more than `rows`, or one that is not finite.
+    """
+    found = 0 if vectors is None else len(vectors)
+    if vectors is None or not min(MIN_ROWS, rows) <= found <= rows or not np.isfinite(vectors).all():
+        raise TicketSentimentError(
+            f"drift: {name}: {EMBEDDING}: expected finite vectors of {MIN_ROWS} to {rows} rows, found "
+            f"{found}: check train.base_model"
+        )
+
+
 def summary(table: pd.DataFrame, column: str) -> float | dict[str, float]:
-    """What a person reads beside a distance: the mean of a number, the shares of the labels."""
+    """What a person reads beside a distance: the mean of a number, the shares of the classes."""
     if column in NUMERIC:
         return round(float(table[column].mean()), 4)
-    return {label: round(float((table[column] == label).mean()), 4) for label in LABELS}
+    classes = CLASSES.get(column) or sorted(table[column].unique())
+    return {name: round(float((table[column] == name).mean()), 4) for name in classes}

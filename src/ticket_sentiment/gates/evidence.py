@@ -17,6 +17,7 @@ from ticket_sentiment.gates.behaviour_types import BehaviourReport
 from ticket_sentiment.gates.evidence_types import (
     Benchmark,
     Compression,
+    Cost,
     Drift,
     Evaluation,
     Hotfix,
@@ -36,6 +37,7 @@ EVALUATION = Path("reports/evaluation/metrics.json")
 COMPRESSION = Path("reports/compression.json")
 DRIFT = Path("reports/drift.json")
 BENCHMARK = Path("reports/benchmark.json")
+COST = Path("reports/cost.json")
 BEHAVIOUR = Path("reports/behaviour.json")
 CPU_BUNDLE = Path("models/release/cpu")
 GPU_BUNDLE = Path("models/release/gpu")
@@ -62,6 +64,7 @@ class Evidence:
     compression: Compression | Missing
     drift: Drift | Missing
     benchmark: Benchmark | Missing
+    cost: Cost | Missing  # shown, judged by no gate
     behaviour: BehaviourReport | Missing
     cpu: Bundle | Missing
     gpu: Bundle | Missing
@@ -115,12 +118,20 @@ def read_points(path: Path = FRONTIER) -> tuple[FrontierPoint, ...] | Missing:
         return Missing(f"The measured shapes cannot be used: {error}.")
 
 
+def _of(bundle: Bundle | Missing, cost: Cost | Missing) -> Cost | Missing:
+    """The cost, unless it is that of another bundle."""
+    if isinstance(bundle, Bundle) and isinstance(cost, Cost) and cost.bundle_digest != bundle.digest:
+        return Missing(f"The cost report is about another bundle, {cost.bundle_digest[:12]}.")
+    return cost
+
+
 def gather(now: datetime) -> Evidence:
     """Read everything, relative to the repository's root.
 
     Args:
         now: the time that the age of the benchmark is counted to, with a time zone.
     """
+    cpu = read_bundle(CPU_BUNDLE)
     return Evidence(
         validation=read_part(VALIDATION, Validation, "The validation of the tickets"),
         split=read_part(SPLIT, Split, "The split into training and holdout"),
@@ -128,8 +139,9 @@ def gather(now: datetime) -> Evidence:
         compression=read_part(COMPRESSION, Compression, "The compression report"),
         drift=read_part(DRIFT, Drift, "The drift report"),
         benchmark=read_part(BENCHMARK, Benchmark, "The benchmark"),
+        cost=_of(cpu, read_part(COST, Cost, "The cost report")),
         behaviour=read_part(BEHAVIOUR, BehaviourReport, "The behaviour report"),
-        cpu=read_bundle(CPU_BUNDLE),
+        cpu=cpu,
         gpu=read_bundle(GPU_BUNDLE),
         edge=read_bundle(EDGE_BUNDLE),
         champion=read_bundle(CHAMPION) if (CHAMPION / MANIFEST).exists() else None,

@@ -212,7 +212,9 @@ class Compression(Part):
 
 class DriftTest(Part):
     method: str | None  # null, as threshold and value, where the status is ERROR
-    threshold: float | None
+    threshold: float | None  # what was learnt, between the floor and its multiple
+    learnt: float | None  # from the quiet periods of the reference; null where there are none
+    floor: float
     value: float | None
     status: Literal["SUCCESS", "FAIL", "ERROR"]
     drifted: bool
@@ -224,6 +226,9 @@ class DriftTest(Part):
         return known and self.status != "ERROR" and self.drifted == (self.status == "FAIL")
 
 
+DriftTests = Annotated[dict[str, DriftTest], Field(min_length=1)]
+
+
 class DriftReference(Part):
     sha256: Sha256
 
@@ -233,13 +238,31 @@ class DriftCurrent(Part):
     month: Month
 
 
+class DriftLive(Part):
+    """What live traffic of the newest month there was to compare with (gates/drift_live.py)."""
+
+    kind: Literal["predictions", "unlabelled", "none"]
+    rows: Count
+    labelled_share: Share
+
+    @model_validator(mode="after")
+    def _rows_where_there_are_some(self) -> Self:
+        if (self.kind == "none") != (self.rows == 0):
+            raise ValueError("live rows that do not fit their kind")
+        return self
+
+
 class Drift(Part):
-    """reports/drift.json."""
+    """reports/drift.json: three questions, each with its tests; null where there was nothing to compare."""
 
     reference: DriftReference
     current: DriftCurrent
-    columns: dict[str, DriftTest]
-    embedding: DriftTest
+    bundle_digest: Sha256
+    champion_digest: Sha256 | None
+    live: DriftLive
+    incoming: DriftTests
+    holdout: DriftTests | None
+    answers: DriftTests | None
     evidently: str
 
 
@@ -262,6 +285,8 @@ class Batch1(Part):
     p50_ms: Positive
     p95_ms: Positive
     texts_per_second: Positive
+    texts_per_second_low: Positive | None = None  # over the rounds; not in a report from before December 2026
+    texts_per_second_high: Positive | None = None
 
 
 class Variant(Part):
@@ -274,28 +299,6 @@ class Variants(Part):
     dense_torch_fp32: Variant
     dense_onnx_fp32: Variant
     cpu_bundle: Variant
-
-
-class BreakEven(Part):
-    instance: str
-    usd_per_hour: Positive
-    break_even_tickets_per_second: Positive
-
-
-class Cost(Part):
-    """What a model costs on a rented machine, by variant (costs/cost.py)."""
-
-    instance: str
-    region: str
-    usd_per_hour: Positive
-    price_date: str
-    utilisation: Positive
-    per_million_tokens_tokenizer: dict[str, Positive]
-    per_million_tokens_rule_of_thumb: dict[str, Positive]
-    per_thousand_tickets: dict[str, Positive]
-    gpu: BreakEven
-    assumptions: tuple[str, ...]
-    warnings: tuple[str, ...]
 
 
 class Machine(Part):
@@ -313,7 +316,44 @@ class Benchmark(Part):
     variants: Variants
     ratios: Ratios
     size_ratio: Positive
-    cost: Cost
+
+
+class Answer(Part):
+    """What a cost comes to, in words (costs/words.py)."""
+
+    title: Annotated[str, Field(min_length=1)]
+    lines: tuple[str, ...]
+
+
+class ModelCost(Part):
+    """Of one model on machines that are always busy; null: it cannot meet the objective."""
+
+    usd_per_thousand_tickets: Positive | None
+    usd_per_million_tokens_tokenizer: Positive | None
+    usd_per_million_tokens_rule_of_thumb: Positive | None
+
+
+class CostVariants(Part):
+    dense_torch_fp32: ModelCost
+    dense_onnx_fp32: ModelCost
+    cpu_bundle: ModelCost
+
+
+class CostMachine(Part):
+    instance: str
+    region: str
+    price_date: str
+
+
+class Cost(Part):
+    """reports/cost.json."""
+
+    bundle_digest: Sha256
+    answer: Answer
+    cpu: CostMachine
+    variants: CostVariants
+    assumptions: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 class StartedFrom(Part):

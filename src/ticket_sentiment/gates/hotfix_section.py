@@ -31,8 +31,13 @@ def hotfix_line(report: Hotfix) -> str:
     )
 
 
-def hotfix_section(report: Hotfix | Missing) -> dict[str, Any]:
-    """Title, numbers, examples, and what was answered to every corrected ticket."""
+def hotfix_section(report: Hotfix | Missing, shown: int) -> dict[str, Any]:
+    """Title, numbers, examples, and what was answered to every corrected ticket.
+
+    Args:
+        report: of the stage.
+        shown: examples of each kind.
+    """
     absent = {"reached": None, "missing": None, "answers": None}
     if isinstance(report, Missing):
         return absent | {"title": "What the hotfix changed is not known", "missing": report.sentence}
@@ -52,8 +57,8 @@ def hotfix_section(report: Hotfix | Missing) -> dict[str, Any]:
     was, now = table["champion_label"] == table["label"], table["compressed_label"] == table["label"]
     order = table.assign(right=now).sort_values(["right", "ticket_id"], kind="stable")
     return section | {
-        "corrected_examples": examples(table[~was & now], "champion_label"),
-        "wrong_examples": examples(table[~now], "champion_label"),
+        "corrected_examples": examples(table[~was & now], "champion_label", shown),
+        "wrong_examples": examples(table[~now], "champion_label", shown),
         "answers": list(
             order[["ticket_id", "label", "champion_label", "compressed_label", "right"]].itertuples(
                 index=False

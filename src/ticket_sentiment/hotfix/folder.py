@@ -26,6 +26,7 @@ STAGES = Path("dvc.hotfix.yaml")
 RECIPE = ("train", "prune", "quantize")  # sections of params.yaml by which the champion was made
 KEPT = ("models/frontier/frontier.csv", "reports/validation/result.json")  # files of its snapshot
 BUNDLE = Path("models/champion/bundle")
+LIVE = Path("data/live")
 BEHAVIOUR = Path("data/behaviour.yaml")  # the tests of now, as the code is the one of now
 
 
@@ -117,6 +118,7 @@ def lay_out(store: Store, champion: Champion, corrections: dict[str, Any], diges
         write_text(folder / f"champion/{name}.dvc", _pointer(entry, name))
     write_text(folder / "data/corrections.parquet.dvc", _pointer(corrections, "corrections.parquet"))
     about = {"version": champion.version, "digest": champion.digest, "snapshot": champion.commit}
+    (folder / LIVE).mkdir(parents=True, exist_ok=True)  # nothing live was fetched for a hotfix
     write_json(folder / "champion/version.json", about | {"corrections_sha256": digest})
     _bring(folder, champion)
     fetch_bundle(store, champion, folder / BUNDLE)

@@ -2,7 +2,8 @@
 
 cpu    dynamic int8, which takes its activation scales from each input: no calibration set can go stale
 gpu    fp16 weights and arithmetic, in standard operators that CUDA and TensorRT both know
-edge   the CPU build in 7 bits, which no processor saturates, with what is left in float stored as fp16
+edge   the CPU build's int8 weights, multiplied in float: the same answer on every processor and in a browser;
+       the rest is stored as fp16
 """
 
 import tempfile
@@ -22,7 +23,7 @@ from ticket_sentiment.model.calibration import fit_temperature
 from ticket_sentiment.model.compact import CompactClassifier
 from ticket_sentiment.model.data import LabelledTexts
 from ticket_sentiment.model.export import export_onnx
-from ticket_sentiment.model.graph import write_fp32, write_int8
+from ticket_sentiment.model.graph import write_fp32, write_int8, write_portable
 from ticket_sentiment.model.runtime import Runtime
 from ticket_sentiment.params import Params, Quantize
 
@@ -68,8 +69,8 @@ def write_fp16(model: CompactClassifier, path: Path) -> None:
 
 
 def write_edge(model: CompactClassifier, path: Path, settings: Quantize) -> None:
-    """int8 for any processor, and nothing stored in more bits than it needs."""
-    write_int8(model, path, settings.model_copy(update={"reduce_range": True}))
+    """int8 weights for any processor, and nothing stored in more bits than it needs."""
+    write_portable(model, path, settings)
     onnx.save(store_half(onnx.load(str(path))), str(path))
 
 

@@ -8,6 +8,10 @@ hand it has half as many operators, and each is the kernel that was measured to 
     DynamicQuantizeMatMul     product and bias; the scale of the activations is taken from each input
     Sum, LayerNormalization   three times as fast as SkipLayerNormalization
 
+Dynamic int8 answers a little otherwise on another processor: the last bit of a float decides here and there
+to which of 256 steps an activation is rounded, and every later layer rounds on from there. `write_portable`
+keeps the int8 weights and multiplies in float, three times slower: its answers are the same everywhere.
+
 Sources: docs/ContribOperators.md of ONNX Runtime for the operators of the domain com.microsoft; Jacob et al.
 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", for
 int8 with a scale for each output.
@@ -73,12 +77,18 @@ class _Graph:
         settings: of int8; None for fp32.
         constants: by name.
         prefix: of every name, so that a branch hides nothing of the graph around it.
+        portable: int8 is how weights are stored, and not how they are multiplied.
     """
 
     def __init__(
-        self, settings: Quantize | None, constants: dict[str, onnx.TensorProto], prefix: str = ""
+        self,
+        settings: Quantize | None,
+        constants: dict[str, onnx.TensorProto],
+        prefix: str = "",
+        portable: bool = False,
     ) -> None:
         self.settings, self.constants, self.prefix = settings, constants, prefix
+        self.portable = portable
         self.nodes: list[onnx.NodeProto] = []
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
@@ -104,13 +114,19 @@ class _Graph:
         quantized, scale = to_int8(weight, 0 if settings.per_channel else None, limit)
         return self.constant(f"{name}.weight", quantized), self.constant(f"{name}.scale", scale)
 
+    def floats(self, name: str, weight: NDArray[np.float32]) -> str:
+        """Weights to multiply in float; from int8 they are computed once, when a session opens."""
+        if self.settings is None:
+            return self.constant(f"{name}.weight", weight)
+        quantized, scale = self._int8(name, weight, self.settings)
+        return self.add("Mul", self.add("Cast", quantized, to=TensorProto.FLOAT), scale)
+
     def linear(self, states: str, name: str, *linears: nn.Linear) -> str:
         """[..., in] to [..., sum of out]."""
         weight, offset = _stacked(*linears)
         bias = self.constant(f"{name}.bias", offset)
-        if self.settings is None:
-            product = self.add("MatMul", states, self.constant(f"{name}.weight", weight))
-            return self.add("Add", product, bias)
+        if self.settings is None or self.portable:
+            return self.add("Add", self.add("MatMul", states, self.floats(name, weight)), bias)
         quantized, scale = self._int8(name, weight, self.settings)
         return self.add("DynamicQuantizeMatMul", states, quantized, scale, NO_INPUT, bias)
 
@@ -119,9 +135,8 @@ class _Graph:
         weight, offset = _stacked(layer.query, layer.key, layer.value)
         bias = self.constant(f"{name}.bias", offset)
         attributes = {"num_heads": layer.heads, "mask_filter_value": MASKED}
-        if self.settings is None:
-            constant = self.constant(f"{name}.weight", weight)
-            return self.add("Attention", states, constant, bias, mask, **attributes)
+        if self.settings is None or self.portable:
+            return self.add("Attention", states, self.floats(name, weight), bias, mask, **attributes)
         inputs, scale, zero = self.several(3, "DynamicQuantizeLinear", states)
         quantized, scales = self._int8(name, weight, self.settings)
         return self.add("QAttention", inputs, quantized, bias, scale, scales, mask, zero, **attributes)
@@ -205,28 +220,39 @@ class _Graph:
         return self.add("Gemm", hidden, *constants)
 
 
-def build(model: CompactClassifier, settings: Quantize | None) -> onnx.ModelProto:
-    """The graph from `input_ids` and `attention_mask`, int64 [batch, tokens], to `logits`, [batch, labels].
+def _by_padding(graph: _Graph, states: str, model: CompactClassifier, mask: str) -> None:
+    """The layers twice, for a batch with padding and for one without, with the same constants.
 
-    The layers stand there twice, for a batch with padding and for one without, with the same constants:
-    without a mask, attention is so much faster that a single text gains 4 %.
-
-    Args:
-        model: on any device, in any mode; dropout and gates are left out.
-        settings: of int8; None gives fp32.
+    Without a mask, attention is so much faster that a single text gains 4 %.
     """
-    constants: dict[str, onnx.TensorProto] = {}
-    graph = _Graph(settings, constants)
-    states = graph.embedding(model)
-    mask = graph.add("Cast", "attention_mask", to=TensorProto.INT32)
     branches = {}
     for name, its_mask in (("then_branch", NO_INPUT), ("else_branch", mask)):
-        branch = _Graph(settings, constants, f"{name}/")
+        branch = _Graph(graph.settings, graph.constants, f"{name}/")
         logits = branch.logits(states, model, its_mask)
         output = helper.make_tensor_value_info(logits, TensorProto.FLOAT, ["batch", len(LABELS)])
         branches[name] = helper.make_graph(branch.nodes, name, [], [output])
     full = graph.add("Cast", graph.add("ReduceMin", mask, keepdims=0), to=TensorProto.BOOL)
     graph.nodes.append(helper.make_node("If", [full], ["logits"], name="layers", **branches))
+
+
+def build(model: CompactClassifier, settings: Quantize | None, portable: bool = False) -> onnx.ModelProto:
+    """The graph from `input_ids` and `attention_mask`, int64 [batch, tokens], to `logits`, [batch, labels].
+
+    Args:
+        model: on any device, in any mode; dropout and gates are left out.
+        settings: of int8; None gives fp32.
+        portable: multiply in float, for the same answer on every processor. The layers then stand there once:
+            a session computes the float weights for each place where they stand.
+    """
+    constants: dict[str, onnx.TensorProto] = {}
+    graph = _Graph(settings, constants, portable=portable)
+    states = graph.embedding(model)
+    mask = graph.add("Cast", "attention_mask", to=TensorProto.INT32)
+    if portable:
+        logits = graph.logits(states, model, mask)
+        graph.nodes.append(helper.make_node("Identity", [logits], ["logits"]))
+    else:
+        _by_padding(graph, states, model, mask)
 
     shape = ["batch", "tokens"]
     inputs = [
@@ -252,3 +278,8 @@ def write_int8(model: CompactClassifier, path: Path, settings: Quantize) -> None
     Word embeddings have a scale for each row; positions, norms and the last product stay in fp32.
     """
     onnx.save(build(model, settings), str(path))
+
+
+def write_portable(model: CompactClassifier, path: Path, settings: Quantize) -> None:
+    """Write the edge bundle's graph: the same int8 weights, multiplied in float."""
+    onnx.save(build(model, settings, portable=True), str(path))

@@ -12,6 +12,7 @@ A range may hold more than was assigned: the library has the stated answer for a
 """
 
 import re
+import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
@@ -157,6 +158,32 @@ _SPLIT_OFF = _Table(_split_off)
 def words(text: str) -> list[str]:
     """BertPreTokenizer: words between spaces, and every punctuation mark as a word of its own."""
     return [word for word in text.translate(_SPLIT_OFF).split(" ") if word]
+
+
+def _ranges(codes: Iterable[int]) -> list[list[int]]:
+    """Ascending code points as first and last of each run."""
+    runs: list[list[int]] = []
+    for code in codes:
+        if runs and runs[-1][1] == code - 1:
+            runs[-1][1] = code
+        else:
+            runs.append([code, code])
+    return runs
+
+
+def character_tables() -> dict[str, list[list[int]] | dict[str, str]]:
+    """The rules above as data, for another language: code points, and lower case where it differs."""
+    characters = [(code, chr(code)) for code in range(sys.maxunicode + 1)]
+    tests: dict[str, Callable[[str], object]] = {
+        "dropped": lambda character: not _clean(character),
+        "space": _is_space,
+        "cjk": _is_cjk,
+        "mark": lambda character: not _strip_mark(character),
+        "punctuation": _is_punctuation,
+        "undecomposed": lambda character: not _KNOWN_RUN.match(character),
+    }
+    tables = {name: _ranges(code for code, c in characters if test(c)) for name, test in tests.items()}
+    return {**tables, "lower": {c: _lower(c) for _, c in characters if _lower(c) != c}}
 
 
 def _alternatives(ids: dict[str, int]) -> re.Pattern[str] | None:

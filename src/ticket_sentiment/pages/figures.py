@@ -4,6 +4,7 @@ The words of a plot are HTML above their track, and the tracks are laid out in p
 on a phone the plot gets narrower, its text keeps its size and wraps, and a screen reader reads it.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,12 @@ class Axis:
         """Place of a value, cut off at the ends."""
         clipped = min(max(value, self.low), self.high)
         return round(INSET + (100 - 2 * INSET) * (clipped - self.low) / (self.high - self.low), 2)
+
+
+def tenths(low: float, high: float) -> Axis:
+    """An axis between whole tenths that hold all of low to high, with a tick at each."""
+    first, last = math.floor(10 * low), max(math.ceil(10 * high), math.floor(10 * low) + 1)
+    return Axis(first / 10, last / 10, [(tick / 10, f"{tick / 10:.1f}") for tick in range(first, last + 1)])
 
 
 def svg_line(x1: object, y1: object, x2: object, y2: object, kind: str, more: str = "") -> str:

@@ -7,20 +7,32 @@ import yaml
 from pydantic import Field, ValidationError
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.params.gates import Behaviour, Benchmark, Costs, Drift, Evaluate, Gate
+from ticket_sentiment.params.gates import Behaviour, Benchmark, Costs, Drift, Evaluate, Gate, Report
 from ticket_sentiment.params.model import Budget, Hotfix, Prune, Quantize, Search, Shape, Train
+from ticket_sentiment.params.monitoring import (
+    AlertEmail,
+    Alerts,
+    AlertSns,
+    AlertWebhook,
+    Cloudwatch,
+    Objectives,
+    Severity,
+)
 from ticket_sentiment.params.rollout import (
+    EarlyRetraining,
     Events,
     Labelling,
     Margins,
+    Monitor,
     Quotas,
     Rollout,
     RolloutHotfix,
     Step,
     Steps,
 )
-from ticket_sentiment.params.section import Device, Label, Month, Section, Share
+from ticket_sentiment.params.section import Device, Label, Month, Purchase, Section, Share
 from ticket_sentiment.params.serving import (
+    Batch,
     Build,
     Cache,
     Gpu,
@@ -42,15 +54,22 @@ from ticket_sentiment.params.tickets import (
 )
 
 __all__ = [
+    "AlertEmail",
+    "AlertSns",
+    "AlertWebhook",
+    "Alerts",
+    "Batch",
     "Behaviour",
     "Benchmark",
     "Budget",
     "Build",
     "Cache",
+    "Cloudwatch",
     "Costs",
     "DemoSource",
     "Device",
     "Drift",
+    "EarlyRetraining",
     "Evaluate",
     "Events",
     "FilesSource",
@@ -63,19 +82,24 @@ __all__ = [
     "Labelling",
     "Margins",
     "Metrics",
+    "Monitor",
     "Month",
+    "Objectives",
     "Params",
     "Prepare",
     "Prune",
+    "Purchase",
     "Quantize",
     "Quotas",
     "Registry",
     "Remote",
+    "Report",
     "Rollout",
     "RolloutHotfix",
     "Search",
     "Section",
     "Serve",
+    "Severity",
     "Shape",
     "Share",
     "SqlSource",
@@ -107,12 +131,17 @@ class Params(Section):
     benchmark: Benchmark
     costs: Costs
     gate: Gate
+    report: Report
     registry: Registry
     build: Build
     serve: Serve
+    batch: Batch
     events: Events
     labelling: Labelling
+    monitor: Monitor
     cache: Cache
+    objectives: Objectives
+    alerts: Alerts
     rollout: Rollout
 
 

@@ -6,7 +6,7 @@ from pydantic import (
     Field,
 )
 
-from ticket_sentiment.params.section import Section, Share
+from ticket_sentiment.params.section import Purchase, Section, Share
 
 
 class Evaluate(Section):
@@ -24,12 +24,18 @@ class Behaviour(Section):
 
 class Drift(Section):
     max_rows: int = Field(ge=100)
+    embedding_rows: int = Field(ge=100)
+    min_live_rows: int = Field(ge=30)
     # Distances only: with a p-value the threshold turns round and the verdict depends on the row count.
     numeric_method: Literal["wasserstein", "jensenshannon", "hellinger", "kl_div", "psi"]
-    numeric_threshold: float = Field(gt=0)
+    numeric_floor: float = Field(gt=0)
     categorical_method: Literal["jensenshannon", "hellinger", "kl_div", "psi"]
-    categorical_threshold: float = Field(gt=0)
-    embedding_threshold: Share
+    categorical_floor: float = Field(gt=0)
+    embedding_floor: float = Field(gt=0.5, le=1)
+    max_over_floor: float = Field(ge=1)
+    resamples: int = Field(ge=20)
+    quantile: float = Field(gt=0.5, lt=1)
+    max_changed_answers: Share
     seed: int
 
 
@@ -45,7 +51,25 @@ class Costs(Section):
     prices: str = Field(min_length=1)
     cpu_instance: str = Field(min_length=1)
     gpu_instance: str = Field(min_length=1)
+    purchase: Purchase
+    tickets_per_day: float | None = Field(gt=0)
+    profile: str = Field(min_length=1)
+    cache_hit_rate: float = Field(ge=0, lt=1)
+    min_replicas: int = Field(ge=1)
     utilisation: float = Field(gt=0, le=1)
+    objective_share: float = Field(gt=0.5, lt=1)
+    request_ms: float = Field(ge=0)
+    service_tickets_per_second: float | None = Field(gt=0)
+    gpu_tickets_per_second: float | None = Field(gt=0)
+    gpu_per_dollar: float = Field(gt=0)
+    batch_utilisation: float = Field(gt=0, le=1)
+    batch_hours: float = Field(gt=0, le=24)
+    batch_start_minutes: float = Field(ge=0)
+    spot_fallback: Share
+    disk_gb: float = Field(ge=0)
+    storage_gb: float = Field(ge=0)
+    answer_kb: float = Field(ge=0)
+    free_transfer_gb: float = Field(ge=0)
     max_price_age_days: int = Field(ge=1)
 
 
@@ -65,3 +89,13 @@ class Gate(Section):
     max_report_age_days: int = Field(ge=1)
     min_corrected: Share
     max_broken: Share
+
+
+class Report(Section):
+    excerpts: int = Field(ge=0)
+    owner: str
+    intended_use: str = Field(min_length=1)
+    not_for: str = Field(min_length=1)
+    watts_per_core: float = Field(gt=0)
+    watts_per_gb: float = Field(ge=0)
+    pue: float = Field(ge=1)

@@ -2,7 +2,7 @@
 
 import re
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import (
     AfterValidator,
@@ -44,6 +44,33 @@ class Quotas(Section):
         total = self.audit + self.disagreement + self.drifted
         if total > 1 + 1e-9:
             raise ValueError(f"the shares add up to {total:g}, more than 1")
+        return self
+
+
+class EarlyRetraining(Section):
+    enabled: bool
+    cooldown_days: float = Field(gt=0)
+    deployment: str = Field(pattern=r"^[^/]+/[^/]+$")
+
+
+class Monitor(Section):
+    short_days: float = Field(gt=0)
+    long_days: float = Field(gt=0)
+    min_rows: int = Field(ge=30)
+    max_rows: int = Field(ge=100)
+    max_abstention_rise: Share
+    min_labels: int = Field(ge=1)
+    max_accuracy_loss: Share
+    accuracy_alpha: float = Field(gt=0, lt=0.5)
+    max_label_silence_hours: float = Field(gt=0)
+    max_traffic_silence_hours: float = Field(gt=0)
+    keep_months: int = Field(ge=1)
+    early_retraining: EarlyRetraining
+
+    @model_validator(mode="after")
+    def _a_short_and_a_long_window(self) -> Self:
+        if self.short_days >= self.long_days:
+            raise ValueError("short_days: expected fewer than long_days")
         return self
 
 

@@ -12,6 +12,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
 Label = Literal["negative", "neutral", "positive"]
 Device = Literal["cpu", "gpu"]
+Purchase = Literal["on_demand", "spot", "reserved"]
 
 
 class Section(BaseModel):

@@ -105,3 +105,14 @@ class Cache(Section):
     ttl_s: float = Field(gt=0)
     redis_url_env: str = Field(min_length=1)
     redis_timeout_ms: float = Field(gt=0)
+
+
+class Batch(Section):
+    """Of `ticket-sentiment score`."""
+
+    chunk_rows: int = Field(ge=1)
+    workers: int | None = Field(ge=1)
+    scheduler: str | None = Field(min_length=1)
+    texts_at_once: int = Field(ge=1)
+    encoding: str = Field(min_length=1)
+    delimiter: str = Field(min_length=1, max_length=1)

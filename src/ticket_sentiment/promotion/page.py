@@ -4,7 +4,6 @@ It is for a person who decides about tickets, not about statistics: what is deci
 what has to happen next; then the figures. What is not known is said to be so, never filled in from before.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from markupsafe import Markup
 
 from ticket_sentiment.events.changes import Entry
 from ticket_sentiment.files import write_text
-from ticket_sentiment.pages.render import render
+from ticket_sentiment.pages.render import markdown_text, render
 from ticket_sentiment.params import Params, Rollout
 from ticket_sentiment.promotion.band_plot import Mark, band_plot
 from ticket_sentiment.promotion.headline import Headline, headline, share_in_words, when
@@ -259,25 +258,22 @@ def markdown(found: Progress, params: Params) -> str:
 
 
 def _markdown(found: Progress, plan: Plan, said: Headline, settings: Rollout) -> Iterator[str]:
-    yield f"# {plain(said.title)}"
-    yield f"\nAs of {when(found.now)}. {plain(said.lead)}".rstrip()
+    yield f"# {markdown_text(said.title)}"
+    yield f"\nAs of {when(found.now)}. {markdown_text(said.lead)}".rstrip()
     if said.reasons:
-        yield f"\n**{plain(said.why)}**\n"
-        yield from (f"- {plain(reason)}" for reason in said.reasons)
-    yield f"\n**Next:** {plain(said.next)}"
+        yield f"\n**{markdown_text(said.why)}**\n"
+        yield from (f"- {markdown_text(reason)}" for reason in said.reasons)
+    yield f"\n**Next:** {markdown_text(said.next)}"
     if line := steps(found, plan):
         named = {"here": "**{}** (now)", "ended": "**{}** (ended here)", "done": "{} (done)", "ahead": "{}"}
         yield "\n" + " → ".join(named[step.place].format(step.name) for step in line)
     if shown := rails(found, settings):
         yield "\n| What is compared | Finding | |\n| --- | --- | --- |"
-        yield from (f"| {plain(rail.kind)} | {plain(rail.title)} | {rail.state} |" for rail in shown)
+        yield from (
+            f"| {markdown_text(rail.kind)} | {markdown_text(rail.title)} | {rail.state} |" for rail in shown
+        )
     if made := (*found.entries, *found.after):
         yield "\n| When | What | Who |\n| --- | --- | --- |"
         for entry in reversed(made[-6:]):
             what, who, _ = decided(entry)
-            yield f"| {when(entry.state.since)} | {plain(what)} | {plain(who)} |"
-
-
-def plain(text: str) -> str:
-    """Text that stays text in Markdown: one line, none of its signs in force."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", " ".join(text.split()))
+            yield f"| {when(entry.state.since)} | {markdown_text(what)} | {markdown_text(who)} |"

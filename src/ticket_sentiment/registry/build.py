@@ -19,12 +19,12 @@ from ticket_sentiment.registry.lineage import NONE
 from ticket_sentiment.registry.registry import tag_bentos
 from ticket_sentiment.registry.store import (
     CHALLENGER,
-    CHAMPION,
     DEVICES,
     by_alias,
-    champion_version,
     connect,
     download_bundle,
+    download_card,
+    require_champion,
     signature_tag,
 )
 from ticket_sentiment.signing.signature import signature_path
@@ -51,6 +51,7 @@ SERVING_FILES = (
     "tickets/__init__.py",
     "tickets/canonical.py",
     "tickets/privacy.py",
+    "tickets/shape.py",
     "serving/*.py",
     "serving/*.txt",
     "signing/*.py",
@@ -65,6 +66,7 @@ class Release:
     bundle: Bundle
     cpu_digest: str | None = None  # of the same version's CPU bundle, where this is another
     signature: str | None = None
+    card: Path | None = None  # its model card, where it has one
 
     @property
     def release(self) -> str:
@@ -83,7 +85,7 @@ def stage_context(
     """Lay out a build context.
 
     It holds the package's serving part, bundle/, challenger/ where there is one, the signatures of both where
-    they are signed, serving.json and bentofile.yaml.
+    they are signed, their model cards, serving.json and bentofile.yaml.
     """
     package = Path(ticket_sentiment.__file__).parent
     for pattern in SERVING_FILES:
@@ -91,18 +93,22 @@ def stage_context(
             target = folder / "ticket_sentiment" / source.relative_to(package)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
-    for name, held in (("bundle", champion), ("challenger", challenger)):
+    for name, role, held in (("bundle", "champion", champion), ("challenger", "challenger", challenger)):
         if held is None:
             continue
         shutil.copytree(held.bundle.path, folder / name)
         if held.signature:
             write_text(signature_path(folder / name), held.signature)
+        if held.card:
+            (folder / "cards").mkdir(exist_ok=True)
+            shutil.copyfile(held.card, folder / "cards" / f"{role}.md")
     settings = {
         "model_version": champion.version,
         "release": champion.release,
         "challenger_version": challenger.version if challenger else None,
         "challenger_release": challenger.release if challenger else None,
         **params.model_dump(mode="json", include={"serve", "events", "cache"}),
+        "cloudwatch": params.objectives.cloudwatch.model_dump(mode="json"),
     }
     write_json(folder / "serving.json", settings)
     shutil.copyfile(root / BENTOFILE, folder / BENTOFILE)
@@ -227,11 +233,9 @@ def build_services(
                 place = Path(folder) / str(held.version)
                 place.mkdir()
                 bundle = download_bundle(store, held, device, place)
-                cpu_digest, signature = (
-                    held.tags.get("bundle.cpu.digest"),
-                    held.tags.get(signature_tag(device)),
-                )
-                releases.append(Release(str(held.version), bundle, cpu_digest, signature))
+                tag = held.tags.get
+                signature, card = tag(signature_tag(device)), download_card(store, held, place)
+                releases.append(Release(str(held.version), bundle, tag("bundle.cpu.digest"), signature, card))
             commit = registered.tags.get("git.commit", NONE)
             second = releases[1] if len(releases) > 1 else None
             tags[device] = build_service(params, releases[0], device, commit, root, second)
@@ -255,12 +259,7 @@ def build_champion(params: Params, root: Path = Path()) -> dict[str, str]:
         TicketSentimentError: there is no champion, or a build failed.
     """
     store = connect(params, root)
-    champion = champion_version(store)
-    if champion is None:
-        raise TicketSentimentError(
-            f"{store.model} has no version with the alias `{CHAMPION}`: run `make retrain`, "
-            "or give the alias to a version in MLflow (`make ui`)"
-        )
+    champion = require_champion(store)
     challenger = by_alias(store, CHALLENGER)
     beside = challenger.version if challenger and challenger.version != champion.version else None
     return build_services(params, champion.version, root, beside)

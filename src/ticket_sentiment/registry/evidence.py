@@ -19,6 +19,7 @@ METRIC_FILES = {
     "evaluation": "reports/evaluation/metrics.json",
     "compression": "reports/compression.json",
     "benchmark": "reports/benchmark.json",
+    "cost": "reports/cost.json",
     "drift": "reports/drift.json",
 }
 LEARNING_CURVES = {
@@ -26,7 +27,7 @@ LEARNING_CURVES = {
     "pruned": "reports/training/distillation_curve.csv",
 }
 RELIABILITY = "reports/evaluation/reliability.csv"
-REPORT_PATTERNS = ("*.html", "*.txt", "**/*.json", "**/*.csv", "validation/index.html")
+REPORT_PATTERNS = ("*.html", "card.md", "*.txt", "drift/*", "**/*.json", "**/*.csv", "validation/index.html")
 SOURCES = (
     "dvc.lock",
     "dvc.yaml",

@@ -15,6 +15,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.gates import card_front
 from ticket_sentiment.params import Params
 from ticket_sentiment.registry import evidence, lineage
 from ticket_sentiment.registry.result import Result, read_result
@@ -23,6 +24,7 @@ from ticket_sentiment.registry.store import (
     CHALLENGER,
     CHAMPION,
     DEVICES,
+    EDGE,
     Store,
     adopted,
     all_versions,
@@ -35,6 +37,8 @@ from ticket_sentiment.registry.store import (
 from ticket_sentiment.signing.keys import SigningKey, signing_key
 
 BATCH = 100  # MLflow takes at most 100 params and 1,000 metrics in one call
+MAX_DESCRIPTION = 5000  # characters that MLflow keeps
+IN_DESCRIPTION = ("Intended use", "Limits")  # parts of the model card
 STATE = "registration"
 AWAITING = "awaiting"  # tag: `person` while a version in review waits for one
 ASKED_BY = "rollout.asked_by"  # tag of a version that passed the gate: who asks for its rollout
@@ -73,9 +77,11 @@ def _experiment(store: Store) -> str:
 
 
 def _present_bundles(root: Path, result: Result) -> dict[str, Path]:
-    paths = {device: root / "models/release" / device for device in DEVICES}
+    paths = {device: root / "models/release" / device for device in (*DEVICES, EDGE)}
     return {
-        device: path for device, path in paths.items() if digest_at(path) == result.digests.get(device, "")
+        device: path
+        for device, path in paths.items()
+        if digest_at(path) == result.tags.get(f"bundle.{device}.digest", "")
     }
 
 
@@ -101,8 +107,8 @@ def _ensure_run(store: Store, params: Params, root: Path, result: Result) -> str
     return run_id
 
 
-def _description(result: Result) -> str:
-    """Markdown for the version's page in MLflow."""
+def _description(result: Result, made_in: Path) -> str:
+    """Markdown for the version's page in MLflow: the decision, and what the model card begins with."""
     lines = [f"Gate: **{result.decision}**."]
     lines += [f"- {reason}" for reason in result.gate.get("reasons", [])]
     if result.decision == "review":
@@ -117,7 +123,11 @@ def _description(result: Result) -> str:
             f"{tags['hotfix.corrections.rows']} corrected tickets."
         )
     lines.append(f"\nTrained on {tags['data.train.months']}, judged on {tags['data.holdout.months']}.")
-    return "\n".join(lines)
+    if result.decision != "fail":
+        for title in IN_DESCRIPTION:
+            lines.append(f"\n## {title}\n\n{card_front.read_part(made_in / card_front.MARKDOWN, title)}")
+        lines.append("\nThe whole model card is `reports/card.html` among the artifacts of its run.")
+    return "\n".join(lines)[:MAX_DESCRIPTION]
 
 
 def _find_version(store: Store, digests: dict[str, str]) -> ModelVersion | None:
@@ -126,7 +136,7 @@ def _find_version(store: Store, digests: dict[str, str]) -> ModelVersion | None:
     return matching[-1] if len(digests) == len(DEVICES) and matching else None
 
 
-def _create_version(store: Store, run_id: str, result: Result) -> ModelVersion:
+def _create_version(store: Store, run_id: str, result: Result, made_in: Path) -> ModelVersion:
     try:
         store.client.create_registered_model(
             store.model, description="Sentiment of customer tickets, pruned and quantized."
@@ -140,7 +150,7 @@ def _create_version(store: Store, run_id: str, result: Result) -> ModelVersion:
         f"runs:/{run_id}/bundles",
         run_id=run_id,
         tags={**_version_tags(run_id, result), STATE: "pending"},
-        description=_description(result),
+        description=_description(result, made_in),
     )
 
 
@@ -179,7 +189,7 @@ def _settle(
     if changed:
         client.set_model_version_tag(name, number, STATE, "pending")
         # Before the tags: as long as one of them differs, this is done again.
-        client.update_model_version(name, number, description=_description(result))
+        client.update_model_version(name, number, description=_description(result, made_in))
     for key, value in changed.items():
         client.set_model_version_tag(name, number, key, value)
     patterns = lineage.SNAPSHOT_PATHS if made_in == root else lineage.HOTFIX_PATHS
@@ -222,8 +232,8 @@ def register(params: Params, root: Path = Path(), made_in: Path | None = None) -
         made_in: where the stages ran, if not there: the folder of a hotfix.
 
     Raises:
-        TicketSentimentError: there is no reports/gate.json, it judged other bundles, or what should be the
-            signing key is none.
+        TicketSentimentError: there is no reports/gate.json, it or the model card is about other bundles, or
+            what should be the signing key is none.
     """
     made_in = made_in or root
     result, store = read_result(root, made_in), connect(params, root)
@@ -233,7 +243,7 @@ def register(params: Params, root: Path = Path(), made_in: Path | None = None) -
     if version is None:
         if result.decision == "fail":
             return Registration(None, run_id, None, "fail", False)
-        version, created = _create_version(store, run_id, result), True
+        version, created = _create_version(store, run_id, result, made_in), True
     settled = version.tags.get(STATE) == "complete" and version.tags.get("gate.decision") == result.decision
     if not settled:
         _settle(store, root, made_in, version, run_id, result, signer)

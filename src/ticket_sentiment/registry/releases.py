@@ -1,14 +1,25 @@
 """Releases for running services: from MLflow to the folder of rollout/releases.py."""
 
+import contextlib
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+
+from mlflow.exceptions import MlflowException
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import replacing_folder, write_json, write_text
+from ticket_sentiment.model.bundle import Bundle
 from ticket_sentiment.params import Params
-from ticket_sentiment.registry.store import DEVICES, Store, download_bundle, signature_tag
+from ticket_sentiment.registry.store import (
+    DEVICES,
+    Store,
+    connect,
+    download_bundle,
+    require_champion,
+    signature_tag,
+)
 from ticket_sentiment.rollout.releases import RELEASE, is_whole
 from ticket_sentiment.signing.signature import signature_path
 
@@ -67,6 +78,40 @@ def put_release(store: Store, params: Params, version: int | str, root: Path = P
         _write_signatures(temporary, signatures)
         write_json(temporary / RELEASE, {"version": str(held.version), "bundles": digests})
     return name
+
+
+@contextlib.contextmanager
+def registered_bundle(
+    params: Params, version: str | None = None, root: Path = Path()
+) -> Iterator[tuple[Bundle, str]]:
+    """A registered version's bundle for a CPU, as long as the block runs.
+
+    Args:
+        params: of params.yaml.
+        version: of the registry; None is the champion, with which the service answers.
+        root: the repository.
+
+    Yields:
+        The verified bundle, and its version.
+
+    Raises:
+        TicketSentimentError: there is no champion or no such version, or the bundle does not verify.
+    """
+    store = connect(params, root)
+    try:
+        held = (
+            require_champion(store)
+            if version is None
+            else store.client.get_model_version(store.model, version)
+        )
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        raise TicketSentimentError(
+            f"{store.model} has no version {version!r}: `ticket-sentiment status` lists all"
+        ) from None
+    with tempfile.TemporaryDirectory() as download:
+        yield download_bundle(store, held, "cpu", Path(download)), str(held.version)
 
 
 def _write_signatures(release: Path, signatures: Mapping[str, str | None]) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import read_json, sha256_file
+from ticket_sentiment.gates.card_front import MARKDOWN, read_front
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.registry import evidence, lineage
+from ticket_sentiment.registry.store import EDGE
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,26 @@ def _read_bundles(root: Path, gate: dict[str, Any]) -> dict[str, str]:
     return judged
 
 
+def _edge_bundle(root: Path, decision: str) -> dict[str, str]:
+    """The tag of the verified edge bundle, which goes with the others and names no version."""
+    path = root / "models/release" / EDGE
+    return {f"bundle.{EDGE}.digest": load_bundle(path).digest} if decision != "fail" and path.is_dir() else {}
+
+
+def _refuse_foreign_card(root: Path, gate: dict[str, Any]) -> None:
+    """A model card goes with the bundles for years: it must be about them and this decision."""
+    path = root / MARKDOWN
+    card = read_front(path)
+    told = (card["bundles"].get("cpu"), card["bundles"].get("gpu"), card.get("decision"))
+    judged = (gate.get("bundle_digest"), gate.get("gpu_bundle_digest"), gate["decision"])
+    if told != judged:
+        said, wanted = (f"bundle {str(cpu)[:12]} ({decision})" for cpu, _, decision in (told, judged))
+        raise TicketSentimentError(
+            f"{path} is about {said}, but reports/gate.json judged {wanted}: run `dvc repro report`, then "
+            "register again"
+        )
+
+
 def _months(root: Path) -> dict[str, str]:
     path = root / "data/prepared/split.json"
     months = read_json(path)["months"] if path.is_file() else {}
@@ -77,12 +99,14 @@ def read_result(root: Path, made_in: Path | None = None) -> Result:
         made_in: where the stages ran, if not there.
 
     Raises:
-        TicketSentimentError: the gate has not been run, or it judged other bundles than those in
-            models/release.
+        TicketSentimentError: the gate has not been run, it judged other bundles than those in
+            models/release, or the model card is about others.
     """
     folder = made_in or root
     gate = read_json(folder / "reports/gate.json")
     digests = _read_bundles(folder, gate)
+    if gate["decision"] != "fail":
+        _refuse_foreign_card(folder, gate)
     tags = lineage.lineage(root, folder) | _months(folder) | _hotfix(folder)
     evaluation = folder / evidence.METRIC_FILES["evaluation"]
     named = [digests, tags["dvc.lock.sha256"], gate["decision"]]
@@ -92,5 +116,6 @@ def read_result(root: Path, made_in: Path | None = None) -> Result:
         "gate.decision": gate["decision"],
         "holdout.sha256": gate.get("holdout_sha256") or lineage.NONE,
         **{f"bundle.{device}.digest": digest for device, digest in digests.items()},
+        **_edge_bundle(folder, gate["decision"]),
     }
     return Result(gate, digests, tags)

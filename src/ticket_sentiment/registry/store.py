@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import replacing_folder, sha256_file
+from ticket_sentiment.gates.card_front import MARKDOWN as CARD
 from ticket_sentiment.model.bundle import MANIFEST, Bundle, load_bundle
 from ticket_sentiment.params import Params
 
@@ -20,7 +21,8 @@ from ticket_sentiment.params import Params
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 
-DEVICES = ("cpu", "gpu")
+DEVICES = ("cpu", "gpu")  # of services, each with a Bento
+EDGE = "edge"
 SQLITE = "sqlite:///"
 
 
@@ -113,6 +115,21 @@ def champion_version(store: Store) -> ModelVersion | None:
     )
 
 
+def require_champion(store: Store) -> ModelVersion:
+    """The champion.
+
+    Raises:
+        TicketSentimentError: there is none, or the version that the ledger names was deleted.
+    """
+    champion = champion_version(store)
+    if champion is None:
+        raise TicketSentimentError(
+            f"{store.model} has no version with the alias `{CHAMPION}`: run `make retrain`, "
+            "or give the alias to a version in MLflow (`make ui`)"
+        )
+    return champion
+
+
 def all_versions(store: Store) -> list[ModelVersion]:
     """All versions, oldest first, each with its aliases."""
     return [store.client.get_model_version(store.model, item.version) for item in registered(store)]
@@ -130,7 +147,7 @@ def download_bundle(store: Store, version: ModelVersion, device: str, folder: Pa
     Args:
         store: the MLflow store.
         version: of the registered model.
-        device: cpu or gpu.
+        device: cpu, gpu or edge.
         folder: an empty folder; the bundle is put into a folder in it.
 
     Raises:
@@ -152,6 +169,14 @@ def download_bundle(store: Store, version: ModelVersion, device: str, folder: Pa
             "restore MLflow's artifacts or move the alias to another version"
         )
     return bundle
+
+
+def download_card(store: Store, version: ModelVersion, folder: Path) -> Path | None:
+    """Fetch a version's model card into `folder`; None for a version that was registered without."""
+    held = store.client.list_artifacts(version.run_id, CARD.parent.as_posix()) if version.run_id else []
+    if CARD.as_posix() not in {item.path for item in held}:
+        return None
+    return Path(store.client.download_artifacts(version.run_id, CARD.as_posix(), str(folder)))
 
 
 def place_bundle(store: Store, version: ModelVersion, device: str, target: Path) -> None:

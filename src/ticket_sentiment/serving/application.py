@@ -179,12 +179,14 @@ class Application:
             "workers": 1,
             "in_flight": self.front.in_flight,
             "queue_length": engine.pending,
+            "queue_wait_seconds": engine.wait,
             "shadow_queue_length": engine.shadow_pending,
             "events_queue_length": self.store.queued,
             "events_available": self.store.available,
             "cache_shared_available": bool(self.cache.shared_available),
             "remote_available": remote is not None and remote.available,
             "rollout_not_loaded": split.not_loaded,
+            "rollout_share": split.state.challenger_share if split.state else 0.0,
         }
         totals = {
             "model_runs": engine.runs,

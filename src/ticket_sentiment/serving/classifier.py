@@ -91,13 +91,17 @@ class Classifier:
             "training_data": manifest.training_data,
         }
 
-    def answers(self, texts: Sequence[str]) -> list[Answer | None]:
+    def answers(self, texts: Sequence[str], at_once: int | None = None) -> list[Answer | None]:
         """Answer cleaned texts; None for one of which the tokenizer leaves nothing.
+
+        Args:
+            texts: of `tickets.canonical.canonical`.
+            at_once: in one call of the model, instead of `max_batch`.
 
         Raises:
             ArithmeticError: the model's answer is no number.
         """
-        rows = self.runtime.logits(texts, batch_size=self.max_batch).tolist()
+        rows = self.runtime.logits(texts, batch_size=at_once or self.max_batch).tolist()
         return [self._answer(text, row) for text, row in zip(texts, rows, strict=True)]
 
     def _answer(self, text: str, logits: list[float]) -> Answer | None:

@@ -84,6 +84,11 @@ class Engine:
         return self.pending > 0 or self._thread is not None
 
     @property
+    def wait(self) -> float:
+        """Seconds that a text submitted now would wait."""
+        return self.pending * self.text_seconds
+
+    @property
     def shadow_pending(self) -> int:
         return len(self._shadow)
 
@@ -122,7 +127,7 @@ class Engine:
         Raises:
             ApiError: the queue is full, or the answer would come too late.
         """
-        wait = self.pending * self.text_seconds
+        wait = self.wait
         allowed = expires - time.monotonic()
         if allowed <= 0:
             raise ApiError("deadline_exceeded")

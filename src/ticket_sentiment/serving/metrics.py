@@ -17,6 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.labels import LABELS
+from ticket_sentiment.serving.errors import CODES
 from ticket_sentiment.serving.tally import BulkHistogram, CounterTally, HistogramTally
 
 PREFIX = "ticket_sentiment"
@@ -60,6 +61,8 @@ class Metrics:
 
         self._requests = CounterTally(counter("requests", "HTTP requests", "route", "arm", "backend", "code"))
         self._refusals = CounterTally(counter("refusals", "Requests and batch tickets refused", "error"))
+        for error in CODES:  # at zero from the start: what begins at 1 has not grown, for Prometheus
+            self._refusals.create(error)
         self._latency = histogram(
             "request_seconds", "From a request's head to its answer", [edge / 1000 for edge in edges],
             "route", "arm", "backend",
@@ -91,6 +94,14 @@ class Metrics:
                 ("rollout_not_loaded", "Bundles that the rollout state names and a process does not hold"),
             )
         }
+        self._gauges["queue_wait_seconds"] = gauge(
+            "queue_wait_seconds",
+            "What a new text would wait for the model in the worst process",
+            mode="livemax",
+        )
+        self._gauges["rollout_share"] = gauge(
+            "rollout_share", "Share of the customers whom the challenger is to answer", mode="livemax"
+        )
         self._epoch = gauge("rollout_epoch", "Epoch of the rollout state in force", mode="livemin")
         self._totals = {
             name: counter(name, text)

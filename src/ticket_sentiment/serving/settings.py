@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.bundle import Bundle, load_bundle
-from ticket_sentiment.params import Cache, Device, Events, Remote, Section, Serve, load_params
+from ticket_sentiment.params import Cache, Cloudwatch, Device, Events, Remote, Section, Serve, load_params
 from ticket_sentiment.signing.keys import public_keys
 from ticket_sentiment.signing.signature import Subject, require_signature
 
@@ -36,6 +36,7 @@ class Settings(Section):
     serve: Serve
     events: Events
     cache: Cache
+    cloudwatch: Cloudwatch
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ def _held_settings(context: Path) -> Settings:
     return Settings(
         model_version="development", challenger_version=challenger,
         serve=params.serve, events=params.events, cache=params.cache,
+        cloudwatch=params.objectives.cloudwatch,
     )  # fmt: skip
 
 

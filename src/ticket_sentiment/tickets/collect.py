@@ -10,7 +10,7 @@ import pandas as pd
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import sha256_tree
 from ticket_sentiment.params import Params
-from ticket_sentiment.tickets.months import keep_months, month_before, require_held
+from ticket_sentiment.tickets.months import keep_open_months, month_before, require_held
 from ticket_sentiment.tickets.privacy import clean, pseudonym
 from ticket_sentiment.tickets.schema import COLUMNS, TICKETS, ordered
 from ticket_sentiment.tickets.sources import map_rows, read_raw
@@ -45,6 +45,7 @@ def collect(
     replace: tuple[str, ...] = (),
     root: Path = Path(),
     today: date | None = None,
+    early: bool = False,
 ) -> CollectResult:
     """Bring complete months from the source to data/tickets and version them.
 
@@ -57,6 +58,7 @@ def collect(
         replace: months that may change although they are there.
         root: the repository.
         today: the present day in UTC; its month and later ones are not complete.
+        early: the present month, too, as far as it goes; it may then change until it is over.
 
     Raises:
         TicketSentimentError: the source is bad, a month would change, or DVC cannot do its part.
@@ -66,13 +68,15 @@ def collect(
     if only_month is not None:
         _require_month(mapped, only_month)
     demo = params.tickets.source.kind == "demo"
-    last = "9999-12" if demo else month_before(today or datetime.now(UTC).date())
+    today = today or datetime.now(UTC).date()
+    present = f"{today:%Y-%m}" if early and not demo else None
+    last = "9999-12" if demo else present or month_before(today)
     tickets, empty = _cleaned(mapped)
     complete = tickets["month"] <= last
     months = _split(tickets[complete])
     _require_any(months, only_month, last)
     require_held(months, replace, versions.kind)
-    changed = keep_months(months, versions, replace)
+    changed = keep_open_months(months, versions, replace, present)
     return CollectResult(
         written=tuple(changed),
         unchanged=tuple(month for month in months if month not in changed),
@@ -122,9 +126,9 @@ def _require_any(months: dict[str, pd.DataFrame], only_month: str | None, last: 
         )
 
 
-def main(params: Params, month: str | None = None, replace: Iterable[str] = ()) -> None:
+def main(params: Params, month: str | None = None, replace: Iterable[str] = (), early: bool = False) -> None:
     """`ticket-sentiment collect [--month YYYY-MM] [--replace YYYY-MM ...]`: prints one line."""
-    result = collect(params, only_month=month, replace=tuple(replace))
+    result = collect(params, only_month=month, replace=tuple(replace), early=early)
     notes = [f"{result.empty} without text left out"] if result.empty else []
     notes += [f"{result.later} of months not over yet"] if result.later else []
     print(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import require_space
+from ticket_sentiment.files import require_space, write_text
 from ticket_sentiment.tickets.schema import Table, month_files, read_table, write_month
 from ticket_sentiment.tickets.versions import MonthVersions
 
@@ -18,6 +18,49 @@ Row = tuple[object, ...]
 def month_before(day: date) -> str:
     """The month before that of a day, `YYYY-MM`."""
     return f"{day.year - 1}-12" if day.month == 1 else f"{day.year}-{day.month - 1:02d}"
+
+
+def opened(root: Path, kind: Table) -> str | None:
+    """The month that was collected before its end, and may change until then; None where there is none."""
+    note = root / kind.open_note
+    return note.read_text(encoding="utf-8").strip() if note.is_file() else None
+
+
+def note_opened(root: Path, kind: Table, month: str | None) -> None:
+    """Note the month that is about to be collected before it is over, or that none is open any more."""
+    if month is None:
+        (root / kind.open_note).unlink(missing_ok=True)
+    else:
+        write_text(root / kind.open_note, f"{month}\n")
+
+
+def keep_open_months(
+    months: dict[str, pd.DataFrame],
+    versions: MonthVersions,
+    replace: Iterable[str],
+    open_month: str | None,
+) -> list[str]:
+    """`keep_months`, of which the last may not be over yet.
+
+    Args:
+        months, versions, replace: as of `keep_months`.
+        open_month: the present month, where it is collected before its end; None where only whole ones are.
+
+    Returns:
+        The months that were written.
+
+    Raises:
+        TicketSentimentError: as `keep_months`.
+    """
+    root, kind = versions.root, versions.kind
+    before = opened(root, kind)
+    if open_month in months:
+        note_opened(root, kind, open_month)  # before it is written: a killed run must leave it open
+    free = {month for month in (before, open_month) if month in months}
+    written = keep_months(months, versions, {*replace, *free})
+    if before in months and open_month not in months:
+        note_opened(root, kind, None)
+    return written
 
 
 def require_held(months: dict[str, pd.DataFrame], replace: Iterable[str], kind: Table) -> None:

@@ -226,6 +226,29 @@ _RULES: tuple[tuple[Callable[[str], bool], tuple[tuple[re.Pattern[str], Replacem
     ),
 )
 
+# By name, for edge/rules.py: the page of the edge cleans with the same patterns.
+PATTERNS: dict[str, re.Pattern[str]] = {
+    "invisible": _INVISIBLE,
+    "stray_joiner": _STRAY_JOINER,
+    "surrogate": _SURROGATE,
+    "url": _URL,
+    "email": _EMAIL,
+    "handle": _HANDLE,
+    "iban": _IBAN,
+    "digit_groups": _DIGIT_GROUPS,
+    "social_security": _SOCIAL_SECURITY,
+    "named_account": _NAMED_ACCOUNT,
+    "phone": _PHONE,
+    "named_phone": _NAMED_PHONE,
+    "order_before": _ORDER_BEFORE,
+    "date": _DATE,
+}
+NUMBERS = {
+    "passes": _PASSES,
+    "url_tail": _URL_TAIL,
+    "card_groups": sorted(_CARD_GROUPS),
+}
+
 
 def count_masks(text: str) -> Counter[str]:
     """How often each token of TOKENS stands in a masked text."""

@@ -1,7 +1,6 @@
 """What a month of tickets looks like as a whole: the numbers that its expectations are about."""
 
 import hashlib
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -10,19 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import finite_or_none
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import Validate
+from ticket_sentiment.tickets.language import MIN_LANGUAGE_CHARS, identifier, without_masks
 from ticket_sentiment.tickets.privacy import TOKENS, clean, count_masks, dedup_key
 
-MIN_LANGUAGE_CHARS = (
-    40  # English sentences of 40 to 60 characters are recognised in 98 %, shorter ones in 86 %
-)
 MIN_SIGNAL_ROWS = 30  # labelled rows to learn from and to judge on; fewer say nothing
 FOLDS = 5  # inside a single month
-
-_TOKEN = re.compile(r"\[(?:" + "|".join(TOKENS) + r")\]")
 
 
 @dataclass(frozen=True)
@@ -124,7 +118,7 @@ def _unmasked(tickets: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
 
 
 def language_shares(tickets: pd.DataFrame, limits: Validate) -> dict[str, float]:
-    """Share of a month's sampled texts in the expected language (py3langid, which holds no pickle).
+    """Share of a month's sampled texts in the expected language.
 
     The sample is drawn by a hash of the id. Texts too short to tell are joined until they are long
     enough, the others stand alone.
@@ -132,22 +126,15 @@ def language_shares(tickets: pd.DataFrame, limits: Validate) -> dict[str, float]
     Raises:
         TicketSentimentError: `validate.language` is no language that can be told.
     """
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
-    if limits.language not in identifier.labels:
-        raise TicketSentimentError(
-            f"validate.language: {limits.language!r} is no language that can be recognised: "
-            "expected an ISO 639-1 code such as en or de"
-        )
+    told = identifier(limits.language)
     shares = {}
     for month, group in tickets.groupby("month", sort=True):
         order = [hashlib.blake2b(str(id_).encode(), digest_size=8).digest() for id_ in group["ticket_id"]]
         sample = (
             group.assign(order=order).sort_values("order")["text"].dropna().iloc[: limits.language_sample]
         )
-        pieces = _pieces([_TOKEN.sub(" ", text) for text in sample])
-        found = [identifier.classify(piece)[0] == limits.language for piece in pieces]
+        pieces = _pieces([without_masks(text) for text in sample])
+        found = [told.classify(piece)[0] == limits.language for piece in pieces]
         shares[str(month)] = float(np.mean(found)) if found else float("nan")
     return shares
 

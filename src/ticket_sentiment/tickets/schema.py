@@ -71,6 +71,11 @@ class Table:
         return list(self.schema.names)
 
     @property
+    def open_note(self) -> Path:
+        """Names the month that was collected before it was over; not there where all are whole."""
+        return self.folder.with_suffix(".open")
+
+    @property
     def pointer(self) -> Path:
         """DVC's file about the folder."""
         return self.folder.with_suffix(".dvc")

@@ -12,17 +12,9 @@ import pyarrow.parquet as pq
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import FilesSource
+from ticket_sentiment.tickets.formats import FORMATS
 from ticket_sentiment.tickets.sources.raw import RawTable
 
-FORMATS = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
 MAX_FIELD_CHARS = 10_000_000  # csv's own limit of 131,072 is less than some tickets with their history
 
 

@@ -1,0 +1,1 @@
+"""The edge beside the service."""

@@ -1,0 +1,200 @@
+"""The ways of telling: a webhook, e-mail, Amazon SNS.
+
+What a sink says of its failure never holds an address that may be a secret, nor what a server answered: only
+the name of the environment variable, a status, or the kind of the error.
+"""
+
+import json
+import os
+import smtplib
+import ssl
+import urllib.error
+import urllib.request
+from email.message import EmailMessage
+from email.utils import make_msgid
+from hashlib import sha256
+from typing import Protocol
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from ticket_sentiment.alerts.alert import Alert
+from ticket_sentiment.params import AlertEmail, Alerts, AlertSns, AlertWebhook
+
+SNS_SUBJECT = 100  # characters, ASCII
+SLACK_TEXT = 3000  # characters; Slack cuts a message off at 40,000, people before
+
+
+class SinkFailure(Exception):
+    """Nothing was sent; the message says why in words that may be shown."""
+
+
+class Sink(Protocol):
+    """One way of telling."""
+
+    name: str
+
+    @property
+    def configured(self) -> bool: ...
+
+    def takes(self, alert: Alert) -> bool: ...
+
+    def send(self, alert: Alert, timeout_s: float) -> None:
+        """Tell.
+
+        Raises:
+            SinkFailure: it could not.
+        """
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirected POST becomes a GET that says nothing: better a failure."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+class Webhook:
+    """POST of `{"text": ...}`, as Slack, Mattermost and Rocket.Chat take it."""
+
+    name = "webhook"
+
+    def __init__(self, settings: AlertWebhook) -> None:
+        self._settings, self._url = settings, os.environ.get(settings.url_env, "")
+
+    @property
+    def configured(self) -> bool:
+        return bool(self._url)
+
+    def takes(self, alert: Alert) -> bool:
+        return alert.severity in self._settings.severities
+
+    def send(self, alert: Alert, timeout_s: float) -> None:
+        if not self._url.startswith(("https://", "http://")):
+            raise SinkFailure(f"{self._settings.url_env} is no http or https address")
+        text = alert.text[:SLACK_TEXT].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        try:
+            request = urllib.request.Request(
+                self._url, json.dumps({"text": text}).encode(), {"Content-Type": "application/json"}
+            )
+            with urllib.request.build_opener(_NoRedirect).open(request, timeout=timeout_s):
+                pass
+        except urllib.error.HTTPError as error:
+            raise SinkFailure(f"status {error.code}") from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            kind = type(reason if isinstance(reason, Exception) else error).__name__
+            raise SinkFailure(f"{kind}: is the address in {self._settings.url_env} right?") from None
+
+
+class Email:
+    """A mail to everybody in `alerts.email.to`."""
+
+    name = "e-mail"
+
+    def __init__(self, settings: AlertEmail) -> None:
+        self._settings, self._url = settings, os.environ.get(settings.url_env, "")
+
+    @property
+    def configured(self) -> bool:
+        return bool(self._url)
+
+    def takes(self, alert: Alert) -> bool:
+        return alert.severity in self._settings.severities
+
+    def send(self, alert: Alert, timeout_s: float) -> None:
+        if not self._settings.to:
+            raise SinkFailure("alerts.email.to of params.yaml names nobody")
+        try:
+            url = urlsplit(self._url)
+            if url.scheme not in ("smtp", "smtps") or not url.hostname:
+                raise ValueError
+            with self._connect(url, timeout_s) as server:
+                self._log_in(server, url)
+                refused = server.send_message(self._message(alert))
+        except ValueError:
+            raise SinkFailure(f"{self._settings.url_env} is no smtp:// or smtps:// address") from None
+        except smtplib.SMTPResponseException as error:
+            raise SinkFailure(f"the server answers {error.smtp_code}") from None
+        except smtplib.SMTPRecipientsRefused:
+            raise SinkFailure("the server refuses everybody in alerts.email.to") from None
+        except (OSError, smtplib.SMTPException) as error:
+            raise SinkFailure(f"{type(error).__name__}: is {self._settings.url_env} right?") from None
+        if refused:
+            raise SinkFailure(f"the server refuses {len(refused)} of those in alerts.email.to")
+
+    def _connect(self, url: SplitResult, timeout_s: float) -> smtplib.SMTP:
+        assert url.hostname
+        if url.scheme == "smtps":
+            context = ssl.create_default_context()
+            return smtplib.SMTP_SSL(url.hostname, url.port or 465, timeout=timeout_s, context=context)
+        return smtplib.SMTP(url.hostname, url.port or 587, timeout=timeout_s)
+
+    def _log_in(self, server: smtplib.SMTP, url: SplitResult) -> None:
+        encrypted = url.scheme == "smtps"
+        server.ehlo()
+        if not encrypted and server.has_extn("starttls"):
+            server.starttls(context=ssl.create_default_context())
+            encrypted = True
+        if url.username:
+            if not encrypted:
+                raise SinkFailure("the server offers no encryption, and a password is not sent without")
+            server.login(unquote(url.username), unquote(url.password or ""))
+
+    def _message(self, alert: Alert) -> EmailMessage:
+        message = EmailMessage()
+        message["From"], message["To"] = self._settings.sender, ", ".join(self._settings.to)
+        message["Subject"] = alert.title
+        domain = self._settings.sender.rpartition("@")[2]
+        message["Message-ID"] = make_msgid(domain=domain)
+        # Mail programs show what refers to the same message, which need not be there, as one conversation.
+        message["References"] = f"<{sha256(alert.key.encode()).hexdigest()[:32]}@{domain}>"
+        message.set_content(alert.text)
+        return message
+
+
+class Sns:
+    """A message to a topic, from which people and pagers have it."""
+
+    name = "SNS"
+
+    def __init__(self, settings: AlertSns) -> None:
+        self._settings, self._topic = settings, os.environ.get(settings.topic_env, "")
+
+    @property
+    def configured(self) -> bool:
+        return bool(self._topic)
+
+    def takes(self, alert: Alert) -> bool:
+        return alert.severity in self._settings.severities
+
+    def send(self, alert: Alert, timeout_s: float) -> None:
+        parts = self._topic.split(":")
+        if len(parts) != 6 or parts[0] != "arn" or parts[2] != "sns":
+            raise SinkFailure(f"{self._settings.topic_env} is not the ARN of a topic")
+        try:
+            import boto3
+            from botocore.config import Config
+            from botocore.exceptions import BotoCoreError, ClientError
+        except ImportError:
+            raise SinkFailure("boto3 is not installed: pip install -e .[aws]") from None
+        patience = Config(
+            connect_timeout=timeout_s, read_timeout=timeout_s, retries={"total_max_attempts": 1}
+        )
+        try:
+            boto3.client("sns", region_name=parts[3], config=patience).publish(
+                TopicArn=self._topic,
+                Subject=alert.title.encode("ascii", "replace").decode()[:SNS_SUBJECT],
+                Message=alert.text,
+                MessageAttributes={
+                    key: {"DataType": "String", "StringValue": value}
+                    for key, value in (("name", alert.name), ("severity", alert.severity))
+                },
+            )
+        except ClientError as error:
+            raise SinkFailure(f"AWS answers {error.response['Error']['Code']}") from None
+        except BotoCoreError as error:
+            raise SinkFailure(type(error).__name__) from None
+
+
+def sinks(settings: Alerts) -> tuple[Sink, ...]:
+    """All that there are, configured or not."""
+    return Webhook(settings.webhook), Email(settings.email), Sns(settings.sns)

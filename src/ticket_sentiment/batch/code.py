@@ -1,0 +1,26 @@
+"""Which code answers: a job that one version began is not ended by another."""
+
+import hashlib
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import onnxruntime
+
+from ticket_sentiment.batch import scorer
+from ticket_sentiment.files import sha256_file
+from ticket_sentiment.model import runtime, wordpiece
+from ticket_sentiment.serving import classifier
+from ticket_sentiment.tickets import canonical, privacy
+
+# From a row to its answer, each file that has a say.
+MODULES = (scorer, privacy, canonical, wordpiece, runtime, classifier)
+
+
+@cache
+def code_digest() -> str:
+    """Hex SHA-256 over them, and the libraries that compute."""
+    parts = [sha256_file(Path(str(module.__file__))) for module in MODULES]
+    return hashlib.sha256(
+        "\n".join([*parts, onnxruntime.__version__, version("tokenizers")]).encode()
+    ).hexdigest()

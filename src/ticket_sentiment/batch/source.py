@@ -1,0 +1,316 @@
+"""What is to be scored: files, who they are, and their rows in chunks. Memory holds a few chunks at a time.
+
+A chunk is made of one file's rows in their order, so it is the same whoever scores it, and when. Rows have
+the numbers that they have for a person: of a CSV file the header is row 1, of others the first line or row.
+"""
+
+import glob
+import hashlib
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from ticket_sentiment.batch.scorer import FIELDS, LINE, ROW
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.params import Batch
+from ticket_sentiment.tickets.formats import FORMATS
+
+REQUIRED = ("ticket_id", "text")
+BLOCK = 2**24  # bytes of a CSV file at a time; a row must fit
+LONGEST_LINE = 2**24
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file as it was when the job began.
+
+    Attributes:
+        path: where it lies.
+        name: within the input, by which output and rejects know it.
+        kind: csv, jsonl or parquet.
+        size: bytes.
+        changed_ns: when it was changed last.
+        sha256: of its content.
+        rows: of Parquet exactly, else its lines, which is about that.
+        columns: name in this file of each field that it has; of JSON Lines every row says for itself.
+    """
+
+    path: Path
+    name: str
+    kind: str
+    size: int
+    changed_ns: int
+    sha256: str
+    rows: int
+    columns: dict[str, str]
+
+
+class Reject(NamedTuple):
+    """A row without an answer."""
+
+    row: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Rows of one file, and those among them that could not even be read.
+
+    Attributes:
+        index: of the chunk in the whole input.
+        file: its name.
+        table: column `row`, and the fields, or the `line`s of JSON Lines.
+        rejects: by the reader.
+    """
+
+    index: int
+    file: str
+    table: pa.Table
+    rejects: list[Reject]
+
+
+def find_files(given: str) -> list[tuple[Path, str]]:
+    """Files of a path, folder or glob, in the order of their names.
+
+    Raises:
+        TicketSentimentError: there is none, or one is of an unknown kind.
+    """
+    place = Path(given)
+    if place.is_file():
+        found = [(place, place.name)]
+    elif place.is_dir():
+        names = (path.relative_to(place) for path in place.rglob("*") if path.is_file())
+        visible = (name for name in names if not any(part[0] in "._" for part in name.parts))
+        found = [(place / name, name.as_posix()) for name in sorted(visible)]
+    else:
+        found = [
+            (Path(name), name) for name in sorted(glob.glob(given, recursive=True)) if Path(name).is_file()
+        ]
+    if not found:
+        raise TicketSentimentError(f"{given}: no file is there: expected a file, a folder of files or a glob")
+    for path, name in found:
+        if path.suffix.lower() not in FORMATS:
+            raise TicketSentimentError(
+                f"{name}: unknown ending {path.suffix!r}: expected one of {', '.join(FORMATS)}; "
+                "a glob names some files and leaves others out"
+            )
+    return found
+
+
+def describe(given: str, columns: dict[str, str], batch: Batch) -> list[SourceFile]:
+    """Read every file once for its digest, and look at its columns, before the first ticket is scored.
+
+    Args:
+        given: a path, folder or glob.
+        columns: our field: the input's column; where a file has no such column, the field's own name counts.
+        batch: of params.yaml.
+
+    Raises:
+        TicketSentimentError: as `find_files`; or a file is empty, damaged, or lacks a column.
+    """
+    return [_describe(path, name, columns, batch) for path, name in find_files(given)]
+
+
+def _describe(path: Path, name: str, columns: dict[str, str], batch: Batch) -> SourceFile:
+    kind, state = FORMATS[path.suffix.lower()], path.stat()
+    if state.st_size == 0:
+        raise TicketSentimentError(f"{name} is empty: export it again or take it out of the input")
+    digest, lines = hashlib.sha256(), 0
+    with path.open("rb") as stream:
+        while block := stream.read(2**20):
+            digest.update(block)
+            lines += 0 if kind == "parquet" else block.count(b"\n")
+    rows, names = lines, columns
+    if kind == "parquet":
+        with _parquet(path, name) as opened:
+            rows, present = opened.metadata.num_rows, opened.schema_arrow.names
+    elif kind == "csv":
+        rows, present = max(lines - 1, 0), _csv(path, name, batch, [], None).schema.names
+    if kind != "jsonl":
+        names = _names(name, present, columns)
+    return SourceFile(path, name, kind, state.st_size, state.st_mtime_ns, digest.hexdigest(), rows, names)
+
+
+def _names(file: str, present: Sequence[str], columns: dict[str, str]) -> dict[str, str]:
+    found = {}
+    for field in FIELDS:
+        wanted = columns.get(field, field)
+        if wanted in present or field in present:
+            found[field] = wanted if wanted in present else field
+        elif field in REQUIRED:
+            raise TicketSentimentError(
+                f"{file}: column {wanted!r} is missing: say which one holds it by `--column {field}=NAME` "
+                "or tickets.columns in params.yaml, or correct batch.delimiter"
+            )
+        if present.count(found.get(field, "")) > 1:
+            raise TicketSentimentError(f"{file}: column {found[field]!r} is there twice: rename one")
+    return found
+
+
+def read_chunks(files: Sequence[SourceFile], batch: Batch) -> Iterator[Chunk]:
+    """All rows of all files, `batch.chunk_rows` in a chunk.
+
+    Raises:
+        TicketSentimentError: a file is damaged, or has changed its columns.
+    """
+    readers = {"csv": _read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet}
+    index = itertools.count()
+    for file in files:
+        try:
+            for table, rejects in _cut(readers[file.kind](file, batch), batch.chunk_rows):
+                yield Chunk(next(index), file.name, table, rejects)
+        except UnicodeError:
+            raise TicketSentimentError(
+                f"{file.name} is not {batch.encoding}: set batch.encoding, "
+                "often cp1252 for exports from Windows"
+            ) from None
+        except (pa.ArrowException, OSError) as error:  # whose message may hold a row
+            raise TicketSentimentError(
+                f"{file.name} cannot be read to its end ({type(error).__name__}): export it again; "
+                f"in CSV close every quote, a row has at most {BLOCK} bytes"
+            ) from None
+
+
+def _cut(
+    pieces: Iterator[tuple[pa.Table, list[Reject]]], rows: int
+) -> Iterator[tuple[pa.Table, list[Reject]]]:
+    """Pieces of any size as tables of `rows` rows, and what is left; a reject goes with the rows after it."""
+    held, rejects = [], []
+    for piece, unread in pieces:
+        held.append(piece)
+        rejects += unread
+        if sum(table.num_rows for table in held) < rows and len(rejects) < rows:
+            continue
+        table = pa.concat_tables(held)
+        while table.num_rows >= rows:
+            head, table = table.slice(0, rows), table.slice(rows)
+            last = head.column(ROW)[-1].as_py()
+            yield head, [reject for reject in rejects if reject.row < last]
+            rejects = [reject for reject in rejects if reject.row > last]
+        if len(rejects) >= rows:  # hardly a row can be read
+            yield table, rejects
+            table, rejects = table.slice(0, 0), []
+        held = [table]
+    if held and (rejects or sum(table.num_rows for table in held)):
+        yield pa.concat_tables(held), rejects
+
+
+def _numbered(numbers: np.ndarray, columns: dict[str, pa.Array]) -> pa.Table:
+    return pa.table({ROW: pa.array(numbers, pa.int64()), **columns})
+
+
+def _parquet(path: Path, name: str) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path, buffer_size=2**20)  # by pages, however large its row groups are
+    except (pa.ArrowException, OSError) as error:
+        raise TicketSentimentError(
+            f"{name} is not a whole Parquet file ({type(error).__name__}): copy or export it again"
+        ) from None
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """Without a dictionary; strings as bytes, as their encoding has not been checked."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_string(column.type) or pa.types.is_string_view(column.type):
+        return column.cast(pa.binary())
+    return column.cast(pa.large_binary()) if pa.types.is_large_string(column.type) else column
+
+
+def _read_parquet(file: SourceFile, batch: Batch) -> Iterator[tuple[pa.Table, list[Reject]]]:
+    start = 1
+    with _parquet(file.path, file.name) as opened:
+        wanted = list(dict.fromkeys(file.columns.values()))
+        for piece in opened.iter_batches(batch.chunk_rows, columns=wanted, use_threads=False):
+            columns = {field: _plain(piece.column(name)) for field, name in file.columns.items()}
+            yield _numbered(np.arange(start, start + piece.num_rows), columns), []
+            start += piece.num_rows
+
+
+def _csv(
+    path: Path, name: str, batch: Batch, rejects: list[Reject], columns: Sequence[str] | None
+) -> pyarrow.csv.CSVStreamingReader:
+    """Opened at its header; rows with another number of fields go to `rejects`.
+
+    Raises:
+        TicketSentimentError: there is no header, or the encoding is unknown or not the file's.
+    """
+
+    def skip(row: pyarrow.csv.InvalidRow) -> str:
+        reason = f"has {row.actual_columns} fields, the header has {row.expected_columns}"
+        rejects.append(Reject(row.number, reason))
+        return "skip"
+
+    try:
+        return pyarrow.csv.open_csv(
+            path,
+            # One thread, or rows have no numbers. A blank line is a row, or they have wrong ones.
+            pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK, encoding=batch.encoding),
+            pyarrow.csv.ParseOptions(
+                delimiter=batch.delimiter, newlines_in_values=True, ignore_empty_lines=False,
+                invalid_row_handler=skip,
+            ),
+            # As bytes: of a text that is no UTF-8 only its own row is bad.
+            pyarrow.csv.ConvertOptions(
+                include_columns=columns, column_types=dict.fromkeys(columns or (), pa.binary())
+            ),
+        )  # fmt: skip
+    except LookupError:
+        raise TicketSentimentError(
+            f"batch.encoding: {batch.encoding!r} is no known encoding: try utf-8, cp1252 or utf-16"
+        ) from None
+    except (pa.ArrowException, UnicodeError, OSError) as error:
+        raise TicketSentimentError(
+            f"{name}: its header cannot be read ({type(error).__name__}): expected CSV in {batch.encoding} "
+            f"with the delimiter {batch.delimiter!r}, see batch.encoding and batch.delimiter"
+        ) from None
+
+
+def _read_csv(file: SourceFile, batch: Batch) -> Iterator[tuple[pa.Table, list[Reject]]]:
+    seen: list[Reject] = []  # the reader may be blocks ahead of the rows that it hands out
+    start, skipped = 2, []
+    wanted = list(dict.fromkeys(file.columns.values()))
+    for piece in _csv(file.path, file.name, batch, seen, wanted):
+        rejects = seen[:]
+        del seen[: len(rejects)]
+        skipped = [row for row in skipped if row >= start] + [reject.row for reject in rejects]
+        numbers = np.setdiff1d(np.arange(start, start + piece.num_rows + len(skipped)), skipped)[
+            : piece.num_rows
+        ]
+        yield _numbered(numbers, {field: piece.column(name) for field, name in file.columns.items()}), rejects
+        start = int(numbers.max(initial=start - 1)) + 1
+    if seen:
+        yield _numbered(np.arange(0), dict.fromkeys(file.columns, pa.array([], pa.binary()))), seen
+
+
+def _lines(stream: BinaryIO) -> Iterator[bytes | None]:
+    """Lines; None in the place of one that is longer than any ticket."""
+    while line := stream.readline(LONGEST_LINE):
+        whole = len(line) < LONGEST_LINE or line.endswith(b"\n")
+        while not line.endswith(b"\n") and (rest := stream.readline(LONGEST_LINE)):
+            line = rest
+        yield line if whole else None
+
+
+def _read_jsonl(file: SourceFile, batch: Batch) -> Iterator[tuple[pa.Table, list[Reject]]]:
+    with file.path.open("rb") as stream:
+        if stream.read(3) != b"\xef\xbb\xbf":
+            stream.seek(0)
+        numbered = enumerate(_lines(stream), start=1)
+        while some := list(itertools.islice(numbered, batch.chunk_rows)):
+            filled = [(number, line) for number, line in some if line is None or line.strip()]
+            read = [(number, line) for number, line in filled if line is not None]
+            lines = pa.array([line for _, line in read], pa.binary())
+            long = [
+                Reject(number, f"has more than {LONGEST_LINE} bytes")
+                for number, line in filled
+                if line is None
+            ]
+            yield _numbered(np.array([number for number, _ in read], dtype=np.int64), {LINE: lines}), long

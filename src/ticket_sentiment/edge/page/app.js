@@ -1,0 +1,118 @@
+// The page: loads a verified release, answers, keeps the release for the time without a network.
+
+import { Classifier } from "./classifier.js";
+
+const WAIT = 10_000; // ms for the service worker's first answer to the page
+
+const element = (id) => document.getElementById(id);
+const percent = (value) => `${(100 * value).toFixed(1)} %`;
+const show = (id, text) => { element(id).textContent = text; };
+
+function say(text, wrong = false) {
+  show("state", text);
+  element("state").className = wrong ? "fail" : "";
+}
+
+async function controlled() {
+  const { serviceWorker } = navigator;
+  if (!serviceWorker) return null;
+  await serviceWorker.register("service-worker.js");
+  await serviceWorker.ready;
+  if (serviceWorker.controller) return serviceWorker.controller;
+  return new Promise((resolve) => {
+    serviceWorker.addEventListener("controllerchange", () => resolve(serviceWorker.controller), { once: true });
+    setTimeout(() => resolve(serviceWorker.controller), WAIT);
+  });
+}
+
+// Asks the service worker to fetch the release that the server has now: state, version, reason.
+function update(worker) {
+  return new Promise((resolve) => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = (event) => resolve(event.data);
+    worker.postMessage("update", [channel.port2]);
+  });
+}
+
+const OFFLINE = {
+  first: () => "works: the release is kept on this device",
+  same: () => "works: the release is kept on this device",
+  updated: (news) => `version ${news.version} is kept on this device: load this page again to use it`,
+  offline: () => "works: there is none now",
+  failed: (news) => `the newest release could not be kept, the one before it stays (${news.reason})`,
+};
+
+async function keepOffline() {
+  const worker = await controlled().catch(() => null);
+  if (!worker) {
+    show("offline", "does not work here: this browser or address allows no service worker");
+    return null;
+  }
+  const had = await caches.match(new URL("release.json", location.href));
+  if (had) return () => update(worker);
+  say("Fetching the model, once…");
+  const news = await update(worker);
+  return async () => news;
+}
+
+function describe({ release }) {
+  element("text").maxLength = release.max_text_chars;
+  show("version", release.version);
+  show("digest", release.bundle_digest);
+  show("verified", "model, tokenizer, rules and runtime are what the manifest names (SHA-256)");
+  show("runtime", `${release.runtime.name} ${release.runtime.version}`);
+}
+
+function shares(probabilities) {
+  return Object.entries(probabilities).map(([label, value]) => {
+    const item = document.createElement("li");
+    const [name, meter, number] = ["span", "meter", "span"].map((kind) => document.createElement(kind));
+    [name.textContent, meter.value, number.textContent] = [label, value, percent(value)];
+    meter.setAttribute("aria-label", `probability of ${label}`);
+    number.className = "value";
+    item.append(name, meter, number);
+    return item;
+  });
+}
+
+function render(answer) {
+  element("answer").hidden = answer === null;
+  if (!answer) {
+    say("Nothing is left of this text to read: write a few words.", true);
+    return;
+  }
+  say("Ready.");
+  show("label", answer.label);
+  show("confidence", percent(answer.confidence));
+  element("abstain").hidden = !answer.abstain;
+  element("shares").replaceChildren(...shares(answer.probabilities));
+  show("read", answer.text);
+}
+
+async function start() {
+  const news = await keepOffline();
+  const classifier = await Classifier.open();
+  describe(classifier);
+  say("Ready.");
+  element("classify").disabled = false;
+  element("form").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try {
+      render(await classifier.classify(element("text").value));
+    } catch (error) {
+      say(error.message, true);
+    }
+  });
+  element("text").addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) element("form").requestSubmit();
+  });
+  if (news) {
+    const { state, ...rest } = await news();
+    show("offline", OFFLINE[state](rest));
+  }
+  return classifier;
+}
+
+// For whoever drives this page from outside: a promise of the classifier.
+globalThis.ticketSentiment = start();
+globalThis.ticketSentiment.catch((error) => say(`The model cannot be used: ${error.message}`, true));

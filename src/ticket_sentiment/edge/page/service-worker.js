@@ -1,0 +1,84 @@
+// Keeps one whole, verified release for the time without a network, and replaces it by another whole one or not at all.
+//
+// Files lie in the cache under their SHA-256; the manifest, release.json, says which of them are the release and is
+// put there last. So an update that is interrupted, or of which one file is wrong, leaves the release before it.
+
+const CACHE = "ticket-sentiment-edge";
+const MANIFEST = "release.json";
+const PAGE = "index.html";
+
+const at = (path) => new URL(path, self.registration.scope).href;
+const kept = (sha256) => at(`sha256/${sha256}`);
+
+async function hash(bytes) {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+async function held(cache) {
+  const found = await cache.match(at(MANIFEST));
+  return found ? found.text() : null;
+}
+
+async function fetched(path) {
+  const response = await fetch(at(path), { cache: "no-store" });
+  if (!response.ok) throw new Error(`${path}: status ${response.status}`);
+  return response;
+}
+
+async function keep(cache, path, file) {
+  if (await cache.match(kept(file.sha256))) return;
+  const response = await fetched(path);
+  const bytes = await response.arrayBuffer();
+  if ((await hash(bytes)) !== file.sha256) throw new Error(`${path}: SHA-256 differs`);
+  await cache.put(kept(file.sha256), new Response(bytes, { headers: { "Content-Type": response.headers.get("Content-Type") ?? "" } }));
+}
+
+async function forget(cache, release) {
+  const wanted = new Set([at(MANIFEST), ...Object.values(release.files).map((file) => kept(file.sha256))]);
+  for (const request of await cache.keys()) if (!wanted.has(request.url)) await cache.delete(request);
+}
+
+// What became of it: first, same, updated, offline, or failed with the reason.
+async function update() {
+  const cache = await caches.open(CACHE);
+  const before = await held(cache);
+  let now;
+  try {
+    now = await (await fetched(MANIFEST)).text();
+  } catch (error) {
+    return { state: before === null ? "failed" : "offline", reason: error.message };
+  }
+  try {
+    const release = JSON.parse(now);
+    if (now !== before) {
+      for (const [path, file] of Object.entries(release.files)) await keep(cache, path, file);
+      await cache.put(at(MANIFEST), new Response(now, { headers: { "Content-Type": "application/json" } }));
+      await forget(cache, release);
+    }
+    return { state: before === null ? "first" : now === before ? "same" : "updated", version: release.version };
+  } catch (error) {
+    return { state: "failed", reason: error.message };
+  }
+}
+
+async function answer(request) {
+  const cache = await caches.open(CACHE);
+  const manifest = await held(cache);
+  const path = request.url.slice(at("").length).split(/[?#]/)[0] || PAGE;
+  if (manifest === null) return fetch(request);
+  const name = path === MANIFEST ? at(MANIFEST) : kept(JSON.parse(manifest).files[path]?.sha256);
+  return (await cache.match(name)) ?? fetch(request);
+}
+
+let running = null;
+
+self.addEventListener("install", () => self.skipWaiting());
+self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+self.addEventListener("message", (event) => {
+  running ??= update().finally(() => { running = null; });
+  event.waitUntil(running.then((result) => event.ports[0].postMessage(result)));
+});
+self.addEventListener("fetch", (event) => {
+  if (event.request.method === "GET" && event.request.url.startsWith(at(""))) event.respondWith(answer(event.request));
+});

@@ -1,0 +1,133 @@
+"""The edge on the command line: `echo "Thanks, that was fast!" | python ticket-sentiment-edge.pyz`
+
+It needs ONNX Runtime and numpy. The model lies beside it in `bundles/`; `release.json` says which one.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import read_json, replacing_folder, write_json
+from ticket_sentiment.labels import LABELS
+from ticket_sentiment.model.edge import EdgeRuntime, open_bundle
+from ticket_sentiment.tickets.canonical import canonical
+from ticket_sentiment.tickets.privacy import clean
+
+RELEASE, BUNDLES = "release.json", "bundles"
+
+
+class Edge:
+    """The release in a folder, verified and ready to answer.
+
+    Raises:
+        TicketSentimentError: the folder holds none, or one that does not verify.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.release = read_json(folder / RELEASE)
+        digest = self.release["bundle_digest"]
+        bundle = open_bundle(folder / BUNDLES / digest[:12])
+        if bundle.digest != digest:
+            raise TicketSentimentError(
+                f"{bundle.path} is {bundle.digest[:12]}, {RELEASE} names {digest[:12]}: copy the folder again"
+            )
+        self.runtime = EdgeRuntime(bundle)
+
+    def classify(self, ticket: str) -> dict[str, Any]:
+        """The answer of POST /v1/classify: masked and without greeting and signature first.
+
+        Raises:
+            TicketSentimentError: nothing is left of the text.
+            ArithmeticError: the model's answer is no number.
+        """
+        text = canonical(clean(ticket))
+        if not text or not self.runtime.token_ids([text])[0]:
+            raise TicketSentimentError("nothing is left of the text: give one with words")
+        values = [round(float(value), 6) for value in self.runtime.probabilities([text])[0]]
+        if not all(0 <= value <= 1 for value in values):
+            raise ArithmeticError("the model's answer is no number")
+        confidence = max(values)
+        return {
+            "label": LABELS[values.index(confidence)],
+            "probabilities": dict(zip(LABELS, values, strict=True)),
+            "confidence": confidence,
+            "abstain": confidence < self.release["abstain_below"],
+            "model_version": self.release["version"],
+            "bundle_digest": self.release["bundle_digest"],
+        }
+
+
+def _is_whole(bundle: Path) -> bool:
+    try:
+        open_bundle(bundle)
+    except TicketSentimentError:
+        return False
+    return True
+
+
+def install(source: Path, folder: Path) -> str:
+    """Take over the release of another edge folder: bundle first, `release.json` last, then the old one goes.
+
+    Returns:
+        The release's version.
+
+    Raises:
+        TicketSentimentError: the other release does not verify; nothing has changed.
+    """
+    release = Edge(source).release
+    name = release["bundle_digest"][:12]
+    if not _is_whole(folder / BUNDLES / name):
+        with replacing_folder(folder / BUNDLES / name) as target:
+            shutil.copytree(source / BUNDLES / name, target, dirs_exist_ok=True)
+    write_json(folder / RELEASE, release)
+    for bundle in (folder / BUNDLES).iterdir():
+        if bundle.name != name:
+            shutil.rmtree(bundle)
+    return release["version"]
+
+
+def _parser() -> argparse.ArgumentParser:
+    root = argparse.ArgumentParser(description="Sentiment of a ticket on standard input, as JSON.")
+    root.add_argument("--lines", action="store_true", help="each line is a ticket, and gets a line")
+    root.add_argument("--update", type=Path, metavar="FOLDER", help="take over its release")
+    root.add_argument("--release", action="store_true", help="say which release this is, verified")
+    return root
+
+
+def _answer_lines(edge: Edge) -> None:
+    for line in sys.stdin:
+        try:
+            answer = edge.classify(line)
+        except TicketSentimentError as error:  # a bad line harms no other
+            answer = {"error": str(error)}
+        print(json.dumps(answer), flush=True)
+
+
+def _run(parsed: argparse.Namespace, folder: Path) -> None:
+    if parsed.update:
+        print(f"version {install(parsed.update, folder)}")
+        return
+    edge = Edge(folder)
+    if parsed.release:
+        print(json.dumps(edge.release, indent=2))
+    elif parsed.lines:
+        _answer_lines(edge)
+    else:
+        print(json.dumps(edge.classify(sys.stdin.read()), indent=2))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Answer, or update; a problem that a person can fix is one line on standard error and exit status 2."""
+    folder = Path(sys.argv[0]).resolve().parent  # of the program, wherever it was called from
+    sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+    try:
+        _run(_parser().parse_args(arguments), folder)
+    except TicketSentimentError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,125 @@
+"""What was answered lately, without a text: for drift, and for the monitoring of the model in service."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from ticket_sentiment.events.schema import feedback, predictions
+from ticket_sentiment.rollout.assignment import ARMS, Arm
+
+ANSWER_COLUMNS = ("at", "label", "confidence", "abstain", "text_chars", "capital_share", "non_ascii_share")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Answers of a time that somebody saw.
+
+    Attributes:
+        answers: of them, by arm.
+        labelled: of them, those of tickets that a person has labelled since.
+    """
+
+    answers: dict[Arm, int]
+    labelled: int
+
+
+def _seen(since: datetime, before: datetime) -> sa.ColumnElement[bool]:
+    p = predictions.c
+    return (p.at >= since) & (p.at < before) & p.shadow.is_(False)
+
+
+def answers(
+    connection: sa.Connection, digest: str, since: datetime, before: datetime, most: int
+) -> Sequence[Any]:
+    """A bundle's answers that somebody saw, at most about `most`, evenly over the time.
+
+    Those from the cache are left out, as the holdout holds no text twice, and those of a service that did not
+    record the shape of a text yet.
+
+    Args:
+        connection: to the event database.
+        digest: of the bundle.
+        since: first moment; before: the first one after.
+        most: rows; of more every so manieth is taken.
+
+    Returns:
+        Rows of ANSWER_COLUMNS, oldest first.
+    """
+    p = predictions.c
+    wanted = (
+        _seen(since, before) & (p.bundle_digest == digest) & p.cached.is_(False) & p.text_chars.is_not(None)
+    )
+    total = connection.scalar(sa.select(sa.func.count()).where(wanted)) or 0
+    each = max(1, -(-total // most))
+    query = sa.select(*(p[name] for name in ANSWER_COLUMNS)).where(wanted, p.sequence % each == 0)
+    return connection.execute(query.order_by(p.at, p.writer, p.sequence)).all()
+
+
+def counts(connection: sa.Connection, since: datetime, before: datetime) -> Counts:
+    """Answers of a time by arm, and of how many the ticket has a label."""
+    p = predictions.c
+    labelled = sa.exists().where(feedback.c.ticket_id == p.ticket_id)
+    one = sa.literal(1)
+    query = (
+        sa.select(
+            p.arm,
+            sa.func.count(),
+            sa.func.sum(sa.case((labelled, one), else_=0)),
+        )
+        .where(_seen(since, before))
+        .group_by(p.arm)
+    )
+    found = {row[0]: row for row in connection.execute(query)}
+    return Counts(
+        {arm: int(found[arm][1]) if arm in found else 0 for arm in ARMS},
+        sum(int(row[2]) for row in found.values()),
+    )
+
+
+def latest(connection: sa.Connection) -> tuple[datetime | None, datetime | None]:
+    """When the last answer was given and the last label received; None where there never was one."""
+    last = (
+        sa.select(predictions.c.at).order_by(predictions.c.at.desc()).limit(1),
+        sa.select(feedback.c.received_at).order_by(feedback.c.received_at.desc()).limit(1),
+    )
+    answered, labelled = (connection.scalar(query) for query in last)
+    return answered, labelled
+
+
+def judged(
+    connection: sa.Connection, digest: str, since: datetime, before: datetime, left_out: str
+) -> Sequence[Any]:
+    """Tickets that a bundle answered in a time and a person labelled after.
+
+    Args:
+        connection: to the event database.
+        digest: of the bundle.
+        since: first moment of the answers; before: the first one after.
+        left_out: a source whose labels do not count: corrections were chosen because the answer was wrong.
+
+    Returns:
+        Rows: ticket_id, the answer's label, the label of the person (the latest), the time of the answer and
+        of the label; of a ticket that was asked twice the first answer. In the order of the ids.
+    """
+    p, f = predictions.c, feedback.c
+    first = sa.func.row_number().over(partition_by=p.ticket_id, order_by=(p.at, p.writer, p.sequence))
+    answered = (
+        sa.select(p.ticket_id, p.label, p.at, first.label("place"))
+        .where(_seen(since, before) & (p.bundle_digest == digest) & p.ticket_id.is_not(None))
+        .subquery()
+    )
+    last = sa.func.row_number().over(
+        partition_by=f.ticket_id, order_by=(f.at.desc(), f.source.desc(), f.event_id.desc())
+    )
+    labels = sa.select(f.ticket_id, f.label, f.at, last.label("place")).where(f.source != left_out).subquery()
+    a, b = answered.c, labels.c
+    query = (
+        sa.select(a.ticket_id, a.label, b.label.label("truth"), a.at, b.at.label("labelled_at"))
+        .join_from(answered, labels, (a.ticket_id == b.ticket_id) & (b.at >= a.at))
+        .where(a.place == 1, b.place == 1)
+        .order_by(a.ticket_id)
+    )
+    return connection.execute(query).all()

@@ -1,0 +1,177 @@
+"""What of a look is an alarm: pure functions of what was seen and of params.yaml.
+
+Silence is not health: a database, a reference, labels or traffic that should be there and are not are alarms
+of their own.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+import numpy as np
+
+from ticket_sentiment.alerts.alert import Alert
+from ticket_sentiment.gates.drift_rule import NAMES
+from ticket_sentiment.gates.words import number, share
+from ticket_sentiment.monitoring.facts import Facts, Window
+from ticket_sentiment.params import Monitor, Severity
+from ticket_sentiment.rollout.betting import Outcomes, lower_bound, upper_bound
+
+Name = Literal[
+    "AnswersDrifted",
+    "FeedChanged",
+    "QualityFell",
+    "AbstentionsRose",
+    "LabelsLate",
+    "TrafficSilent",
+    "SplitWrong",
+    "ReferenceMissing",
+    "MonitorBlind",
+]
+RUNBOOK = "docs/drift.md"
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Something that a person has to look at.
+
+    Attributes:
+        name: as the runbook has it.
+        severity: as of alerts.
+        summary: one sentence, for a person without statistics.
+        evidence: the figures, a sentence each.
+        retrains: whether it asks for a retraining: the world has changed, for days. What broke yesterday is
+            mended, not learnt.
+    """
+
+    name: Name
+    severity: Severity
+    summary: str
+    evidence: tuple[str, ...] = ()
+    retrains: bool = False
+
+    @property
+    def runbook(self) -> str:
+        """Where it says what to do."""
+        return f"{RUNBOOK}#{self.name.lower()}"
+
+    def alert(self, champion: str | None) -> Alert:
+        """As it is told; of one champion the same alarm is the same trouble."""
+        key = f"{self.name}-{(champion or 'nobody')[:12]}"
+        return Alert(self.name, self.severity, self.summary, self.evidence, self.runbook, key)
+
+
+def accuracy_interval(right: int, labelled: int, alpha: float) -> tuple[float, float]:
+    """Bounds of the accuracy that hold at every look of the month together, with probability 1 - alpha.
+
+    The confidence sequence of rollout/betting.py, for answers that count 1 or -1.
+    """
+    both = np.full(2, -1.0), np.full(2, 1.0)
+    outcomes = Outcomes(np.array([-1.0, 1.0]), np.array([labelled - right, right], dtype=float), *both)
+    bounds = (lower_bound(outcomes, alpha / 2), upper_bound(outcomes, alpha / 2))
+    low, high = ((1 + bound) / 2 for bound in bounds)
+    return low, high
+
+
+def alarms(found: Facts, settings: Monitor) -> tuple[Alarm, ...]:
+    """All alarms of a look, the gravest first."""
+    if found.champion is None:
+        return ()
+    made = [
+        *_missing(found),
+        *_drift(found),
+        *_quality(found, settings),
+        *_abstentions(found, settings),
+        *_silence(found, settings),
+    ]
+    if wrong := tuple(check.sentence for check in found.split if check.wrong):
+        summary = "The arms of the rollout do not get the customers they should."
+        made.append(Alarm("SplitWrong", "ticket", summary, wrong))
+    return tuple(sorted(made, key=lambda alarm: alarm.severity == "info"))
+
+
+def blind(reason: str) -> Alarm:
+    """The event database did not answer."""
+    return Alarm("MonitorBlind", "ticket", "How the model in service does is not known.", (reason,))
+
+
+def _missing(found: Facts) -> Iterator[Alarm]:
+    if not found.reference:
+        summary = "There is nothing to compare the champion's answers with."
+        yield Alarm("ReferenceMissing", "info", summary, found.trouble)
+
+
+def moved(window: Window) -> tuple[str, ...]:
+    """Each measure beyond its limit, with the effect and the limit; one without an answer is one, too."""
+    return tuple(
+        f"{NAMES[name].capitalize()}: distance {number(test.value, 3)}, limit {number(test.threshold, 3)}"
+        if test.usable
+        else f"{NAMES[name].capitalize()}: could not be compared"
+        for name, test in window.tests.items()
+        if test.drifted or not test.usable
+    )
+
+
+def _drift(found: Facts) -> Iterator[Alarm]:
+    """The long window says what changed, the short one what has broken since."""
+    if not found.windows:
+        return
+    short, long = found.windows
+    if evidence := moved(long):
+        summary = f"What the champion is asked, or answers, is unlike its holdout (last {long.days:g} days)."
+        lasting = ", ".join(NAMES[name] for name in found.lasting)
+        since = f"For at least half of that time: {lasting}." if lasting else "It began lately."
+        yield Alarm(
+            "AnswersDrifted", "ticket", summary, (*evidence, f"{long.rows:,} answers.", since), bool(lasting)
+        )
+    if evidence := moved(short):
+        summary = f"Something about the tickets changed within the last {short.days * 24:g} hours."
+        yield Alarm("FeedChanged", "ticket", summary, (*evidence, f"{short.rows:,} answers."))
+
+
+def _quality(found: Facts, settings: Monitor) -> Iterator[Alarm]:
+    if found.accuracy is None or found.labelled < settings.min_labels:
+        return
+    low, high = accuracy_interval(found.right, found.labelled, settings.accuracy_alpha)
+    if high < found.accuracy - settings.max_accuracy_loss:
+        yield Alarm(
+            "QualityFell",
+            "ticket",
+            "The champion is right less often than it was on its holdout.",
+            (
+                f"{share(found.right / found.labelled)} of {found.labelled:,} audited tickets since "
+                f"{found.month:%-d %b}, surely between {share(low)} and {share(high)}.",
+                f"{share(found.accuracy)} on its holdout; {share(settings.max_accuracy_loss)} less is fine.",
+            ),
+            retrains=True,
+        )
+
+
+def _abstentions(found: Facts, settings: Monitor) -> Iterator[Alarm]:
+    for window in found.windows[:1]:
+        if found.abstentions is None or window.abstentions is None or window.rows < settings.min_rows:
+            continue
+        if window.abstentions > found.abstentions + settings.max_abstention_rise:
+            now, then = share(window.abstentions), share(found.abstentions)
+            yield Alarm(
+                "AbstentionsRose",
+                "ticket",
+                "The champion is unsure of more answers than it was on its holdout.",
+                (f"{now} of {window.rows:,} answers, {then} then.",),
+            )
+
+
+def _silence(found: Facts, settings: Monitor) -> Iterator[Alarm]:
+    if found.last_answer is None:
+        return  # a service that nobody has asked yet
+    quiet = found.now - found.last_answer
+    if quiet > timedelta(hours=settings.max_traffic_silence_hours):
+        evidence = (f"The last answer was given {quiet / timedelta(hours=1):.0f} hours ago.",)
+        yield Alarm("TrafficSilent", "ticket", "No ticket was answered for longer than usual.", evidence)
+        return
+    silence = timedelta(hours=settings.max_label_silence_hours)
+    if found.last_label is not None and found.now - found.last_label > silence:
+        hours = (found.now - found.last_label) / timedelta(hours=1)
+        evidence = (f"The last label came {hours:.0f} hours ago; without them quality is not known.",)
+        yield Alarm("LabelsLate", "ticket", "Nobody labels tickets any more.", evidence)

@@ -1,0 +1,197 @@
+"""What one look at the model in service sees, before anything is made of it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from statistics import median
+
+import pandas as pd
+import sqlalchemy as sa
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.ledger import Ledger
+from ticket_sentiment.events.live import Counts, counts, judged, latest
+from ticket_sentiment.gates.drift_evidently import Side, compare
+from ticket_sentiment.gates.drift_features import sample
+from ticket_sentiment.gates.drift_limits import learn
+from ticket_sentiment.gates.drift_live import LIVE_COLUMNS
+from ticket_sentiment.gates.evidence_types import DriftTest
+from ticket_sentiment.labels import LABELS
+from ticket_sentiment.monitoring.live import answer_table
+from ticket_sentiment.monitoring.reference import reference_of
+from ticket_sentiment.params import Params
+from ticket_sentiment.promotion.progress import read_progress
+from ticket_sentiment.registry.store import connect
+from ticket_sentiment.rollout.audit import audited
+from ticket_sentiment.rollout.guardrails import SplitCheck
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Some days of the champion's answers against its reference.
+
+    Attributes:
+        days: how long.
+        rows: answers, without those from the cache.
+        tests: by measure; empty where there are too few answers or there is no reference.
+        page: Evidently's; empty likewise.
+        mix: share of each label.
+        abstentions: share of the answers under serve.abstain_below, as recorded; None without an answer.
+        counts: of all answers of the time.
+    """
+
+    days: float
+    rows: int
+    tests: dict[str, DriftTest]
+    page: str
+    mix: dict[str, float]
+    abstentions: float | None
+    counts: Counts
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One look.
+
+    Attributes:
+        now: by the database's clock.
+        champion: digest; version: of the registry. None where nothing is in service.
+        reference: rows of the champion's reference, 0 where there is none; `trouble` then says why.
+        accuracy, abstentions, mix: of the champion on its holdout, None without a reference.
+        windows: the short and the long one.
+        lasting: measures that moved in the long window and in the earlier half of it, too.
+        right, labelled: of the audited tickets answered since `month` began and labelled.
+        month: first moment of the time that quality is counted from.
+        lag_hours: median time from an answer to its label; None where there is no label.
+        last_answer, last_label: None where there never was one.
+        rollout: whether one is on: then a newer model is on its way already.
+        split: its checks.
+    """
+
+    now: datetime
+    champion: str | None = None
+    version: str | None = None
+    reference: int = 0
+    accuracy: float | None = None
+    abstentions: float | None = None
+    mix: dict[str, float] = field(default_factory=dict)
+    windows: tuple[Window, ...] = ()
+    lasting: tuple[str, ...] = ()
+    right: int = 0
+    labelled: int = 0
+    month: datetime | None = None
+    lag_hours: float | None = None
+    last_answer: datetime | None = None
+    last_label: datetime | None = None
+    rollout: bool = False
+    split: tuple[SplitCheck, ...] = ()
+    trouble: tuple[str, ...] = ()
+
+
+def _mix(labels: pd.Series) -> dict[str, float]:
+    return {label: float((labels == label).mean()) for label in LABELS} if len(labels) else {}
+
+
+def _window(
+    connection: sa.Connection,
+    digest: str,
+    reference: pd.DataFrame | None,
+    days: float,
+    params: Params,
+    before: datetime,
+) -> Window:
+    settings, since = params.monitor, before - timedelta(days=days)
+    table = answer_table(connection, digest, since, before, settings.max_rows)
+    tests, page = {}, ""
+    if reference is not None and len(table) >= settings.min_rows:
+        known = sample(reference, settings.max_rows, params.drift.seed)
+        limits = learn(known, known["created_at"], LIVE_COLUMNS, len(table), params.drift, days)
+        found, page = compare(Side("reference", known), Side("live", table), limits, params.drift)
+        tests = {name: DriftTest.model_validate(test) for name, test in found.items()}
+    seen = counts(connection, since, before)
+    abstentions = float(table["abstain"].mean()) if len(table) else None
+    return Window(days, len(table), tests, page, _mix(table["predicted_label"]), abstentions, seen)
+
+
+def _lasting(
+    connection: sa.Connection,
+    digest: str,
+    reference: pd.DataFrame | None,
+    long: Window,
+    params: Params,
+    now: datetime,
+) -> tuple[str, ...]:
+    """Measures of the long window that moved in its earlier half, too: not what broke yesterday."""
+    moved = [name for name, test in long.tests.items() if test.drifted]
+    if not moved:
+        return ()
+    half = long.days / 2
+    earlier = _window(connection, digest, reference, half, params, now - timedelta(days=half))
+    return tuple(name for name in moved if name in earlier.tests and earlier.tests[name].drifted)
+
+
+def _month(now: datetime, maturity: timedelta) -> datetime:
+    """Where quality is counted from: this calendar month, in its first week the one before.
+
+    A fixed start, not a sliding one: only so is the interval valid at every look.
+    """
+    begin = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    if now - begin < timedelta(days=7) + maturity:
+        begin = (begin - timedelta(days=1)).replace(day=1)
+    return begin
+
+
+def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
+    """Read the event database, the registry and the ledger. It changes nothing but a cached reference.
+
+    Raises:
+        EventStoreUnavailable: the event database does not answer.
+    """
+    now, entry = ledger.now(), ledger.current()
+    if entry is None:
+        return Facts(now)
+    digest, trouble, reference = entry.state.champion, [], None
+    try:
+        reference = reference_of(connect(params, root), digest, root)
+    except TicketSentimentError as error:
+        trouble.append(str(error))
+    maturity = timedelta(hours=params.rollout.maturity_hours)
+    month = _month(now, maturity)
+    with ledger.database.reading("how the model does is unknown") as connection:
+        short, long = (
+            _window(connection, digest, reference, days, params, now)
+            for days in (params.monitor.short_days, params.monitor.long_days)
+        )
+        lasting = _lasting(connection, digest, reference, long, params, now)
+        rows = [
+            row
+            for row in judged(connection, digest, month, now - maturity, params.hotfix.source)
+            if audited(row.ticket_id, params.rollout.audit_salt, params.rollout.audit_share)
+        ]
+        last_answer, last_label = latest(connection)
+    known = {} if reference is None else {
+        "reference": len(reference),
+        "accuracy": float((reference["predicted_label"] == reference["label"]).mean()),
+        "abstentions": float((reference["confidence"] < params.serve.abstain_below).mean()),
+        "mix": _mix(reference["predicted_label"]),
+    }  # fmt: skip
+    found = read_progress(ledger, params, now)
+    return Facts(
+        now=now,
+        champion=digest,
+        version=entry.change.champion_version if entry.change else None,
+        windows=(short, long),
+        lasting=lasting,
+        right=sum(row.label == row.truth for row in rows),
+        labelled=len(rows),
+        month=month,
+        lag_hours=median((row.labelled_at - row.at) / HOUR for row in rows) if rows else None,
+        last_answer=last_answer,
+        last_label=last_label,
+        rollout=found.on,
+        split=found.decision.split if found.on and found.decision else (),
+        trouble=tuple(trouble),
+        **known,
+    )

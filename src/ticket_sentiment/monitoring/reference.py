@@ -1,0 +1,61 @@
+"""What the champion's live answers are compared with: its own answers to its own holdout.
+
+Stage `drift` makes them, the registration keeps them with the run, and here they are found by the digest of
+the bundle that answers, so that a rollback or a promotion changes the reference with the model.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+from mlflow.artifacts import download_artifacts
+from mlflow.exceptions import MlflowException
+
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import replacing
+from ticket_sentiment.gates.drift import PROFILE
+from ticket_sentiment.gates.drift_features import check
+from ticket_sentiment.gates.drift_live import LIVE_COLUMNS, PROFILE_SCHEMA
+from ticket_sentiment.gates.tables import read_prepared
+from ticket_sentiment.registry.store import Store, registered
+
+FOLDER = Path("var/monitor/reference")
+
+
+def reference_of(store: Store, digest: str, root: Path = Path()) -> pd.DataFrame:
+    """The reference of a bundle: PROFILE_SCHEMA, one row a ticket of its holdout.
+
+    It is fetched once and then lies in FOLDER.
+
+    Raises:
+        TicketSentimentError: no version has this bundle, it has no reference, or that is about another.
+    """
+    kept = root / FOLDER / f"{digest}.parquet"
+    if not kept.is_file():
+        _fetch(store, digest, kept)
+    table = read_prepared(kept, PROFILE_SCHEMA.names)
+    if set(table["bundle_digest"]) != {digest}:
+        kept.unlink()
+        raise TicketSentimentError(f"the reference of bundle {digest[:12]} is about another one: retrain")
+    check(table, "the champion's reference", (*LIVE_COLUMNS, "label"))
+    return table
+
+
+def _fetch(store: Store, digest: str, target: Path) -> None:
+    try:
+        versions = [item for item in registered(store) if item.tags.get("bundle.cpu.digest") == digest]
+        if not versions:
+            raise TicketSentimentError(f"no registered version has the bundle {digest[:12]}")
+        run, version = versions[-1].tags.get("gate.run"), versions[-1].version
+        with tempfile.TemporaryDirectory() as folder:
+            found = download_artifacts(
+                run_id=run, artifact_path=PROFILE.as_posix(), dst_path=folder, tracking_uri=store.uri
+            )
+            with replacing(target) as temporary:
+                shutil.copyfile(found, temporary)
+    except (MlflowException, OSError):
+        raise TicketSentimentError(
+            f"version {version} was registered without a reference, or MLflow does not answer: "
+            "the next retraining makes one"
+        ) from None

@@ -1,0 +1,55 @@
+"""What people are told of the flows unasked: one that failed, what the gate said, what a rollout did."""
+
+from ticket_sentiment.alerts.alert import Alert
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.params import Severity
+from ticket_sentiment.promotion.controller import Outcome
+from ticket_sentiment.registry.registry import Registration
+
+DECISIONS: dict[str, tuple[str, Severity, str]] = {
+    "fail": ("ReleaseRefused", "ticket", "the gate refuses this month's model; the champion stays"),
+    "review": ("ReleaseWaits", "ticket", "a model waits for a person's decision"),
+    "pass": ("ReleasePassed", "info", "a model passed every gate"),
+}
+ACTIONS: dict[str, tuple[str, Severity, str]] = {
+    "rollback": ("RolledBack", "ticket", "the challenger was rolled back"),
+    "stop": ("RolloutStopped", "ticket", "the rollout ended without a decision; the champion stays"),
+    "advance": ("RolloutAdvanced", "info", "the rollout went one step on"),
+}
+FAILED = "FlowFailed"
+NAMES = (FAILED, *(name for table in (DECISIONS, ACTIONS) for name, *_ in table.values()))
+
+
+def _runbook(runbooks: str, name: str) -> str:
+    return f"{runbooks}#{name.lower()}"
+
+
+def of_failure(flow: str, error: object, runbooks: str) -> Alert:
+    """A flow has failed, its retries too.
+
+    Args:
+        flow: its name.
+        error: what it raised. Only an error that is meant for people is told in full; others may hold
+            anything.
+        runbooks: `objectives.runbooks`.
+    """
+    why = str(error) if isinstance(error, TicketSentimentError) else type(error).__name__
+    return Alert(
+        FAILED, "ticket", f"the flow {flow} has failed", (why,), _runbook(runbooks, FAILED), f"failed {flow}"
+    )
+
+
+def of_registration(registration: Registration, runbooks: str) -> Alert:
+    """What the gate said of a new model, once for each result."""
+    name, severity, summary = DECISIONS[registration.decision]
+    key = f"registered {registration.run_id} {registration.decision}"
+    return Alert(name, severity, summary, tuple(registration.lines()), _runbook(runbooks, name), key)
+
+
+def of_look(outcome: Outcome, runbooks: str) -> Alert | None:
+    """What a look at the rollout did; None where nothing changed by it."""
+    if outcome.yielded or outcome.entry is None or outcome.action not in ACTIONS:
+        return None
+    name, severity, summary = ACTIONS[outcome.action]
+    key = f"rollout epoch {outcome.entry.state.epoch}"
+    return Alert(name, severity, summary, tuple(outcome.lines()), _runbook(runbooks, name), key)

@@ -1,0 +1,99 @@
+"""Telling: all ways at once, a dead one beside living ones, the same trouble once, nobody said plainly."""
+
+import dataclasses
+import json
+import os
+
+import pytest
+
+from tests.support.hooks import Hook
+from tests.support.smtp import MailServer
+from ticket_sentiment.alerts.alert import Alert
+from ticket_sentiment.alerts.tell import tell
+from ticket_sentiment.cli import main
+
+ALERT = Alert(
+    "RetrainFailed", "ticket", "the month was not retrained", (), "docs/runbooks.md", "month 2026-11"
+)
+
+
+def test_nobody_is_configured_and_it_is_said(settings, capsys):
+    (line,) = tell(settings, ALERT)
+    assert line.startswith("not sent: nothing is configured (set one of TICKET_SENTIMENT_ALERT_WEBHOOK")
+    assert "ALERT that nobody was told: [ticket] RetrainFailed" in capsys.readouterr().err
+    assert tell(settings, ALERT) == (line,), "what was not told is tried again"
+
+
+def test_a_dead_way_does_not_stop_the_others(settings, monkeypatch, capsys):
+    patience = settings.model_copy(update={"timeout_s": 1.0})
+    with Hook(silent=True) as dead, MailServer() as server:
+        monkeypatch.setenv(settings.webhook.url_env, dead.url)
+        monkeypatch.setenv(settings.email.url_env, server.url)
+        lines = tell(patience, ALERT)
+        assert lines[0].startswith("webhook: not sent: ")
+        assert lines[1:] == ("e-mail: sent",)
+    assert len(server.mails) == 1
+    assert capsys.readouterr().err == ""
+
+
+def test_the_same_trouble_is_told_once_and_again_when_it_gets_worse(settings, monkeypatch):
+    with Hook() as hook:
+        monkeypatch.setenv(settings.webhook.url_env, hook.url)
+        assert tell(settings, ALERT) == ("webhook: sent",)
+        assert tell(settings, ALERT) == ("not told again: it was told 0.0 hours ago",)
+        assert tell(settings, dataclasses.replace(ALERT, severity="page")) == ("webhook: sent",)
+        assert tell(settings, ALERT)[0].startswith("not told again"), "a ticket after its page"
+        assert tell(settings, dataclasses.replace(ALERT, key="month 2026-12")) == ("webhook: sent",)
+    assert len(hook.bodies) == 3
+
+
+def test_after_its_time_it_is_told_again_and_the_old_is_forgotten(settings, monkeypatch, tmp_path):
+    with Hook() as hook:
+        monkeypatch.setenv(settings.webhook.url_env, hook.url)
+        tell(settings, ALERT)
+        (path,) = (tmp_path / "told").iterdir()
+        old = json.loads(path.read_text())["at"] - 25 * 3600
+        path.write_text(json.dumps({"at": old, "severity": "ticket"}))
+        os.utime(path, (old, old))
+        assert tell(settings, dataclasses.replace(ALERT, key="another")) == ("webhook: sent",)
+        assert not path.exists()
+        assert tell(settings, ALERT) == ("webhook: sent",)
+        path.write_text("{")  # what cannot be read counts as never told
+        assert tell(settings, ALERT) == ("webhook: sent",)
+
+
+def test_a_memory_that_cannot_be_written_does_not_stop_it(settings, monkeypatch, tmp_path):
+    (tmp_path / "told").write_text("a file where a folder should be")
+    with Hook() as hook:
+        monkeypatch.setenv(settings.webhook.url_env, hook.url)
+        sent, warning = tell(settings, ALERT)
+    assert sent == "webhook: sent" and warning.startswith("it will be told again: ")
+
+
+def test_a_way_gets_its_severities_only(settings, monkeypatch, capsys):
+    with MailServer() as server:
+        monkeypatch.setenv(settings.email.url_env, server.url)
+        assert tell(settings, dataclasses.replace(ALERT, severity="info")) == ()
+        assert tell(settings, dataclasses.replace(ALERT, severity="page", key="p")) == ("e-mail: sent",)
+        tickets = settings.email.model_copy(update={"severities": ["ticket"]})
+        only = settings.model_copy(update={"email": tickets})
+        assert tell(only, dataclasses.replace(ALERT, severity="page", key="q")) == (
+            "not sent: nothing takes page",
+        )
+        assert tell(settings, ALERT) == ("e-mail: sent",)
+    assert len(server.mails) == 2
+    assert capsys.readouterr().err.startswith("ALERT that nobody was told: [page]")
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (403, 2)])
+def test_the_command_tries_what_is_configured(settings, monkeypatch, capsys, status, code):
+    with Hook(status) as hook:
+        monkeypatch.setenv(settings.webhook.url_env, hook.url)
+        assert main(["alert-test"]) == code
+    assert "a test of the alerts" in hook.bodies[0]["text"]
+    assert capsys.readouterr().out == ("webhook: sent\n" if code == 0 else "webhook: not sent: status 403\n")
+
+
+def test_the_command_says_when_nothing_is_configured(settings, capsys):
+    assert main(["alert-test"]) == 2
+    assert "docs/monitoring.md says which variables to set" in capsys.readouterr().err

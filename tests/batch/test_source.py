@@ -1,0 +1,134 @@
+"""Files to chunks: every row once, by its own number, whatever lies between."""
+
+import random
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.batch.jobs import batch, tickets, write
+from ticket_sentiment.batch import source
+from ticket_sentiment.batch.source import Chunk, describe, find_files, read_chunks
+from ticket_sentiment.errors import TicketSentimentError
+
+
+def chunks(path: Path | str, columns: dict[str, str] | None = None, **changes) -> list[Chunk]:
+    settings = batch(**{"chunk_rows": 4, **changes})
+    return list(read_chunks(describe(str(path), columns or {}, settings), settings))
+
+
+def rows(found: list[Chunk]) -> list[int]:
+    return [row for chunk in found for row in chunk.table["row"].to_pylist()]
+
+
+@pytest.mark.parametrize(("name", "first"), [("a.csv", 2), ("a.jsonl", 1), ("a.parquet", 1)])
+def test_every_row_is_in_one_chunk_in_its_order(tmp_path, name, first):
+    found = chunks(write(tmp_path / name, tickets(10)))
+    assert [chunk.table.num_rows for chunk in found] == [4, 4, 2]
+    assert [chunk.index for chunk in found] == [0, 1, 2]
+    assert rows(found) == list(range(first, first + 10))
+
+
+def test_a_chunk_never_holds_rows_of_two_files(tmp_path):
+    write(tmp_path / "b.csv", tickets(5))
+    write(tmp_path / "a.jsonl", tickets(1))
+    (tmp_path / "_notes.txt").write_text("not a ticket")
+    assert [(chunk.file, chunk.table.num_rows) for chunk in chunks(tmp_path)] == [
+        ("a.jsonl", 1), ("b.csv", 4), ("b.csv", 1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rows_of_csv_keep_their_numbers_between_bad_ones(tmp_path, monkeypatch, seed):
+    monkeypatch.setattr(source, "BLOCK", 200)  # so that the reader is ahead of what it hands out
+    draw, lines, good, bad = random.Random(seed), ["ticket_id,text,other"], [], []
+    for number in range(2, 150):
+        (bad if draw.random() < 0.3 else good).append(number)
+        lines.append(draw.choice(["a", "a,b", "a,b,c,d"]) if number in bad else f'id{number},"of\nit",z')
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    found = chunks(tmp_path / "a.csv", chunk_rows=7)
+    assert rows(found) == good
+    assert [int(id_[2:]) for chunk in found for id_ in chunk.table["ticket_id"].to_pylist()] == good
+    assert [reject.row for chunk in found for reject in chunk.rejects] == bad
+    assert all(chunk.table.num_rows <= 7 for chunk in found)
+
+
+def test_a_file_of_bad_rows_alone_is_still_told_of(tmp_path):
+    (tmp_path / "a.csv").write_text("ticket_id,text\n1\n2\n")
+    (chunk,) = chunks(tmp_path / "a.csv")
+    assert chunk.table.num_rows == 0
+    assert [reject.reason for reject in chunk.rejects] == ["has 1 fields, the header has 2"] * 2
+
+
+def test_a_line_longer_than_any_ticket_is_passed_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "LONGEST_LINE", 40)
+    (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf{}\n" + b"x" * 200 + b"\n\n{}")
+    (chunk,) = chunks(tmp_path / "a.jsonl")
+    assert chunk.table["row"].to_pylist() == [1, 4]
+    assert chunk.table["line"].to_pylist() == [b"{}\n", b"{}"]
+    assert [reject.row for reject in chunk.rejects] == [2]
+
+
+def test_columns_are_found_by_their_mapping_else_by_our_names(tmp_path):
+    write(tmp_path / "theirs.csv", [{"id": "1", "body": "great"}])
+    write(tmp_path / "ours.csv", [{"ticket_id": "1", "text": "great"}])
+    found = chunks(tmp_path, {"ticket_id": "id", "text": "body"})
+    assert [chunk.table["text"].to_pylist() for chunk in found] == [[b"great"], [b"great"]]
+
+
+def test_dictionaries_and_large_strings_of_parquet_are_texts(tmp_path):
+    table = pa.table(
+        {
+            "ticket_id": pa.array(["1"]).dictionary_encode(),
+            "text": pa.array(["great"], pa.large_string()),
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    (chunk,) = chunks(tmp_path / "a.parquet")
+    assert chunk.table.select(["ticket_id", "text"]).to_pylist() == [{"ticket_id": b"1", "text": b"great"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "named"),
+    [
+        ("a.csv", b"", "a.csv is empty: export it again"),
+        ("a.csv", b"id,text\n1,x\n", "a.csv: column 'ticket_id' is missing: say which one holds it"),
+        ("a.csv", b"ticket_id,text,text\n1,x,y\n", "a.csv: column 'text' is there twice"),
+        ("a.parquet", b"PAR1 and no more", "a.parquet is not a whole Parquet file"),
+        ("a.docx", b"x", "a.docx: unknown ending '.docx'"),
+    ],
+)
+def test_a_wrong_file_is_named_before_anything_is_scored(tmp_path, name, content, named):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(TicketSentimentError) as caught:
+        describe(str(tmp_path), {}, batch())
+    assert str(caught.value).startswith(named)
+
+
+def test_another_encoding_is_read_or_named(tmp_path):
+    (tmp_path / "a.csv").write_bytes("ticket_id,text\n1,grün\n".encode("cp1252"))
+    (chunk,) = chunks(tmp_path / "a.csv", encoding="cp1252")
+    assert chunk.table["text"].to_pylist() == ["grün".encode()]
+    with pytest.raises(TicketSentimentError, match=r"batch\.encoding: 'klingon' is no known encoding"):
+        chunks(tmp_path / "a.csv", encoding="klingon")
+
+
+def test_a_row_larger_than_a_block_is_said_without_its_text(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "BLOCK", 100)
+    (tmp_path / "a.csv").write_text("ticket_id,text\n1,x\n2," + "secret " * 100 + "\n")
+    with pytest.raises(TicketSentimentError, match=r"a\.csv") as caught:
+        chunks(tmp_path / "a.csv")
+    assert "secret" not in str(caught.value)
+
+
+def test_files_are_found_by_path_folder_and_glob(tmp_path, monkeypatch):
+    write(tmp_path / "a.csv", tickets(1))
+    (tmp_path / "deep").mkdir()
+    write(tmp_path / "deep/b.csv", tickets(1))
+    monkeypatch.chdir(tmp_path)
+    assert [name for _, name in find_files("a.csv")] == ["a.csv"]
+    assert [name for _, name in find_files(str(tmp_path))] == ["a.csv", "deep/b.csv"]
+    assert [name for _, name in find_files("**/*.csv")] == ["a.csv", "deep/b.csv"]
+    with pytest.raises(TicketSentimentError, match="no file is there"):
+        find_files("missing/*.csv")

@@ -1,0 +1,124 @@
+"""The page in a real browser: it answers as the service does, without a network, and updates whole or not."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.edge.conftest import RUNTIME
+from tests.support.browser import browser
+from tests.support.tab import Page, static_server, tab
+from tests.support.texts import AWKWARD, NOTHING
+from ticket_sentiment.edge.pack import pack
+from ticket_sentiment.tickets.canonical import canonical
+from ticket_sentiment.tickets.privacy import clean
+
+pytestmark = [
+    pytest.mark.skipif(browser() is None, reason="there is no Chromium"),
+    pytest.mark.skipif(not RUNTIME.is_dir(), reason="onnxruntime-web is not here: `make edge` fetches it"),
+]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with tab(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def web(packed: Path, tmp_path: Path) -> Path:
+    """A copy of the page's folder, to be changed."""
+    return Path(shutil.copytree(packed / "web", tmp_path / "web"))
+
+
+def state(page: Page) -> str:
+    """What the page says of the network, once it says it."""
+    page.evaluate("ticketSentiment.then(() => 1)")
+    return page.evaluate("document.getElementById('offline').textContent")
+
+
+def classify(page: Page, texts: list[str]) -> list[dict | None]:
+    script = """(async () => {
+        const classifier = await ticketSentiment, answers = [];
+        for (const text of %s) answers.push(await classifier.classify(text));
+        return answers;
+    })()"""
+    return page.evaluate(script % json.dumps(texts))
+
+
+def test_texts_are_read_and_answered_as_by_the_service(page, web, server):
+    with static_server(web) as address:
+        page.open(address)
+        answers = classify(page, AWKWARD)
+        read = [canonical(clean(text)) for text in AWKWARD]
+        encode = f"(c) => {json.dumps(read)}.map((text) => c.tokenizer.encode(text))"
+        ids = page.evaluate(f"ticketSentiment.then({encode})")
+        assert classify(page, NOTHING) == [None] * len(NOTHING)
+    assert [answer["text"] for answer in answers] == read
+    assert ids == server.runtime.token_ids(read)
+    expected = server.answers(read)
+    assert [answer["label"] for answer in answers] == [answer.label for answer in expected]
+    for ours, theirs in zip(answers, expected, strict=True):
+        assert tuple(ours["probabilities"].values()) == pytest.approx(theirs.probabilities, abs=1e-4)
+
+
+def test_a_person_sees_answer_version_and_digest_on_any_width(page, web, bundle):
+    with static_server(web) as address:
+        page.open(address)
+        state(page)
+        ticket = json.dumps("Hello team, it is broken. Regards, Anna Smith")
+        page.evaluate(f"document.getElementById('text').value = {ticket}")
+        page.evaluate("document.getElementById('form').requestSubmit()")
+        page.wait("!document.getElementById('answer').hidden")
+        text = page.evaluate("document.body.innerText")
+        for width in (390, 1000):
+            size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+            page.call("Emulation.setDeviceMetricsOverride", **size)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.call("Emulation.clearDeviceMetricsOverride")
+    assert bundle.digest in text and "Nothing leaves this device" in text
+    assert "it is broken." in text and "Regards" not in text
+    assert all(label in text for label in ("negative", "neutral", "positive"))
+
+
+def test_it_answers_without_a_network_after_the_first_load(page, web):
+    with static_server(web) as address:
+        page.open(address)
+        assert "is kept on this device" in state(page)
+        online = classify(page, AWKWARD[:2])
+    page.open(address)
+    assert "there is none now" in state(page)
+    assert classify(page, AWKWARD[:2]) == online
+
+
+def test_an_update_comes_whole_or_not_at_all(page, web, make_bundle, params, runtime, tmp_path):
+    newer = pack(make_bundle(1), "2", params, runtime, tmp_path / "newer") / "web"
+    with static_server(web) as address:
+        page.open(address)
+        state(page)
+        before = classify(page, ["hello"])
+        # The new manifest with the old model beside it: as when copying was interrupted.
+        shutil.copyfile(newer / "release.json", web / "release.json")
+        for _ in range(2):
+            page.open(address)
+            assert "the one before it stays" in state(page) and "SHA-256 differs" in state(page)
+            assert classify(page, ["hello"]) == before
+        shutil.copytree(newer, web, dirs_exist_ok=True)
+        page.open(address)
+        assert "version 2 is kept on this device" in state(page)
+        assert classify(page, ["hello"]) == before  # this page goes on with what it verified
+        page.open(address)
+        (after,) = classify(page, ["hello"])
+    assert after["model_version"] == "2" and after["probabilities"] != before[0]["probabilities"]
+
+
+def test_a_model_that_is_not_what_the_manifest_names_answers_nothing(page, web):
+    model = web / "bundle/model.onnx"
+    model.write_bytes(model.read_bytes()[:-1] + b"\0")
+    with static_server(web) as address:
+        page.open(address)
+        page.evaluate("ticketSentiment.catch(() => 1)")
+        assert "SHA-256 differs" in page.evaluate("document.getElementById('state').textContent")
+        assert page.evaluate("document.getElementById('classify').disabled") is True

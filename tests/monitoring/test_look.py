@@ -1,0 +1,140 @@
+"""A look at the model in service: silent while all is as it was, and each thing that can be wrong named."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.monitoring.desk import in_service, people_label, traffic
+from tests.promotion.loop import Loop
+from tests.support.page import Page
+from ticket_sentiment.events.database import open_engine
+from ticket_sentiment.monitoring import look as monitor
+from ticket_sentiment.monitoring.page import headline, markdown, write_page
+from ticket_sentiment.params import Params
+
+
+@pytest.fixture
+def params(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """Of the project, with its event database."""
+    monkeypatch.chdir(loop.root)
+    monkeypatch.delenv(loop.params.events.url_env, raising=False)
+    few = loop.params.drift.model_copy(update={"resamples": 20})
+    return loop.params.model_copy(update={"drift": few})
+
+
+def names(found: monitor.Look) -> list[str]:
+    return [alarm.name for alarm in found.alarms]
+
+
+def page_of(found: monitor.Look, params: Params, loop: Loop) -> Page:
+    path = write_page(found, params, loop.root / "var/monitor.html")
+    return Page(path.read_text())
+
+
+def test_before_anything_is_in_service_nothing_is_wrong(loop: Loop, params: Params) -> None:
+    found = monitor.look(params)
+    assert names(found) == [] and found.lines() == ["No model is in service yet."]
+    assert "No model is in service yet" in page_of(found, params, loop).text
+    assert monitor.ask_early(found, params) is None
+
+
+def test_traffic_like_the_holdout_gives_no_alarm(loop: Loop, params: Params) -> None:
+    digest = in_service(loop)
+    people_label(loop, traffic(loop, digest, days=7), accuracy=0.9)
+    found = monitor.look(params)
+    assert names(found) == []
+    short, long = found.facts.windows
+    assert (short.days, long.days) == (1, 7) and long.rows == 600 and not short.tests, "too few in a day"
+    assert found.facts.reference == 1000 and found.facts.labelled > 50
+    page = page_of(found, params, loop)
+    assert "The model in service does as it did when it was judged" in page.text
+    assert "In the last 7 days tickets and answers look as they did on the holdout" in page.text
+    assert "audited tickets were answered right" in page.text
+    assert (loop.root / f"var/monitor/{found.facts.now:%Y-%m}/7-days.html").stat().st_size > 100_000
+
+
+def test_a_feed_in_capitals_is_seen_within_a_day_and_asks_for_no_retraining(
+    loop: Loop, params: Params
+) -> None:
+    digest = in_service(loop)
+    traffic(loop, digest, days=7, rows=3000, seed=5, until=loop.ledger.now() - timedelta(days=1))
+    traffic(loop, digest, days=0.9, rows=300, change=str.upper)
+    found = monitor.look(params)
+    assert names(found) == ["AnswersDrifted", "FeedChanged"], "a seventh of the week is in capitals"
+    drifted, changed = found.alarms
+    assert "Share of capitals" in changed.evidence[0]
+    assert changed.runbook == "docs/drift.md#feedchanged"
+    assert "It began lately." in drifted.evidence and not drifted.retrains, "mended, not learnt"
+    assert monitor.ask_early(found, params) is None
+    text = markdown(found)
+    assert "FeedChanged" in text and "docs/drift.md#feedchanged" in text
+
+
+def test_a_change_that_lasts_asks_for_one_retraining_and_then_cools_down(loop: Loop, params: Params) -> None:
+    digest = in_service(loop)
+    traffic(loop, digest, days=7, change=lambda text: text[:20])
+    found = monitor.look(params)
+    assert names(found) == ["AnswersDrifted"]
+    assert headline(found)[0] == "fail"
+    first = monitor.ask_early(found, params)
+    assert first and (first.number, first.reasons, first.run) == (1, ("AnswersDrifted",), None)
+    assert monitor.ask_early(found, params) == first, "killed before its run was noted: the same one again"
+    monitor.note_started(first, "run-1", params)
+    assert monitor.ask_early(found, params) is None, "it cools down"
+    again = monitor.look(params)
+    assert again.early and again.early.run == "run-1"
+    assert "run run-1 of Prefect" in page_of(again, params, loop).text
+
+    with open_engine(loop.url, durable=True).begin() as connection:
+        connection.exec_driver_sql("UPDATE early_retrainings SET at = '2026-01-01 00:00:00.000000'")
+    second = monitor.ask_early(found, params)
+    assert second and (second.number, second.name) == (2, "early-retraining-2")
+    off = params.monitor.model_copy(
+        update={"early_retraining": params.monitor.early_retraining.model_copy(update={"enabled": False})}
+    )
+    assert monitor.ask_early(found, params.model_copy(update={"monitor": off})) is None
+    on_trial = replace(found, facts=replace(found.facts, rollout=True), early=None)
+    assert monitor.ask_early(on_trial, params) is None, "a newer model is on its way"
+
+
+def test_a_loss_of_quality_is_an_alarm_when_it_is_certain(loop: Loop, params: Params) -> None:
+    digest = in_service(loop)
+    old = loop.ledger.now() - timedelta(days=2)
+    labelled = people_label(loop, traffic(loop, digest, days=3, rows=900, until=old), accuracy=0.4)
+    found = monitor.look(params)
+    assert "QualityFell" in names(found)
+    assert found.facts.labelled == labelled
+    assert found.facts.lag_hours == pytest.approx(1.0)
+
+
+def test_silence_is_no_health(loop: Loop, params: Params) -> None:
+    digest = in_service(loop, reference=False)
+    old = traffic(loop, digest, days=1, rows=60, until=loop.ledger.now() - timedelta(days=6))
+    found = monitor.look(params)
+    assert names(found) == ["TrafficSilent", "ReferenceMissing"]
+    assert "registered without a reference" in found.alarms[1].evidence[0]
+    people_label(loop, old, accuracy=1.0)
+    with open_engine(loop.url, durable=True).begin() as connection:
+        connection.exec_driver_sql("UPDATE feedback SET received_at = '2026-01-01 00:00:00.000000'")
+    traffic(loop, digest, days=0.5, rows=30, seed=8)
+    assert "LabelsLate" in names(monitor.look(params))
+
+
+def test_an_event_database_that_is_away_is_an_alarm(loop: Loop, params: Params) -> None:
+    away = params.events.model_copy(update={"url": "postgresql+psycopg://nobody@127.0.0.1:9/none"})
+    found = monitor.look(params.model_copy(update={"events": away}))
+    assert names(found) == ["MonitorBlind"]
+    assert "How the model in service does is not known" in page_of(found, params, loop).text
+    assert monitor.ask_early(found, params) is None
+
+
+def test_old_months_of_pages_go(loop: Loop, params: Params, tmp_path) -> None:
+    digest = in_service(loop)
+    traffic(loop, digest, days=7)
+    for month in ("2024-01", "2024-02", "2024-03"):
+        (loop.root / "var/monitor" / month).mkdir(parents=True)
+    few = params.model_copy(update={"monitor": params.monitor.model_copy(update={"keep_months": 2})})
+    now = monitor.look(few).facts.now
+    kept = sorted(path.name for path in (loop.root / "var/monitor").glob("2*"))
+    assert kept == ["2024-03", f"{now:%Y-%m}"]

@@ -1,0 +1,58 @@
+"""What people are told of flows: for whom, how loud, once, and nothing that is not meant for them."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.promotion.loop import Loop
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.promotion.controller import Outcome
+from ticket_sentiment.promotion.news import NAMES, of_failure, of_look, of_registration
+from ticket_sentiment.registry.registry import Registration
+
+RUNBOOKS = "docs/runbooks.md"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_kind_has_a_runbook(name):
+    assert f"\n## {name}\n" in (Path(__file__).parents[2] / RUNBOOKS).read_text()
+
+
+def test_a_failure_is_told_in_full_only_where_it_is_meant_for_people():
+    meant = of_failure("monthly-retrain", TicketSentimentError("exports/a.csv: row 3: no text"), RUNBOOKS)
+    assert meant.details == ("exports/a.csv: row 3: no text",) and meant.severity == "ticket"
+    other = of_failure("monthly-retrain", KeyError("customer Miller"), RUNBOOKS)
+    assert other.details == ("KeyError",) and "Miller" not in other.text
+    assert meant.key == other.key == "failed monthly-retrain"
+
+
+@pytest.mark.parametrize(
+    ("version", "decision", "name", "severity"),
+    [
+        (None, "fail", "ReleaseRefused", "ticket"),
+        (3, "review", "ReleaseWaits", "ticket"),
+        (3, "pass", "ReleasePassed", "info"),
+    ],
+)
+def test_what_the_gate_said(version, decision, name, severity):
+    told = of_registration(Registration(version, "run", None, decision, True), RUNBOOKS)
+    assert (told.name, told.severity, told.key) == (name, severity, f"registered run {decision}")
+    assert told.details and told.runbook == f"{RUNBOOKS}#{name.lower()}"
+
+
+@pytest.mark.parametrize(
+    ("action", "name"),
+    [("rollback", "RolledBack"), ("stop", "RolloutStopped"), ("advance", "RolloutAdvanced")],
+)
+def test_what_a_look_did(loop: Loop, action, name):
+    loop.begin(1, 2)
+    told = of_look(Outcome(loop.entry, action, ("Because.",)), RUNBOOKS)
+    assert told is not None and told.name == name and "Because." in told.text
+    assert str(loop.entry.state.epoch) in told.key
+
+
+def test_a_look_that_changed_nothing_is_no_news(loop: Loop):
+    loop.begin(1, 2)
+    assert of_look(Outcome(loop.entry, "wait", ("Because.",)), RUNBOOKS) is None
+    assert of_look(Outcome(loop.entry, "rollback", ("Because.",), yielded="a person"), RUNBOOKS) is None
+    assert of_look(Outcome(None, "none", ("No rollout is on.",)), RUNBOOKS) is None

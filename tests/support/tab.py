@@ -1,0 +1,97 @@
+"""A page in headless Chromium, driven over its debugging protocol; and a server of static files."""
+
+import contextlib
+import functools
+import http.server
+import json
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+from tests.support.browser import browser
+
+SECONDS = 120  # for one answer, on a busy machine
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def static_server(folder: Path) -> Iterator[str]:
+    """Serve a folder on localhost; yields its address."""
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://localhost:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class Page:
+    """One tab."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection, self._last = connection, 0
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """One command of the protocol and its result; events are passed over."""
+        self._last += 1
+        self._connection.send(json.dumps({"id": self._last, "method": method, "params": params}))
+        while (answer := json.loads(self._connection.recv(timeout=SECONDS))).get("id") != self._last:
+            pass
+        assert "error" not in answer, answer["error"]
+        return answer["result"]
+
+    def evaluate(self, script: str) -> Any:
+        """The value of an expression in the page; a promise is awaited."""
+        answer = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]["exception"]["description"]
+        return answer["result"].get("value")
+
+    def open(self, address: str) -> None:
+        """Go to an address and wait until its scripts have begun."""
+        self.evaluate("globalThis.isBefore = true")
+        self.call("Page.navigate", url=address)
+        self.wait(
+            "!globalThis.isBefore && document.readyState === 'complete' && !!globalThis.ticketSentiment"
+        )
+
+    def wait(self, condition: str) -> None:
+        """Until an expression in the page is true."""
+        end = time.monotonic() + SECONDS
+        while not self.evaluate(condition):
+            assert time.monotonic() < end, f"never true: {condition}"
+            time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def tab(profile: Path) -> Iterator[Page]:
+    """Chromium with a profile folder of its own; ended with its children."""
+    command = [
+        browser(), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+        "--no-first-run", "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        port_file, end = profile / "DevToolsActivePort", time.monotonic() + SECONDS
+        while not (port_file.is_file() and (lines := port_file.read_text().splitlines())):
+            assert process.poll() is None and time.monotonic() < end, "Chromium does not start"
+            time.sleep(0.05)
+        with urllib.request.urlopen(f"http://127.0.0.1:{lines[0]}/json/list") as answer:
+            (target,) = [item for item in json.load(answer) if item["type"] == "page"]
+        with connect(target["webSocketDebuggerUrl"], max_size=None, proxy=None) as connection:
+            yield Page(connection)
+    finally:
+        process.terminate()
+        process.wait()

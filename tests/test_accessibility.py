@@ -1,0 +1,90 @@
+"""The pages in a real browser: everybody can read them, on a phone too; the first screen is the decision."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.gates.conftest import evidence_folders, good_evidence, params
+from tests.support.browser import AXE, PHONE, WIDE, Look, browser, look
+from tests.support.desk import Desk
+from tests.support.evidence import edit_json
+from tests.support.tiny_bundle import make_tiny_bundle
+from ticket_sentiment.compare.command import main as compare
+from ticket_sentiment.events.ledger import Ledger
+from ticket_sentiment.gates import gate, report
+from ticket_sentiment.gates.card import PAGE as CARD
+from ticket_sentiment.promotion.page import write_page
+from ticket_sentiment.promotion.progress import read_progress
+
+__all__ = ["evidence_folders", "good_evidence", "params"]
+
+pytestmark = [
+    pytest.mark.skipif(browser() is None, reason="no Chromium here: install chromium"),
+    pytest.mark.skipif(not AXE.is_file(), reason=f"no {AXE}: run scripts/axe, or name the file in AXE"),
+]
+
+LONG = "This is wrong with the tickets of the month and has to be mended in the export. " * 2
+
+
+def readable(page: Path, size: tuple[int, int]) -> Look:
+    """What the browser found, after what holds for every page."""
+    found = look(page, size)
+    assert found.grave == [] and found.passes > 15
+    assert found.sideways <= 0
+    assert page.stat().st_size < 2_000_000
+    return found
+
+
+@pytest.fixture
+def judged(good_evidence, params) -> Path:
+    """The evidence of a good month, as a folder that we are in; gate and report are run by `told`."""
+    return good_evidence()
+
+
+def told(params) -> None:
+    gate.main(params, datetime(2026, 11, 3, tzinfo=UTC))
+    report.main(params)
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE])
+def test_the_first_screen_of_the_report_is_the_decision(judged, params, size):
+    told(params)
+    assert readable(report.PAGE, size).first <= size[1]
+
+
+def test_the_first_screen_holds_long_reasons_against_a_release_too(judged, params):
+    failures = [{"sentence": f"{number}. {LONG}"} for number in range(5)]
+    edit_json(judged / "reports/validation/result.json", "failures", failures)
+    edit_json(judged / "reports/evaluation/metrics.json", "models.compressed.macro_f1.value", 0.3)
+    told(params)
+    assert readable(report.PAGE, WIDE).first <= WIDE[1]
+
+
+def test_the_model_card_can_be_read_on_a_phone(judged, params):
+    told(params)
+    readable(CARD, PHONE)
+
+
+def test_a_comparison_can_be_read_on_a_phone(judged, params):
+    make_tiny_bundle(Path("other"), seed=2, mistakes={"slow": "positive"})
+    compare(params, ("models/release/cpu", "other"), None, Path("compare.html"), show_text=True, speed=False)
+    assert readable(Path("compare.html"), PHONE).first <= PHONE[1]
+
+
+def test_the_page_of_a_rollout_can_be_read_on_a_phone(params, tmp_path):
+    ledger = Ledger(f"sqlite:///{tmp_path}/var/events.db")
+    desk = Desk(ledger, params, gain=0.02)
+    desk.play(days=1)
+    path = write_page(read_progress(ledger, params, desk.now), params, tmp_path / "rollout.html")
+    ledger.close()
+    assert readable(path, PHONE).first <= PHONE[1]
+
+
+def test_what_keeps_somebody_from_reading_is_found(tmp_path):
+    page = tmp_path / "bad.html"
+    page.write_text(
+        '<!doctype html><html><body><img src="x.png"><p style="width: 900px">wide</p></body></html>'
+    )
+    found = look(page, PHONE)
+    assert {"image-alt", "html-has-lang"} <= {one["id"] for one in found.grave} and found.sideways > 0
