@@ -151,9 +151,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         batch = {"workers": options.workers}
-        if (
-            options.kind == "kills"
-        ):  # of a job so short, or most kills would come before the first chunk is done
+        if options.kind == "kills":  # or most would come before the first chunk is done
             batch["chunk_rows"] = max(1, count // CHUNKS)
         write_params(work, batch=batch)
         tickets = write_tickets(work / "tickets.parquet", project, count)
