@@ -9,7 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from flows.steps import may_pass
+from flows.retries import may_pass
 from ticket_sentiment.batch.job import Model, score_files
 from ticket_sentiment.cli import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError

@@ -5,13 +5,13 @@ from pathlib import Path
 from prefect import Flow, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import FlowRun, TaskRun
+from prefect.client.schemas.objects import FlowRun
 from prefect.states import State
 
+from flows.retries import may_pass
 from ticket_sentiment.alerts.alert import Alert
 from ticket_sentiment.alerts.tell import tell
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.events.types import EventStoreUnavailable
 from ticket_sentiment.params import Params, load_params
 from ticket_sentiment.pipeline import reproduce
 from ticket_sentiment.promotion.news import of_failure
@@ -20,12 +20,6 @@ from ticket_sentiment.registry.registry import Registration
 
 SUMMARY = Path("reports/summary.txt")
 REPORT = Path("reports/release.html")
-
-
-async def may_pass(_task: object, _run: TaskRun, state: State) -> bool:
-    """What was away may be back: a source, a registry. What a person must correct is not tried again."""
-    failure = await state.aresult(raise_on_failure=False)
-    return isinstance(failure, EventStoreUnavailable) or not isinstance(failure, TicketSentimentError)
 
 
 def tell_failure(flow: Flow[..., object], _run: FlowRun, state: State) -> None:

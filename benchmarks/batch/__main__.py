@@ -31,6 +31,7 @@ from ticket_sentiment.batch.job import Model, score_files
 from ticket_sentiment.params import load_params
 
 DEFAULTS = {"speed": 50_000, "memory": 1_000_000, "kills": 20_000, "cluster": 20_000, "flow": 100_000}
+CHUNKS = 100  # of the job that is killed
 MIN_OF_RAW, MIN_OF_PIPELINE, MAX_MB = 0.90, 25.0, 1500.0
 
 
@@ -149,7 +150,10 @@ def main() -> int:
     report = Report(f"Batch scoring: {options.kind}, {count:,} distinct tickets", verified(bundle))
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        write_params(work, batch={"workers": options.workers})
+        batch = {"workers": options.workers}
+        if options.kind == "kills":  # or most would come before the first chunk is done
+            batch["chunk_rows"] = max(1, count // CHUNKS)
+        write_params(work, batch=batch)
         tickets = write_tickets(work / "tickets.parquet", project, count)
         kinds[options.kind](Bench(tickets, count, work, project, bundle, options.workers), report, options)
     return report.close()

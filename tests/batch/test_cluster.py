@@ -1,6 +1,7 @@
 """A real Dask cluster of two workers."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -21,6 +22,24 @@ def test_two_dask_workers_give_what_one_process_gives(jobs: Jobs, scheduler: str
     source = write(jobs.root / "in.csv", tickets(50))
     assert jobs.score(source, "dask", changes={"scheduler": scheduler}).scored == 50
     jobs.score(source, "alone")
+    assert content(jobs.root / "dask") == content(jobs.root / "alone")
+
+
+def test_the_chunk_of_a_worker_that_dies_is_scored_by_another(jobs: Jobs, scheduler: str, monkeypatch):
+    source = write(jobs.root / "in.csv", tickets(50))
+    jobs.score(source, "alone")
+
+    class Killing(cluster.DaskRunner):
+        calls = 0
+
+        def score(self, lane: int, content: bytes) -> bytes:
+            self.calls += 1
+            if self.calls == 4:
+                os.kill(next(iter(self._client.run(os.getpid).values())), signal.SIGKILL)
+            return super().score(lane, content)
+
+    monkeypatch.setattr(cluster, "DaskRunner", Killing)
+    assert jobs.score(source, "dask", changes={"scheduler": scheduler}).scored == 50
     assert content(jobs.root / "dask") == content(jobs.root / "alone")
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from prefect.states import Failed, exception_to_failed_state
 
-from flows.steps import may_pass
+from flows.retries import may_pass
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.types import EventStoreUnavailable
 

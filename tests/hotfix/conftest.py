@@ -12,7 +12,7 @@ from tests.events.conftest import open_store, postgres, rows, url
 from tests.labelling.conftest import answered, store
 from tests.registry.conftest import empty_database, project
 from tests.support.evidence import tickets
-from tests.support.project import REPOSITORY, Project, git
+from tests.support.project import REPOSITORY, Project, git, write_card
 from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.files import read_json, sha256_tree, write_json, write_text
 from ticket_sentiment.model.bundle import load_bundle
@@ -91,7 +91,8 @@ def champion(project: Project) -> Project:
 
 
 def judged(root: Path, decision: str = "pass") -> None:
-    """Let reports/gate.json be about the bundles that lie there."""
+    """Let reports/gate.json and the model card be about the bundles that lie there."""
     digests = {name: load_bundle(root / f"models/release/{name}").digest for name in ("cpu", "gpu")}
     about = {"bundle_digest": digests["cpu"], "gpu_bundle_digest": digests["gpu"], "decision": decision}
     write_json(root / "reports/gate.json", read_json(root / "reports/gate.json") | about)
+    write_card(root, digests, decision)

@@ -13,7 +13,7 @@ from tests.support.serving import SERVICE, Server, write_params
 from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.store import EventStore
-from ticket_sentiment.registry.releases import put_release, remove_releases
+from ticket_sentiment.registry.releases import put_release, registered_bundle, remove_releases
 from ticket_sentiment.rollout.releases import load_release
 from ticket_sentiment.rollout.state import RolloutState
 
@@ -40,6 +40,27 @@ def test_a_release_holds_the_registered_bundles_of_every_device(
         bundle, version = load_release(folder, name, device)
         assert (bundle.digest, version) == (tags[f"bundle.{device}.digest"], "1")
     assert name == tags["bundle.cpu.digest"]
+
+
+def test_the_bundle_of_the_champion_or_of_a_version_is_fetched(project: Project) -> None:
+    with (
+        pytest.raises(TicketSentimentError, match="no version with the alias `champion`"),
+        registered_bundle(project.params, root=project.root),
+    ):
+        pass
+    for seed in (0, 1):
+        project.result(seed)
+        project.register()
+    tags = [project.store.client.get_model_version(project.store.model, number).tags for number in "12"]
+    for version, number in ((None, "1"), ("2", "2")):
+        with registered_bundle(project.params, version, project.root) as (bundle, held):
+            assert (held, bundle.digest) == (number, tags[int(number) - 1]["bundle.cpu.digest"])
+            assert bundle.model_path.is_file()
+    with (
+        pytest.raises(TicketSentimentError, match="no version 9"),
+        registered_bundle(project.params, "9", project.root),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("part", ["cpu/model.onnx", "gpu/bundle.json", "release.json"])

@@ -10,7 +10,7 @@ from tests.support.signing import key_of, public_half
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.registry import build
-from ticket_sentiment.registry.releases import put_release
+from ticket_sentiment.registry.releases import put_release, registered_bundle
 from ticket_sentiment.registry.signing import sign, verify
 from ticket_sentiment.rollout.releases import load_release
 from ticket_sentiment.signing.signature import signature_path
@@ -48,6 +48,8 @@ def test_a_version_is_signed_as_it_is_registered(
         load_release(folder, name, device, OLD_KEYS)
         with pytest.raises(TicketSentimentError, match="none of the public keys"):
             load_release(folder, name, device, NEW_KEYS)
+    with registered_bundle(required.params, root=required.root) as (_, version):
+        assert version == "1"
     verify(required.params, "1", required.root)
     assert capsys.readouterr().out.count("is signed with key 2026") == 2
     tags = required.store.client.get_model_version(required.store.model, "1").tags
@@ -58,6 +60,11 @@ def test_without_a_key_nothing_is_signed_and_services_that_ask_get_nothing(requi
     required.register()
     with pytest.raises(TicketSentimentError, match=r"version 1 is not signed.*sign 1"):
         put(required)
+    with (
+        pytest.raises(TicketSentimentError, match=r"version 1 is not signed.*sign 1"),
+        registered_bundle(required.params, root=required.root),
+    ):
+        pass
     with pytest.raises(TicketSentimentError, match="no signing key is here"):
         sign(required.params, "1", required.root)
     with pytest.raises(TicketSentimentError, match=r"tag signature\.cpu, is missing"):

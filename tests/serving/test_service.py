@@ -29,7 +29,11 @@ from ticket_sentiment.serving.settings import load_deployed, load_settings, read
 
 PARAMS = load_params(REPOSITORY / "params.yaml")
 SERVE = PARAMS.serve
-SETTINGS = {"model_version": "3", **PARAMS.model_dump(mode="json", include={"serve", "events", "cache"})}
+SETTINGS = {
+    "model_version": "3",
+    **PARAMS.model_dump(mode="json", include={"serve", "events", "cache"}),
+    "cloudwatch": PARAMS.objectives.cloudwatch.model_dump(mode="json"),
+}
 CANARY = "zanzibar"  # a word that must not be in the log
 JSON = {"Content-Type": "application/json"}
 

@@ -38,6 +38,15 @@ def git(root: Path, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.strip()
 
 
+def write_card(root: Path, digests: Mapping[str, str], decision: str) -> None:
+    """A small model card about these bundles and this decision."""
+    front = yaml.safe_dump({"decision": decision, "bundles": dict(digests)})
+    write_text(
+        root / "reports/card.md",
+        f"---\n{front}---\n\n# A model\n\n## Intended use\n\nTo sort tickets.\n\n## Limits\n\nNone.\n",
+    )
+
+
 @dataclass
 class Project:
     """The repository's root, its params, and the two things that tests do with them."""
@@ -86,11 +95,7 @@ class Project:
         for name, content in reports.items():
             write_json(self.root / "reports" / name, content)
         write_text(self.root / "reports/release.html", f"<p>{TICKET}</p>")
-        front = yaml.safe_dump({"decision": decision, "bundles": digests})
-        write_text(
-            self.root / "reports/card.md",
-            f"---\n{front}---\n\n# A model\n\n## Intended use\n\nTo sort tickets.\n\n## Limits\n\nNone.\n",
-        )
+        write_card(self.root, digests, decision)
         write_text(
             self.root / "reports/training/learning_curve.csv",
             "step,train_loss,loss,macro_f1\n5,0.8,0.9,0.5\n9,0.6,0.7,0.6\n",

@@ -22,6 +22,7 @@ AWKWARD = [
     "<br>",
     "&amp;" * 40 + "lt;",
     "&#" + "9" * 30 + ";",
+    "&#" + "9" * 5_000 + "; is no character",
     "😡😡 worst 👩‍👩‍👧 ever 🤦🏽‍♀️ :( ¯\\_(ツ)_/¯",
     "Straße ΣΑΣ İstanbul ıI ǅ Ⅷ ² ½ ﬁne ｆｕｌｌ",
     "cafe\u0301 CAFÉ Ångström A\u030angstro\u0308m \u1e9b\u0323",

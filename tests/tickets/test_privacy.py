@@ -290,3 +290,7 @@ def test_serving_gets_the_standard_library_alone():
 def test_what_is_asked_before_a_rule_never_hides_a_match(text):
     for may_match, rules in _RULES:
         assert may_match(text) or not any(pattern.search(text) for pattern, _ in rules)
+
+
+def test_a_reference_of_thousands_of_digits_is_no_character():
+    assert clean("&#" + "9" * 5_000 + "; broken") == "\ufffd broken"

@@ -109,13 +109,7 @@ def score_files(
     named = {**params.tickets.columns, **(columns or {})}
     _require_apart(source, out)
     files = describe(source, named, params.batch)
-    settings = ScoreSettings(
-        columns={field: named[field] for field in FIELDS if field in named},
-        max_text_chars=params.serve.max_text_chars,
-        abstain_below=params.serve.abstain_below,
-        texts_at_once=params.batch.texts_at_once,
-        gpu=params.serve.gpu,
-    )  # fmt: skip
+    settings = _settings(params, named)
     out.mkdir(parents=True, exist_ok=True)
     with exclusive(out / LOCK, "a job with this output"):
         output = Output(out, _job(params, files, settings, model))
@@ -131,6 +125,16 @@ def score_files(
             )
         _require_unchanged(files)
         return Summary(out, output.finish(chunks), progress.scored, progress.rate)
+
+
+def _settings(params: Params, named: dict[str, str]) -> ScoreSettings:
+    return ScoreSettings(
+        columns={field: named[field] for field in FIELDS if field in named},
+        max_text_chars=params.serve.max_text_chars,
+        abstain_below=params.serve.abstain_below,
+        texts_at_once=params.batch.texts_at_once,
+        gpu=params.serve.gpu,
+    )
 
 
 def _require_apart(source: str, out: Path) -> None:

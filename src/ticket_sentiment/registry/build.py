@@ -51,6 +51,7 @@ SERVING_FILES = (
     "tickets/__init__.py",
     "tickets/canonical.py",
     "tickets/privacy.py",
+    "tickets/shape.py",
     "serving/*.py",
     "serving/*.txt",
     "signing/*.py",

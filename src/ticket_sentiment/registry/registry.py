@@ -180,7 +180,7 @@ def _settle(
     version: ModelVersion,
     run_id: str,
     result: Result,
-    key: SigningKey | None,
+    signer: SigningKey | None,
 ) -> None:
     """Bring tags, snapshot and alias of a version to what the result says. Each step may be repeated."""
     client, name, number = store.client, store.model, version.version
@@ -196,8 +196,8 @@ def _settle(
     files = lineage.snapshot_files(made_in, patterns)
     commit = lineage.snapshot(root, files, snapshot_tag(number), made_in)
     client.set_model_version_tag(name, number, "git.snapshot", commit or lineage.NONE)
-    if key:
-        sign_bundles(store, version, result.digests, key)
+    if signer:
+        sign_bundles(store, version, result.digests, signer)
     _set_alias(store, number, result.decision)
     client.set_model_version_tag(name, number, STATE, "complete")
 
@@ -236,7 +236,8 @@ def register(params: Params, root: Path = Path(), made_in: Path | None = None) -
             what should be the signing key is none.
     """
     made_in = made_in or root
-    result, store, key = read_result(root, made_in), connect(params, root), signing_key(params.registry, root)
+    result, store = read_result(root, made_in), connect(params, root)
+    signer = signing_key(params.registry, root)
     run_id = _ensure_run(store, params, made_in, result)
     version, created = _find_version(store, result.digests), False
     if version is None:
@@ -245,7 +246,7 @@ def register(params: Params, root: Path = Path(), made_in: Path | None = None) -
         version, created = _create_version(store, run_id, result, made_in), True
     settled = version.tags.get(STATE) == "complete" and version.tags.get("gate.decision") == result.decision
     if not settled:
-        _settle(store, root, made_in, version, run_id, result, key)
+        _settle(store, root, made_in, version, run_id, result, signer)
     number = int(version.version)
     return Registration(number, run_id, _alias_of(store, number), result.decision, created)
 

@@ -6,8 +6,6 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from mlflow.exceptions import MlflowException
-
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import replacing_folder, write_json, write_text
 from ticket_sentiment.model.bundle import Bundle
@@ -17,11 +15,13 @@ from ticket_sentiment.registry.store import (
     Store,
     connect,
     download_bundle,
+    registered_version,
     require_champion,
     signature_tag,
 )
 from ticket_sentiment.rollout.releases import RELEASE, is_whole
-from ticket_sentiment.signing.signature import signature_path
+from ticket_sentiment.signing.keys import public_keys
+from ticket_sentiment.signing.signature import Subject, signature_path, verify
 
 
 def release_name(store: Store, version: int | str) -> str:
@@ -60,10 +60,7 @@ def put_release(store: Store, params: Params, version: int | str, root: Path = P
     held = store.client.get_model_version(store.model, str(version))
     signatures = {device: held.tags.get(signature_tag(device)) for device in DEVICES}
     if params.serve.require_signature and not all(signatures.values()):
-        raise TicketSentimentError(
-            f"{store.model} version {version} is not signed, and serve.require_signature is true: "
-            f"`ticket-sentiment sign {version}` signs it where the key is"
-        )
+        raise _unsigned(store, version)
     if is_whole(folder, name):
         _write_signatures(folder / name, signatures)
         return name
@@ -95,23 +92,28 @@ def registered_bundle(
         The verified bundle, and its version.
 
     Raises:
-        TicketSentimentError: there is no champion or no such version, or the bundle does not verify.
+        TicketSentimentError: there is no champion or no such version, the bundle does not verify, or it is
+            not signed and services would refuse it for it.
     """
     store = connect(params, root)
-    try:
-        held = (
-            require_champion(store)
-            if version is None
-            else store.client.get_model_version(store.model, version)
-        )
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise
-        raise TicketSentimentError(
-            f"{store.model} has no version {version!r}: `ticket-sentiment status` lists all"
-        ) from None
+    held = require_champion(store) if version is None else registered_version(store, version)
     with tempfile.TemporaryDirectory() as download:
-        yield download_bundle(store, held, "cpu", Path(download)), str(held.version)
+        bundle = download_bundle(store, held, "cpu", Path(download))
+        if params.serve.require_signature:
+            text = held.tags.get(signature_tag("cpu"))
+            if text is None:
+                raise _unsigned(store, held.version)
+            subject = Subject(bundle.digest, str(held.version), bundle.digest, "cpu")
+            where = f"{store.model} version {held.version}, tag {signature_tag('cpu')}"
+            verify(text, subject, public_keys(params.serve, root), where)
+        yield bundle, str(held.version)
+
+
+def _unsigned(store: Store, version: int | str) -> TicketSentimentError:
+    return TicketSentimentError(
+        f"{store.model} version {version} is not signed, and serve.require_signature is true: "
+        f"`ticket-sentiment sign {version}` signs it where the key is"
+    )
 
 
 def _write_signatures(release: Path, signatures: Mapping[str, str | None]) -> None:

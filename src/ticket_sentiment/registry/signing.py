@@ -5,32 +5,24 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Device, Params
 from ticket_sentiment.registry.releases import put_release, release_name
-from ticket_sentiment.registry.store import DEVICES, Store, connect, download_bundle, signature_tag
+from ticket_sentiment.registry.store import (
+    DEVICES,
+    Store,
+    connect,
+    download_bundle,
+    registered_version,
+    signature_tag,
+)
 from ticket_sentiment.signing import signature
 from ticket_sentiment.signing.keys import SigningKey, public_keys, signing_key
 
 
 def _subject(version: ModelVersion, digests: Mapping[str, str], device: Device) -> signature.Subject:
     return signature.Subject(digests[device], str(version.version), digests["cpu"], device)
-
-
-def registered_version(store: Store, number: str) -> ModelVersion:
-    """A version of the registered model.
-
-    Raises:
-        TicketSentimentError: there is none of this number.
-    """
-    try:
-        return store.client.get_model_version(store.model, number)
-    except MlflowException:
-        raise TicketSentimentError(
-            f"{store.model} has no version {number}: `ticket-sentiment status` lists those that there are"
-        ) from None
 
 
 def sign_bundles(store: Store, version: ModelVersion, digests: Mapping[str, str], key: SigningKey) -> None:

@@ -130,6 +130,20 @@ def require_champion(store: Store) -> ModelVersion:
     return champion
 
 
+def registered_version(store: Store, number: str) -> ModelVersion:
+    """A version of the registered model.
+
+    Raises:
+        TicketSentimentError: there is none of this number.
+    """
+    try:
+        return store.client.get_model_version(store.model, number)
+    except MlflowException:
+        raise TicketSentimentError(
+            f"{store.model} has no version {number}: `ticket-sentiment status` lists those that there are"
+        ) from None
+
+
 def all_versions(store: Store) -> list[ModelVersion]:
     """All versions, oldest first, each with its aliases."""
     return [store.client.get_model_version(store.model, item.version) for item in registered(store)]

@@ -116,7 +116,7 @@ def public_keys(serve: Serve, root: Path = Path()) -> Mapping[str, bytes]:
     found = _text(serve.public_keys_env, serve.public_keys_file, root, "serve.public_keys_file")
     if found is None:
         raise TicketSentimentError(
-            "serve.require_signature is true, and no public key is here: set serve.public_keys_file, "
+            "no public key is here to verify signatures with: set serve.public_keys_file, "
             f"or {serve.public_keys_env} to the lines of the files that `ticket-sentiment keygen` writes"
         )
     text, where = found

@@ -31,12 +31,14 @@ _INVISIBLE = re.compile(
 # Joiners mean something inside emoji and Persian or Indic words, nowhere else.
 _STRAY_JOINER = re.compile("(?<![^\x00-\x7f])[\u200c\u200d]+|[\u200c\u200d]+(?![^\x00-\x7f])")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_ENDLESS_REFERENCE = re.compile(r"&#[0-9]{400,};?")  # Python reads no number of more than 4,300 digits
 
 
 def _tidy(text: str) -> str:
     if text.isascii() and "&" not in text:  # of all below only this can change it
         return " ".join((text if text.isprintable() else _INVISIBLE.sub("", text)).split())
-    text = html.unescape(unicodedata.normalize("NFC", text))
+    text = _ENDLESS_REFERENCE.sub("\ufffd", unicodedata.normalize("NFC", text))
+    text = html.unescape(text)
     text = _SURROGATE.sub("\ufffd", text)
     text = _STRAY_JOINER.sub("", _INVISIBLE.sub("", text))
     return unicodedata.normalize("NFC", " ".join(text.split()))
