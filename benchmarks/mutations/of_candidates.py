@@ -74,7 +74,12 @@ def short_texts(place: Workplace) -> None:
     place.change_candidate(max_length=8)
 
 
-@mutation("compression", "an int8 scale broken", "the scales of one product are eight times too large")
+@mutation(
+    "compression",
+    "an int8 scale broken",
+    "the scales of one product are eight times as large",
+    demo_only=True,
+)
 def broken_scale(place: Workplace) -> None:
     model = onnx.load(str(RELEASE / "cpu/model.onnx"))
     scales = [one.name for one in model.graph.initializer if one.name.endswith("scale")]

@@ -153,7 +153,7 @@ CASES = [
         "review",
         "80 % of the tickets",
     ),
-    (EVALUATION, "models.compressed.abstention.risk", 0.9, "calibration", "review", "unsure of the wrong"),
+    (EVALUATION, "models.compressed.abstention.aurc", 0.9, "calibration", "review", "surer of its wrong"),
     (
         EVALUATION,
         "slices.0.right_minus_champion",

@@ -7,6 +7,8 @@ from ticket_sentiment.gates.fail_closed import Limits, Looked, finding, found, g
 from ticket_sentiment.gates.verdict import Finding
 from ticket_sentiment.gates.words import points, share
 
+ORDER = 1.1  # times the risk of all tickets: a confidence without any order comes to 1, give or take chance
+
 
 @gate("Can its confidence be trusted?", place=70)
 def calibration(evidence: Evidence, limits: Limits) -> Looked:
@@ -27,11 +29,11 @@ def calibration(evidence: Evidence, limits: Limits) -> Looked:
             limits.missed("min_coverage"),
             f"{answered}the tickets are answered, at least {share(limits.gate.min_coverage)} wanted.",
         )
-        if abstention.risk is not None and abstention.risk > abstention.risk_of_all:
+        if abstention.aurc > ORDER * abstention.risk_of_all:
             yield finding(
                 limits.missed("min_coverage"),
-                f"{answered}the tickets are answered and {share(abstention.risk, 1)} of them wrongly, more "
-                f"than the {share(abstention.risk_of_all, 1)} of all: it is unsure of the wrong ones.",
+                "It is surer of its wrong answers than of its right ones: from the surest on "
+                f"{share(abstention.aurc, 1)} are wrong, of all {share(abstention.risk_of_all, 1)}.",
             )
 
     return findings(), {"calibration_error": error, "abstention": abstention.model_dump()}
