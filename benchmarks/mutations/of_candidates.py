@@ -91,13 +91,13 @@ def lost_weights(place: Workplace) -> None:
     place.change_candidate(scaled("layers.1.down.scale", "layers.2.down.scale", by=0.0), cpu_alone=True)
 
 
-@mutation("calibration", "confidence inflated", "a quarter of the temperature that tuning gave")
+@mutation("calibration", "confidence inflated", "a quarter of the temperature of tuning", demo_only=True)
 def inflated(place: Workplace) -> None:
     temperature = load_bundle(RELEASE / "cpu").manifest.temperature
     place.change_candidate(temperature=temperature / 4)
 
 
-@mutation("calibration", "confidence deflated", "four times the temperature that tuning gave")
+@mutation("calibration", "confidence deflated", "four times the temperature of tuning")
 def deflated(place: Workplace) -> None:
     temperature = load_bundle(RELEASE / "cpu").manifest.temperature
     place.change_candidate(temperature=temperature * 4)
