@@ -7,11 +7,6 @@ from ticket_sentiment.gates.words import number
 from ticket_sentiment.pages.figures import Axis, Row, rows_plot, tenths
 
 SLICES = {"channel": "Channel", "length": "Length", "month": "Month", "masked": "Personal data"}
-VARIANTS = {
-    "cpu_bundle": "New model",
-    "dense_onnx_fp32": "Dense, ONNX Runtime",
-    "dense_torch_fp32": "Dense, PyTorch",
-}
 
 
 def slices_section(evaluation: Evaluation) -> dict[str, Any] | None:
