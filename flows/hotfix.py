@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.reconcile import follow, told
 from flows.steps import build, may_pass, publish, repro, tell_failure, tell_people
-from ticket_sentiment.cli import quiet_environment
+from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import exclusive
 from ticket_sentiment.hotfix.start import Started, finish, start

@@ -10,7 +10,7 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 
 from flows.steps import may_pass, tell_failure
-from ticket_sentiment.cli import quiet_environment
+from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.monitoring.look import Look, ask_early, look, note_started, tell_alarms
 from ticket_sentiment.monitoring.page import markdown, write_page

@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.reconcile import follow, told
 from flows.steps import build, may_pass, publish, repro, tell_failure, tell_people
-from ticket_sentiment.cli import quiet_environment
+from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.feedback.export import main as export_feedback
 from ticket_sentiment.feedback.export import replacements

@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.reconcile import follow, told
 from flows.steps import tell_failure, tell_people
-from ticket_sentiment.cli import quiet_environment
+from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.events.retention import purge

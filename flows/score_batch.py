@@ -11,7 +11,7 @@ from prefect.logging import get_run_logger
 
 from flows.retries import may_pass
 from ticket_sentiment.batch.job import Model, score_files
-from ticket_sentiment.cli import quiet_environment
+from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Params, load_params
 from ticket_sentiment.registry.releases import registered_bundle

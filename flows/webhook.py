@@ -5,7 +5,7 @@ import sys
 
 import uvicorn
 
-from ticket_sentiment.cli import flow_environment, quiet_environment
+from ticket_sentiment.environment import flow_environment, quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import load_params
 from ticket_sentiment.promotion.webhook import application, secret_of

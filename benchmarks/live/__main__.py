@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks.live.stack import Stack
 from benchmarks.live.story import Cast, Story
 from tests.support.project import make_project
-from ticket_sentiment.cli import quiet_environment
+from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.gates.benchmark import machine
 
 HOUR_S = 3600.0

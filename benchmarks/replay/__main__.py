@@ -29,7 +29,7 @@ from benchmarks.live.stack import REPOSITORY, Stack
 from benchmarks.replay.desk import Desk, demo_desk, short_desk
 from benchmarks.replay.month import Player, Retrained, Served, Step
 from benchmarks.replay.page import lines, write_page
-from ticket_sentiment.cli import quiet_environment
+from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import exclusive, read_json, write_json
 from ticket_sentiment.gates.benchmark import machine

@@ -28,6 +28,11 @@ pytestmark = pytest.mark.skipif(
     shutil.which("prometheus") is None, reason="Prometheus is not installed: its Debian package is prometheus"
 )
 
+EXPECTED = {
+    "WorkersMissing",
+    "RemoteAway",
+}  # of alerts, as one worker of two runs, and the other service is away
+
 
 def traffic(client: httpx.Client, turn: int) -> None:
     """Good and bad requests, repeated ones, a batch, urgent ones, labels from people."""
@@ -47,6 +52,10 @@ def set_state(folder: Path, champion: str, challenger: str) -> None:
     state = RolloutState(1, "salt", champion, challenger, 0.5, True, datetime.now(UTC))
     assert store.set_rollout_state(state, 0)
     store.close(1)
+
+
+def alerts_on(running: Prometheus) -> dict[str, dict[str, Any]]:
+    return {alert["labels"]["alertname"]: alert for alert in running.get("alerts")["alerts"]}
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +80,11 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         set_state(folder, champion, challenger)
         with httpx.Client(base_url=server.url, timeout=30) as client:
             deadline, turn = time.monotonic() + 60, 0
-            # By then all that a panel asks for has been scraped for some time.
-            while turn < 10 or not running.query(
-                "job_arm:ticket_sentiment_abstained:share7d{arm='challenger'} >= 0"
+            # By then all that a panel asks for has been scraped for some time, and what is away was noticed.
+            while (
+                turn < 10
+                or not running.query("job_arm:ticket_sentiment_abstained:share7d{arm='challenger'} >= 0")
+                or not alerts_on(running).keys() >= EXPECTED
             ):
                 assert time.monotonic() < deadline, "nothing is recorded"
                 traffic(client, turn)
@@ -115,8 +126,8 @@ def test_every_rule_is_evaluated_without_an_error(watched: Prometheus):
 def test_the_alerts_that_are_on_can_be_read(watched: Prometheus):
     """One worker of two, and an absent other service: their sentences have no template that failed."""
     names = {rule.name for group in groups(params()) for rule in group.rules if isinstance(rule, Alert)}
-    on = {alert["labels"]["alertname"]: alert for alert in watched.get("alerts")["alerts"]}
-    assert {"WorkersMissing", "RemoteAway"} <= on.keys() <= names
+    on = alerts_on(watched)
+    assert EXPECTED <= on.keys() <= names
     for alert in on.values():
         assert "{{" not in alert["annotations"]["summary"] and "<error" not in alert["annotations"]["summary"]
 

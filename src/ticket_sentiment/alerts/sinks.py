@@ -10,14 +10,15 @@ import smtplib
 import ssl
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
+from collections.abc import Collection
 from email.message import EmailMessage
 from email.utils import make_msgid
 from hashlib import sha256
-from typing import Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ticket_sentiment.alerts.alert import Alert
-from ticket_sentiment.params import AlertEmail, Alerts, AlertSns, AlertWebhook
+from ticket_sentiment.params import AlertEmail, Alerts, AlertSns, AlertWebhook, Severity
 
 SNS_SUBJECT = 100  # characters, ASCII
 SLACK_TEXT = 3000  # characters; Slack cuts a message off at 40,000, people before
@@ -27,16 +28,28 @@ class SinkFailure(Exception):
     """Nothing was sent; the message says why in words that may be shown."""
 
 
-class Sink(Protocol):
-    """One way of telling."""
+class Sink(ABC):
+    """One way of telling, configured where the variable of the environment that holds its address is set.
+
+    Args:
+        severities: of the alerts that it takes.
+        variable: the name of that variable, which may be shown; its value may not.
+    """
 
     name: str
 
+    def __init__(self, severities: Collection[Severity], variable: str) -> None:
+        self._severities, self._variable = severities, variable
+        self._address = os.environ.get(variable, "")
+
     @property
-    def configured(self) -> bool: ...
+    def configured(self) -> bool:
+        return bool(self._address)
 
-    def takes(self, alert: Alert) -> bool: ...
+    def takes(self, alert: Alert) -> bool:
+        return alert.severity in self._severities
 
+    @abstractmethod
     def send(self, alert: Alert, timeout_s: float) -> None:
         """Tell.
 
@@ -52,28 +65,21 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-class Webhook:
+class Webhook(Sink):
     """POST of `{"text": ...}`, as Slack, Mattermost and Rocket.Chat take it."""
 
     name = "webhook"
 
     def __init__(self, settings: AlertWebhook) -> None:
-        self._settings, self._url = settings, os.environ.get(settings.url_env, "")
-
-    @property
-    def configured(self) -> bool:
-        return bool(self._url)
-
-    def takes(self, alert: Alert) -> bool:
-        return alert.severity in self._settings.severities
+        super().__init__(settings.severities, settings.url_env)
 
     def send(self, alert: Alert, timeout_s: float) -> None:
-        if not self._url.startswith(("https://", "http://")):
-            raise SinkFailure(f"{self._settings.url_env} is no http or https address")
+        if not self._address.startswith(("https://", "http://")):
+            raise SinkFailure(f"{self._variable} is no http or https address")
         text = alert.text[:SLACK_TEXT].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         try:
             request = urllib.request.Request(
-                self._url, json.dumps({"text": text}).encode(), {"Content-Type": "application/json"}
+                self._address, json.dumps({"text": text}).encode(), {"Content-Type": "application/json"}
             )
             with urllib.request.build_opener(_NoRedirect).open(request, timeout=timeout_s):
                 pass
@@ -82,42 +88,36 @@ class Webhook:
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
             kind = type(reason if isinstance(reason, Exception) else error).__name__
-            raise SinkFailure(f"{kind}: is the address in {self._settings.url_env} right?") from None
+            raise SinkFailure(f"{kind}: is the address in {self._variable} right?") from None
 
 
-class Email:
+class Email(Sink):
     """A mail to everybody in `alerts.email.to`."""
 
     name = "e-mail"
 
     def __init__(self, settings: AlertEmail) -> None:
-        self._settings, self._url = settings, os.environ.get(settings.url_env, "")
-
-    @property
-    def configured(self) -> bool:
-        return bool(self._url)
-
-    def takes(self, alert: Alert) -> bool:
-        return alert.severity in self._settings.severities
+        super().__init__(settings.severities, settings.url_env)
+        self._settings = settings
 
     def send(self, alert: Alert, timeout_s: float) -> None:
         if not self._settings.to:
             raise SinkFailure("alerts.email.to of params.yaml names nobody")
         try:
-            url = urlsplit(self._url)
+            url = urlsplit(self._address)
             if url.scheme not in ("smtp", "smtps") or not url.hostname:
                 raise ValueError
             with self._connect(url, timeout_s) as server:
                 self._log_in(server, url)
                 refused = server.send_message(self._message(alert))
         except ValueError:
-            raise SinkFailure(f"{self._settings.url_env} is no smtp:// or smtps:// address") from None
+            raise SinkFailure(f"{self._variable} is no smtp:// or smtps:// address") from None
         except smtplib.SMTPResponseException as error:
             raise SinkFailure(f"the server answers {error.smtp_code}") from None
         except smtplib.SMTPRecipientsRefused:
             raise SinkFailure("the server refuses everybody in alerts.email.to") from None
         except (OSError, smtplib.SMTPException) as error:
-            raise SinkFailure(f"{type(error).__name__}: is {self._settings.url_env} right?") from None
+            raise SinkFailure(f"{type(error).__name__}: is {self._variable} right?") from None
         if refused:
             raise SinkFailure(f"the server refuses {len(refused)} of those in alerts.email.to")
 
@@ -151,25 +151,18 @@ class Email:
         return message
 
 
-class Sns:
+class Sns(Sink):
     """A message to a topic, from which people and pagers have it."""
 
     name = "SNS"
 
     def __init__(self, settings: AlertSns) -> None:
-        self._settings, self._topic = settings, os.environ.get(settings.topic_env, "")
-
-    @property
-    def configured(self) -> bool:
-        return bool(self._topic)
-
-    def takes(self, alert: Alert) -> bool:
-        return alert.severity in self._settings.severities
+        super().__init__(settings.severities, settings.topic_env)
 
     def send(self, alert: Alert, timeout_s: float) -> None:
-        parts = self._topic.split(":")
+        parts = self._address.split(":")
         if len(parts) != 6 or parts[0] != "arn" or parts[2] != "sns":
-            raise SinkFailure(f"{self._settings.topic_env} is not the ARN of a topic")
+            raise SinkFailure(f"{self._variable} is not the ARN of a topic")
         try:
             import boto3
             from botocore.config import Config
@@ -181,7 +174,7 @@ class Sns:
         )
         try:
             boto3.client("sns", region_name=parts[3], config=patience).publish(
-                TopicArn=self._topic,
+                TopicArn=self._address,
                 Subject=alert.title.encode("ascii", "replace").decode()[:SNS_SUBJECT],
                 Message=alert.text,
                 MessageAttributes={

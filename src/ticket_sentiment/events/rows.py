@@ -10,7 +10,7 @@ from typing import Any
 from ticket_sentiment.events.types import Exposure, Failure, Prediction, storable
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.tickets.privacy import clean
-from ticket_sentiment.tickets.shape import capital_share, non_ascii_share
+from ticket_sentiment.tickets.shape import Shape, shape
 
 
 def prediction_row(event: Prediction, writer: str, sequence: int, store_text: bool) -> dict[str, Any]:
@@ -50,18 +50,8 @@ def prediction_row(event: Prediction, writer: str, sequence: int, store_text: bo
         "shadow": event.shadow,
         "text": clean(event.text) if store_text and event.text else None,
         "unit": event.unit,
-        **_shape(event.text),
-    }
-
-
-def _shape(text: str | None) -> dict[str, Any]:
-    """Of the text, which need not be kept for it: taken here, where no request waits."""
-    if text is None:
-        return {"text_chars": None, "capital_share": None, "non_ascii_share": None}
-    return {
-        "text_chars": len(text),
-        "capital_share": capital_share(text),
-        "non_ascii_share": non_ascii_share(text),
+        # Taken here, where no request waits; the text need not be kept for it.
+        **(dict.fromkeys(Shape.__annotations__) if event.text is None else shape(event.text)),
     }
 
 

@@ -18,10 +18,10 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.runtime import Runtime
 from ticket_sentiment.tickets.language import MIN_LANGUAGE_CHARS, identifier, without_masks
-from ticket_sentiment.tickets.shape import capital_share, non_ascii_share
+from ticket_sentiment.tickets.shape import Shape, shape
 
 # The columns that the service records of a ticket, too, where it keeps no text.
-SHAPE_COLUMNS = ("text_chars", "capital_share", "non_ascii_share")
+SHAPE_COLUMNS = tuple(Shape.__annotations__)
 TICKET_COLUMNS = (*SHAPE_COLUMNS, "language", "channel", "label")
 ANSWER_COLUMNS = ("confidence", "predicted_label")
 BUNDLE_COLUMNS = ("text_tokens", "unknown_word_share", *ANSWER_COLUMNS)
@@ -87,13 +87,8 @@ def languages(texts: Sequence[str], expected: str) -> list[str]:
 
 def shape_columns(texts: Sequence[str]) -> pd.DataFrame:
     """SHAPE_COLUMNS of texts."""
-    return _typed(
-        {
-            "text_chars": [len(text) for text in texts],
-            "capital_share": [capital_share(text) for text in texts],
-            "non_ascii_share": [non_ascii_share(text) for text in texts],
-        }
-    )
+    measured = [shape(text) for text in texts]
+    return _typed({name: [one[name] for one in measured] for name in SHAPE_COLUMNS})
 
 
 def ticket_columns(table: pd.DataFrame, language: str) -> pd.DataFrame:

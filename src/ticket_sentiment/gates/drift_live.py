@@ -1,6 +1,6 @@
 """What live traffic the newest month has, for stage `drift`: recorded answers, or tickets without a label.
 
-The monthly flow writes the champion's recorded answers to LIVE before the stage (registry/live.py); a stage
+The monthly flow writes the champion's recorded answers to LIVE before the stage (monitoring/live.py); a stage
 reads files. They hold no text. A ticket that came in and was not labelled is in data/tickets only: stage
 `prepare` leaves it out of the holdout.
 """

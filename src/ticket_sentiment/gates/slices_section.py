@@ -15,11 +15,6 @@ SLICES = {
     "customers": "Customers",
     "product": "Product",
 }
-VARIANTS = {
-    "cpu_bundle": "New model",
-    "dense_onnx_fp32": "Dense, ONNX Runtime",
-    "dense_torch_fp32": "Dense, PyTorch",
-}
 
 
 def slices_section(evaluation: Evaluation) -> dict[str, Any] | None:

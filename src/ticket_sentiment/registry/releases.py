@@ -6,10 +6,12 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from mlflow.entities.model_registry import ModelVersion
+
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import replacing_folder, write_json, write_text
 from ticket_sentiment.model.bundle import Bundle
-from ticket_sentiment.params import Params
+from ticket_sentiment.params import Device, Params
 from ticket_sentiment.registry.store import (
     DEVICES,
     Store,
@@ -100,13 +102,35 @@ def registered_bundle(
     with tempfile.TemporaryDirectory() as download:
         bundle = download_bundle(store, held, "cpu", Path(download))
         if params.serve.require_signature:
-            text = held.tags.get(signature_tag("cpu"))
-            if text is None:
+            keys, digests = public_keys(params.serve, root), {"cpu": bundle.digest}
+            if signed_by(store, held, digests, "cpu", keys) is None:
                 raise _unsigned(store, held.version)
-            subject = Subject(bundle.digest, str(held.version), bundle.digest, "cpu")
-            where = f"{store.model} version {held.version}, tag {signature_tag('cpu')}"
-            verify(text, subject, public_keys(params.serve, root), where)
         yield bundle, str(held.version)
+
+
+def subject(version: ModelVersion, digests: Mapping[str, str], device: Device) -> Subject:
+    """What the signature of a version's bundle for a device is about; `digests` are those of its bundles."""
+    return Subject(digests[device], str(version.version), digests["cpu"], device)
+
+
+def signed_by(
+    store: Store,
+    version: ModelVersion,
+    digests: Mapping[str, str],
+    device: Device,
+    keys: Mapping[str, bytes],
+) -> str | None:
+    """The name of the key that signed a version's bundle; None where the bundle is not signed.
+
+    Raises:
+        TicketSentimentError: the signature is none, is about something else, or is of no key that counts.
+    """
+    tag = signature_tag(device)
+    text = version.tags.get(tag)
+    if text is None:
+        return None
+    where = f"{store.model} version {version.version}, tag {tag}"
+    return verify(text, subject(version, digests, device), keys, where)
 
 
 def _unsigned(store: Store, version: int | str) -> TicketSentimentError:

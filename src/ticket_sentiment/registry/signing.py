@@ -7,8 +7,8 @@ from pathlib import Path
 from mlflow.entities.model_registry import ModelVersion
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.params import Device, Params
-from ticket_sentiment.registry.releases import put_release, release_name
+from ticket_sentiment.params import Params
+from ticket_sentiment.registry.releases import put_release, release_name, signed_by, subject
 from ticket_sentiment.registry.store import (
     DEVICES,
     Store,
@@ -21,14 +21,10 @@ from ticket_sentiment.signing import signature
 from ticket_sentiment.signing.keys import SigningKey, public_keys, signing_key
 
 
-def _subject(version: ModelVersion, digests: Mapping[str, str], device: Device) -> signature.Subject:
-    return signature.Subject(digests[device], str(version.version), digests["cpu"], device)
-
-
 def sign_bundles(store: Store, version: ModelVersion, digests: Mapping[str, str], key: SigningKey) -> None:
     """Sign verified bundles of a version, by their digests; may be repeated."""
     for device in DEVICES:
-        text = signature.sign(_subject(version, digests, device), key).text
+        text = signature.sign(subject(version, digests, device), key).text
         store.client.set_model_version_tag(store.model, version.version, signature_tag(device), text)
 
 
@@ -73,11 +69,10 @@ def verify(params: Params, number: str, root: Path = Path()) -> None:
     version = registered_version(store, number)
     digests = _verified(store, version)
     for device in DEVICES:
-        where = f"{store.model} version {number}, tag {signature_tag(device)}"
-        text = version.tags.get(signature_tag(device))
-        if text is None:
+        name = signed_by(store, version, digests, device, keys)
+        if name is None:
             raise TicketSentimentError(
-                f"{where}, is missing: `ticket-sentiment sign {number}` signs it where the key is"
+                f"{store.model} version {number}, tag {signature_tag(device)}, is missing: "
+                f"`ticket-sentiment sign {number}` signs it where the key is"
             )
-        name = signature.verify(text, _subject(version, digests, device), keys, where)
         print(f"version {number}, {device}: bundle {digests[device][:12]} is signed with key {name}")

@@ -5,6 +5,7 @@ The service takes them for every ticket that it answers, so they are counted in 
 """
 
 import string
+from typing import TypedDict
 
 _LETTERS = string.ascii_letters.encode()
 _CAPITALS = string.ascii_uppercase.encode()
@@ -26,3 +27,20 @@ def non_ascii_share(text: str) -> float:
     if text.isascii():
         return 0.0
     return 1.0 - len(text.encode("ascii", "ignore")) / len(text)
+
+
+class Shape(TypedDict):
+    """What is recorded of a text, and what drift is judged on."""
+
+    text_chars: int
+    capital_share: float
+    non_ascii_share: float
+
+
+def shape(text: str) -> Shape:
+    """All of them."""
+    return {
+        "text_chars": len(text),
+        "capital_share": capital_share(text),
+        "non_ascii_share": non_ascii_share(text),
+    }
