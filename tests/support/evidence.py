@@ -297,7 +297,7 @@ def validation(data_sha256: str) -> dict[str, Any]:
         "data_sha256": data_sha256,
         "months": months,
         "failures": [],
-        "label_noise": {"share": 0.2},
+        "label_noise": {"share": 0.2, "suspects": []},
     }
 
 

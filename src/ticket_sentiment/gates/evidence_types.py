@@ -57,8 +57,13 @@ class MonthFacts(Part):
     channels: dict[str, Share]
 
 
+class Suspect(Part):
+    ticket_id: str
+
+
 class LabelNoise(Part):
     share: Share | None  # null: too few labels to tell
+    suspects: tuple[Suspect, ...]  # the worst first
 
 
 class Failure(Part):
@@ -473,7 +478,7 @@ class Cost(Part):
 
     def foreign(self, subject: Subject) -> str | None:
         if self.bundle_digest != subject.cpu:
-            return "The benchmark is about another bundle: run `dvc repro benchmark`."
+            return "The cost report is about another bundle: run `dvc repro price`."
         return None
 
 
