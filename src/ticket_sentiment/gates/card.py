@@ -70,7 +70,7 @@ def make_card(evidence: Evidence, gate: dict[str, Any], params: Params) -> Card:
         params: sections `report`, `tickets`, `prepare`, `validate`, `serve` and `train` are read.
     """
     bundles = {device: getattr(evidence, device) for device in DEVICES}
-    licence = base_licence(params.train.base_model)
+    licence = params.train.base_licence or base_licence(params.train.base_model)
     front = {
         "license": licence,
         "base_model": params.train.base_model,
