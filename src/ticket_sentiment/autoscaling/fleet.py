@@ -125,12 +125,9 @@ class Fleet:
     def _count(self, now: float) -> None:
         self.serving = sum(pod.ready <= now < pod.leaves for pod in self.pods)
         self.unnoticed = sum(pod.killed for pod in self.pods)
-        times = [
-            when
-            for pod in self.pods
-            for when in (pod.ready, pod.ends, pod.dies)
-            if when > now
-        ] + [node[1] for node in self._free]
+        times = [when for pod in self.pods for when in (pod.ready, pod.ends, pod.dies) if when > now] + [
+            node[1] for node in self._free
+        ]
         self._due = min(times, default=NEVER)
         if any(pod.dies < NEVER and pod.leaves == NEVER for pod in self.pods):
             self._due = now + 1  # an eviction may be allowed at any time

@@ -68,7 +68,9 @@ class Autoscaler:
             allowed = max(_most(policy.behavior.scale_up, now, current, self._added, self._removed), current)
             return min(wanted, allowed, policy.maximum)
         if wanted < current:
-            allowed = min(_least(policy.behavior.scale_down, now, current, self._added, self._removed), current)
+            allowed = min(
+                _least(policy.behavior.scale_down, now, current, self._added, self._removed), current
+            )
             return max(wanted, allowed, policy.minimum)
         return wanted
 

@@ -73,9 +73,7 @@ class Behavior(Part):
     def filled(self) -> "Behavior":
         """With the API's defaults where nothing is given."""
         up = self.scale_up.filled(0.0, (_rule("Pods", 4), _rule("Percent", 100)))
-        return Behavior(
-            scaleUp=up, scaleDown=self.scale_down.filled(DOWN_WINDOW_S, (_rule("Percent", 100),))
-        )
+        return Behavior(scaleUp=up, scaleDown=self.scale_down.filled(DOWN_WINDOW_S, (_rule("Percent", 100),)))
 
 
 class Fallback(Part):
@@ -150,7 +148,9 @@ class _Trigger(Part):
     def metric(self) -> Metric:
         if self.type == "prometheus":
             if self.metric_type != "AverageValue" or self.metadata.get("ignoreNullValues") != "false":
-                raise ValueError('a prometheus trigger needs metricType AverageValue and ignoreNullValues "false"')
+                raise ValueError(
+                    'a prometheus trigger needs metricType AverageValue and ignoreNullValues "false"'
+                )
             return _in_flight(self.metadata.get("query", ""), float(self.metadata["threshold"]))
         if self.metric_type != "Utilization":
             raise ValueError(f"a trigger {self.type} needs metricType Utilization")
@@ -189,9 +189,7 @@ class _ScaledObject(Part):
     def policy(self, name: str) -> Policy:
         behavior = self.advanced.horizontal_pod_autoscaler_config.behavior.filled()
         metrics = tuple(trigger.metric() for trigger in self.triggers)
-        return Policy(
-            name, self.min_replica_count, self.max_replica_count, metrics, behavior, self.fallback
-        )
+        return Policy(name, self.min_replica_count, self.max_replica_count, metrics, behavior, self.fallback)
 
 
 class _Target(Part):
@@ -242,9 +240,13 @@ def read_objects(path: Path) -> list[dict[str, Any]]:
         TicketSentimentError: the file is missing or no YAML.
     """
     try:
-        return [item for item in yaml.safe_load_all(path.read_text(encoding="utf-8")) if isinstance(item, dict)]
+        return [
+            item for item in yaml.safe_load_all(path.read_text(encoding="utf-8")) if isinstance(item, dict)
+        ]
     except FileNotFoundError:
-        raise TicketSentimentError(f"{path} is missing: name a manifest, or what kustomize rendered") from None
+        raise TicketSentimentError(
+            f"{path} is missing: name a manifest, or what kustomize rendered"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise TicketSentimentError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
 

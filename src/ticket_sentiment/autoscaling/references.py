@@ -10,7 +10,9 @@ from ticket_sentiment.autoscaling.traffic import MINUTE
 TICK_S = 15  # in which the clairvoyant may change its mind
 
 
-def missed_with(requests: Requests, replicas: NDArray[np.int64] | int, worker: Worker, workers: int) -> NDArray[np.float64]:
+def missed_with(
+    requests: Requests, replicas: NDArray[np.int64] | int, worker: Worker, workers: int
+) -> NDArray[np.float64]:
     """Requests of each second that miss the objective with so many pods."""
     from ticket_sentiment.autoscaling.queue import STEP
 

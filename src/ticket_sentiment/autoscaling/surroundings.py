@@ -47,7 +47,9 @@ class Surroundings:
 
         A share is rounded up (the disruption controller's GetScaledValueFromIntOrPercent).
         """
-        most = self.unavailable if isinstance(self.unavailable, int) else math.ceil(replicas * self.unavailable)
+        most = (
+            self.unavailable if isinstance(self.unavailable, int) else math.ceil(replicas * self.unavailable)
+        )
         return max(0, healthy - (replicas - most))
 
 
@@ -88,7 +90,9 @@ def _one(path: Path, kind: str, *keys: str, name: str | None = None) -> Any:
         place: Any = item["spec"]
         for key in keys:
             if not isinstance(place, dict) or key not in place:
-                raise TicketSentimentError(f"{path}: {kind}: no {key} in it, which a trial of the policy needs")
+                raise TicketSentimentError(
+                    f"{path}: {kind}: no {key} in it, which a trial of the policy needs"
+                )
             place = place[key]
         return place
     raise TicketSentimentError(f"{path}: no {kind}{f' {name}' if name else ''} in it")

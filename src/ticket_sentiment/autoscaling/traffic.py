@@ -39,7 +39,7 @@ RISING_AND_FALLING = ((7 * HOUR + 1800, 8 * HOUR + 1800), (17 * HOUR + 1800, 18 
 SCENARIOS = (
     Scenario("an ordinary day"),
     Scenario("fivefold within a minute", spike=19 * HOUR),
-    Scenario("half of the pods interrupted", notice=14 * HOUR),
+    Scenario("half of the pods interrupted", notice=11 * HOUR),
     Scenario("Prometheus away", prometheus_away=RISING_AND_FALLING),
     Scenario("all metrics away", prometheus_away=RISING_AND_FALLING, metrics_away=RISING_AND_FALLING),
     Scenario("half of the pods not scraped", half_scraped=RISING_AND_FALLING),
@@ -64,7 +64,9 @@ def rates(traffic: Traffic, busiest: float) -> NDArray[np.float64]:
     return line / line.max() * busiest
 
 
-def requests(mean: NDArray[np.float64], unsteadiness: float, scenario: Scenario, seed: int) -> NDArray[np.int64]:
+def requests(
+    mean: NDArray[np.float64], unsteadiness: float, scenario: Scenario, seed: int
+) -> NDArray[np.int64]:
     """Requests in each second.
 
     Args:
@@ -83,7 +85,9 @@ def requests(mean: NDArray[np.float64], unsteadiness: float, scenario: Scenario,
         state = MEMORY * state * (minute > 0) + step
         noise[minute] = state
     sigma = np.sqrt(np.log1p(unsteadiness**2))
-    factor = np.exp(sigma * np.interp(np.arange(len(mean)), np.arange(minutes) * MINUTE, noise) - sigma**2 / 2)
+    factor = np.exp(
+        sigma * np.interp(np.arange(len(mean)), np.arange(minutes) * MINUTE, noise) - sigma**2 / 2
+    )
     if scenario.spike is not None:
         ends = scenario.spike + np.cumsum([0, SPIKE_GROWS_S, SPIKE_HOLDS_S, SPIKE_ENDS_S])
         factor *= np.interp(np.arange(len(mean)), ends, [1.0, SPIKE_FACTOR, SPIKE_FACTOR, 1.0])
