@@ -35,8 +35,8 @@ def main(
 
     Args:
         params: of params.yaml.
-        given: keys of section costs that go before it; with `tickets_per_day` that traffic is taken, else one whose
-            busiest moment is planned for autoscale.peak_replicas pods.
+        given: keys of section costs that go before it; with `tickets_per_day` that traffic is taken, else
+            one whose busiest moment is planned for autoscale.peak_replicas pods.
         policies: manifests, instead of autoscale.policies where there are any.
         benchmark: the measurement.
         json_file: where the figures go, if anywhere.
@@ -50,8 +50,8 @@ def main(
     tried = policies or [Path(name) for name in params.autoscale.policies]
     setting = build_setting(params, case, tried, peak)
     print(
-        f"Up to {short(setting.busiest)} requests a second, profile {case.traffic.name}; a pod is planned with "
-        f"{short(setting.planned)}, and keeps the objective up to "
+        f"Up to {short(setting.busiest)} requests a second, profile {case.traffic.name}; a pod is planned "
+        f"with {short(setting.planned)}, and keeps the objective up to "
         f"{short(setting.worker.capacity(params.autoscale.max_missed) * setting.workers)}"
     )
     for policy in setting.policies:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from ticket_sentiment.autoscaling.surroundings import Surroundings
 
 NOTICE_S = 120.0  # of a spot interruption on AWS
-# How long requests still go to a pod whose node is gone without a word: --node-monitor-grace-period, which has been
-# 40 s and is longer in newer releases.
+# How long requests still go to a pod whose node is gone without a word: --node-monitor-grace-period, which
+# has been 40 s and is longer in newer releases.
 UNNOTICED_S = 40.0
 NEVER = float("inf")
 

@@ -49,7 +49,7 @@ class Autoscaler:
         return max(known)
 
     def _stabilised(self, now: float, current: int, desired: int) -> int:
-        """At least the lowest recommendation of the window for up, at most the highest of the one for down."""
+        """Raised to the lowest recommendation of one window, lowered to the highest of the other."""
         up, down = (
             side.stabilization_window_seconds or 0.0
             for side in (self._policy.behavior.scale_up, self._policy.behavior.scale_down)
@@ -95,7 +95,7 @@ def _at_start(now: float, current: int, period_s: float, added: Events, removed:
 
 
 def _most(side: Direction, now: float, current: int, added: Events, removed: Events) -> int:
-    """calculateScaleUpLimitWithScalingRules: a percentage is rounded up, or one pod would stay one for ever."""
+    """calculateScaleUpLimitWithScalingRules: a percentage is rounded up, or one pod would stay one."""
     if side.select_policy == "Disabled":
         return current
     limits = []

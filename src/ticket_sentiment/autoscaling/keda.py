@@ -7,7 +7,7 @@ from ticket_sentiment.autoscaling.policy import Fallback
 
 
 class Trigger:
-    """One trigger with an AverageValue; processor and memory do not pass here, the autoscaler reads them itself."""
+    """One trigger with an AverageValue. The autoscaler reads processor and memory itself."""
 
     def __init__(self, target: float, fallback: Fallback | None) -> None:
         """Take a trigger.
@@ -27,8 +27,8 @@ class Trigger:
             current: replicas that are asked for now.
 
         Returns:
-            The reading; None, which the autoscaler takes for a missing metric; or, after more failures than the
-            threshold, `target x fallback replicas`, of which the autoscaler makes just those replicas.
+            The reading; None, which the autoscaler takes for a missing metric; or, after more failures than
+            the threshold, `target x fallback replicas`, of which the autoscaler makes just those replicas.
         """
         if reading is not None:
             self._failures = 0

@@ -1,4 +1,4 @@
-"""What the autoscaler sees of simulated pods: samples that were scraped a while ago, and no more than was scraped."""
+"""What the autoscaler sees of simulated pods: samples of a while ago, and no more than was scraped."""
 
 from collections.abc import Sequence
 
@@ -42,8 +42,8 @@ class Prometheus:
 def in_flight(recent: Sequence[dict[int, int]], metric: Metric) -> float | None:
     """Of the scrapes in a metric's window, each with its pods' samples, what its query makes.
 
-    The mean of each pod's samples, added: a pod that has gone counts in full until its last sample is too old.
-    Or the mean of the scrapes' sums: it counts for as long as it was there.
+    The mean of each pod's samples, added: a pod that has gone counts in full until its last sample is too
+    old. Or the mean of the scrapes' sums: it counts for as long as it was there.
     """
     if not any(recent):
         return None

@@ -57,7 +57,7 @@ def title(result: Result) -> str:
     if result.scenario.prometheus_away:
         downs = result.scale_downs(day)
         words += (
-            f", no pod taken away meanwhile" if not downs else f", pods taken away {downs} times meanwhile"
+            ", no pod taken away meanwhile" if not downs else f", pods taken away {downs} times meanwhile"
         )
     return f"{words[0].upper()}{words[1:]}, with {number(hours)} times the replica-hours of knowing"
 

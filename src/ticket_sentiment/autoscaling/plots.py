@@ -17,7 +17,8 @@ def day_plot(lines: Sequence[Series], missed: Sequence[float], description: str)
 
     Args:
         lines: pods in each minute; the first lies on top.
-        missed: share of the requests of each minute that missed it; a minute with more than one in a hundred is marked.
+        missed: share of the requests of each minute that missed it; a minute with more than one in a hundred
+            is marked.
         description: for readers who do not see the plot.
     """
     most = max(max(values) for _, values in lines)
@@ -58,6 +59,6 @@ def day_plot(lines: Sequence[Series], missed: Sequence[float], description: str)
         )
     )
     return Markup(
-        f'<svg class="frontier day" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(description)}">'
-        f"{''.join(parts)}</svg>"
+        f'<svg class="frontier day" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{escape(description)}">{"".join(parts)}</svg>'
     )

@@ -1,6 +1,7 @@
-"""A scaling policy as it is shipped: read from the ScaledObject or HorizontalPodAutoscaler itself, stated nowhere else.
+"""A scaling policy as it is shipped: read from the ScaledObject or HorizontalPodAutoscaler itself.
 
-A field that this package does not follow is refused, so that a trial never tries another policy than the cluster's.
+A field that this package does not follow is refused, so that a trial never tries another policy than the
+cluster's.
 """
 
 import re
@@ -19,7 +20,8 @@ SYNC_S = 15.0  # --horizontal-pod-autoscaler-sync-period, the default of kube-co
 TOLERANCE = 0.1  # --horizontal-pod-autoscaler-tolerance, the same
 DOWN_WINDOW_S = 300.0  # --horizontal-pod-autoscaler-downscale-stabilization, the same
 IN_FLIGHT = "ticket_sentiment_in_flight"
-# What is done with the samples: of each pod over a window, then over pods; or of all pods, then over a window.
+# What is done with the samples: of each pod over a window, then over pods; or of all pods, then over a
+# window.
 QUERIES = {
     "pods": re.compile(rf"sum\(avg_over_time\({IN_FLIGHT}\{{[^}}]*\}}\[(\d+)([sm])\]\)\)"),
     "total": re.compile(rf"avg_over_time\(sum\({IN_FLIGHT}\{{[^}}]*\}}\)\[(\d+)([sm]):\d+[sm]\]\)"),
@@ -45,7 +47,7 @@ class Direction(Part):
     """Scaling up, or down; what is not given is the API's default."""
 
     stabilization_window_seconds: Annotated[float, Field(ge=0, le=3600)] | None = None
-    policies: tuple[Rule, ...] | None = None
+    policies: Annotated[tuple[Rule, ...], Field(min_length=1)] | None = None
     select_policy: Literal["Max", "Min", "Disabled"] = "Max"
     tolerance: Annotated[float, Field(ge=0)] = TOLERANCE
 

@@ -1,11 +1,13 @@
 """What one worker does with its share of the traffic: a table over the arrival rate, worked out once.
 
-A worker answers one request after another and refuses one whose wait would pass its share of the objective, so it
-is an M/G/1/K queue. Its queue fills and empties within a tenth of a second, so each second is taken as stationary.
+A worker answers one request after another and refuses one whose wait would pass its share of the objective,
+so it is an M/G/1/K queue. Its queue fills and empties within a tenth of a second, so each second is taken as
+stationary.
 
-The embedded chain at departures (Kendall 1953; Gross and Harris, Fundamentals of Queueing Theory, 5.1): with a_k
-the chance of k arrivals within one service, pi_j = pi_0 a_j + sum_{i=1}^{j+1} pi_i a_{j-i+1}, and with rho the
-offered load, an arrival meets n requests with p_n = pi_n / (pi_0 + rho), and all K with p_K = 1 - 1 / (pi_0 + rho).
+The embedded chain at departures (Kendall 1953; Gross and Harris, Fundamentals of Queueing Theory, 5.1): with
+a_k the chance of k arrivals within one service, pi_j = pi_0 a_j + sum_{i=1}^{j+1} pi_i a_{j-i+1}, and with
+rho the offered load, an arrival meets n requests with p_n = pi_n / (pi_0 + rho), and all K of them with
+p_K = 1 - 1 / (pi_0 + rho).
 """
 
 import math
@@ -52,6 +54,10 @@ class Worker:
         """Row of the table for an arrival rate, requests a second."""
         return min(round(rate * self.seconds / STEP), len(self.missed) - 1)
 
+    def rows(self, rates: Table) -> NDArray[np.int64]:
+        """Rows for many arrival rates."""
+        return np.minimum(np.rint(rates * self.seconds / STEP), len(self.missed) - 1).astype(np.int64)
+
     def capacity(self, misses: float) -> float:
         """Requests a second at which just this share of them misses the objective."""
         return float(np.interp(misses, self.missed, np.arange(len(self.missed)))) * STEP / self.seconds
@@ -97,8 +103,9 @@ def _arrivals(task: Work, load: float, most: int) -> Table:
     means = load / task.mean_ms * task.times_ms
     counts = np.arange(most + 1)
     logs = np.array([math.lgamma(count + 1) for count in counts])
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         chances = np.exp(counts * np.log(means)[:, None] - means[:, None] - logs)
+    chances[means == 0] = counts == 0  # nobody comes within no time
     return task.weights @ chances
 
 
@@ -120,8 +127,8 @@ def _states(task: Work, load: float, room: int) -> Table:
 def _late(task: Work, objective_ms: float, room: int) -> Table:
     """Chance that who meets n requests is answered too late, [room].
 
-    The rest of the one in work has the mean E[S²] / 2 E[S] and the variance E[S³] / 3 E[S] - mean² of a renewal
-    process; the sum of those before it, of its own work and of that rest is taken as normal.
+    The rest of the one in work has the mean E[S²] / 2 E[S] and the variance E[S³] / 3 E[S] - mean² of a
+    renewal process; the sum of those before it, of its own work and of that rest is taken as normal.
     """
     mean, second, third = (float(task.times_ms**power @ task.weights) for power in (1, 2, 3))
     rest, variance = second / (2 * mean), max(second - mean**2, 0.0)

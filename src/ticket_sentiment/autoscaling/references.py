@@ -14,10 +14,7 @@ def missed_with(
     requests: Requests, replicas: NDArray[np.int64] | int, worker: Worker, workers: int
 ) -> NDArray[np.float64]:
     """Requests of each second that miss the objective with so many pods."""
-    from ticket_sentiment.autoscaling.queue import STEP
-
-    rows = np.rint(requests / (replicas * workers) * worker.seconds / STEP).astype(np.int64)
-    return requests * worker.missed[np.minimum(rows, len(worker.missed) - 1)]
+    return requests * worker.missed[worker.rows(requests / (replicas * workers))]
 
 
 def clairvoyant(
@@ -26,7 +23,8 @@ def clairvoyant(
     """The fewest pods that keep the objective in every tick, each paid from its start on.
 
     It knows each second's requests, starts a pod just so long before it is needed, and lets it go as soon as
-    nothing needs it within the time of a start. No policy that misses as little in each tick can do with less.
+    nothing needs it within the time of a start. No policy that misses as little in each tick can do with
+    less.
 
     Args:
         requests: of each second.

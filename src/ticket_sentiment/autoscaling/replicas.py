@@ -42,8 +42,8 @@ class Pod:
     Attributes:
         request: of the resource.
         usage: of it; None where there is no sample.
-        state: `unready` is pending, or, for the processor, not ready or ready for less than a sample's window;
-            `ignored` is being deleted, or failed.
+        state: `unready` is pending, or, for the processor, not ready or ready for less than a sample's
+            window; `ignored` is being deleted, or failed.
     """
 
     request: float

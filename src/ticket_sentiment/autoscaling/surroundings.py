@@ -1,4 +1,4 @@
-"""What a policy works in: how fast pods come and go, when they are measured; read from the manifests where they say it."""
+"""How fast pods come and go and when they are measured, read from the manifests where they say it."""
 
 import math
 import re

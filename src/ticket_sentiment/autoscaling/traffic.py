@@ -1,4 +1,4 @@
-"""The requests of a day, second by second: the cost model's profile, made unsteady; and what can happen in it."""
+"""The requests of a day, second by second, after the cost model's profile; and what can happen in it."""
 
 from dataclasses import dataclass
 

@@ -89,8 +89,8 @@ def build_setting(
     limits = {(one.minimum, one.maximum) for one in found}
     if len(limits) > 1:
         raise TicketSentimentError(
-            f"autoscale.policies: {', '.join(map(str, policies))} have different limits of replicas: only with the "
-            "same ones can they be held against the same policy that knows the traffic"
+            f"autoscale.policies: {', '.join(map(str, policies))} have different limits of replicas: only "
+            "with the same ones can they be held against the same policy that knows the traffic"
         )
     work = case.work()
     share = workers / case.cpu.vcpus

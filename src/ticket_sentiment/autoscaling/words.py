@@ -14,11 +14,13 @@ KINDS = {"in_flight": "requests in flight", "cpu": "processor", "memory": "memor
 
 
 def missed(value: float) -> str:
-    """A share of requests, however small: "0.27 %", "0.0004 %", "none"."""
+    """A share of requests: "0.27 %", "less than 0.001 %", "none"."""
     percent = 100 * value
-    if percent < 1e-6:
+    if percent < 1e-9:
         return "none"
-    return f"{percent:.2g} %" if percent < 10 else f"{percent:.0f} %"
+    if percent < 0.001:
+        return "< 0.001 %"
+    return f"{number(percent, 0 if percent >= 10 else 1 if percent >= 1 else 2 if percent >= 0.1 else 3)} %"
 
 
 def target(metric: Metric) -> str:
@@ -30,7 +32,8 @@ def target(metric: Metric) -> str:
 def describe(policy: Policy) -> str:
     """A policy in one line."""
     return (
-        f"{policy.minimum} to {policy.maximum} pods; {', '.join(target(metric) for metric in policy.metrics)} a pod; "
+        f"{policy.minimum} to {policy.maximum} pods; "
+        f"{', '.join(target(metric) for metric in policy.metrics)} a pod; "
         f"down after {policy.behavior.scale_down.stabilization_window_seconds or 0:g} s"
     )
 
@@ -83,8 +86,9 @@ def answer(setting: Setting, results: Sequence[Result]) -> dict[str, Any]:
     downs = sum(result.scale_downs(result.days[0]) for result in results if result.scenario.prometheus_away)
     holds = share <= knobs.max_missed and hours <= knobs.max_hours and not downs
     title = (
-        f"{first.name} {'holds' if holds else 'does not hold'}: {missed(share)} of an ordinary day's requests miss "
-        f"the objective, with {number(hours)} times the replica-hours of a policy that knows the traffic"
+        f"{first.name} {'holds' if holds else 'does not hold'}: {missed(share)} of an ordinary day's "
+        "requests miss the objective, with "
+        f"{number(hours)} times the replica-hours of a policy that {KNOWS}"
     )
     return {
         "holds": holds,
@@ -104,7 +108,8 @@ def _line(result: Result) -> str:
     day = result.days[0]
     lost = f", {number(day.lost, 0)} requests lost" if day.lost else ""
     name = result.scenario.name
-    return f"{name[0].upper()}{name[1:]}: {missed(day.missed / day.requests)} of the day's requests missed{lost}."
+    share = missed(day.missed / day.requests)
+    return f"{name[0].upper()}{name[1:]}: {share} of the day's requests missed{lost}."
 
 
 def saved(ordinary: Result, setting: Setting) -> str:
@@ -115,6 +120,6 @@ def saved(ordinary: Result, setting: Setting) -> str:
     if own >= whole:
         return f"It saves nothing: {usd(own)} a day, and {usd(whole)} with as many pods all day."
     return (
-        f"The machines of an ordinary day cost {usd(own)}, and {usd(whole)} with {setting.peak_replicas} pods all day, "
-        "as planned for the busiest moment."
+        f"The machines of an ordinary day cost {usd(own)}, and {usd(whole)} with {setting.peak_replicas} "
+        "pods all day, as planned for the busiest moment."
     )
