@@ -67,4 +67,7 @@ def _plot(setting: Setting, result: Result) -> str:
     sent = requests(setting.mean, knobs.unsteadiness, result.scenario, knobs.seed)
     by_minute = np.maximum(sent.reshape(-1, MINUTE).sum(axis=1), 1)
     lines = [("main", day.serving), ("plain", result.clairvoyant.serving)]
-    return day_plot(lines, np.array(day.missed_by_minute) / by_minute, title(result))
+    scenario = result.scenario
+    spans = scenario.prometheus_away + scenario.half_scraped
+    bands = [(first / MINUTE, last / MINUTE) for first, last in spans]
+    return day_plot(lines, np.array(day.missed_by_minute) / by_minute, bands, title(result))

@@ -9,16 +9,20 @@ from ticket_sentiment.pages.figures import svg_line, svg_text
 WIDTH, HEIGHT = 560, 190
 LEFT, RIGHT, TOP, BOTTOM = 30, 8, 10, 36  # free beside the field
 EVERY = 3  # minutes between two points
+Span = tuple[float, float]  # minutes
 Series = tuple[str, Sequence[float]]  # tone, and a value for each minute of the day
 
 
-def day_plot(lines: Sequence[Series], missed: Sequence[float], description: str) -> Markup:
+def day_plot(
+    lines: Sequence[Series], missed: Sequence[float], bands: Sequence[Span], description: str
+) -> Markup:
     """Pods over the hours of a day, and a mark where requests missed the objective.
 
     Args:
         lines: pods in each minute; the first lies on top.
         missed: share of the requests of each minute that missed it; a minute with more than one in a hundred
             is marked.
+        bands: in which something was away.
         description: for readers who do not see the plot.
     """
     most = max(max(values) for _, values in lines)
@@ -32,7 +36,11 @@ def day_plot(lines: Sequence[Series], missed: Sequence[float], description: str)
     def y(pods: float) -> float:
         return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * pods / top, 1)
 
-    parts = []
+    parts = [
+        f'<rect x="{x(first)}" y="{TOP}" width="{x(last) - x(first):.1f}" height="{HEIGHT - TOP - BOTTOM}" '
+        'class="away"/>'
+        for first, last in bands
+    ]
     for pods in range(0, int(top) + 1, step):
         parts += [
             svg_line(LEFT, y(pods), WIDTH - RIGHT, y(pods), "grid"),

@@ -14,12 +14,12 @@ KINDS = {"in_flight": "requests in flight", "cpu": "processor", "memory": "memor
 
 
 def missed(value: float) -> str:
-    """A share of requests: "0.27 %", "less than 0.001 %", "none"."""
+    """A share of requests: "0.27 %", "under 0.001 %", "none"."""
     percent = 100 * value
     if percent < 1e-9:
         return "none"
     if percent < 0.001:
-        return "< 0.001 %"
+        return "under 0.001 %"
     return f"{number(percent, 0 if percent >= 10 else 1 if percent >= 1 else 2 if percent >= 0.1 else 3)} %"
 
 
