@@ -1,4 +1,4 @@
-"""The shipped policy with real service processes behind HAProxy, in the short form of benchmarks/autoscaling."""
+"""The shipped policy with real service processes behind HAProxy: benchmarks/autoscaling in short."""
 
 import asyncio
 from pathlib import Path
@@ -14,7 +14,9 @@ from ticket_sentiment.params import load_params
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(program() is None, reason="haproxy is not installed: no policy is tried with real pods"),
+    pytest.mark.skipif(
+        program() is None, reason="haproxy is not installed: no policy is tried with real pods"
+    ),
 ]
 # So fast that five minutes of the policy are three seconds; the service writes its metrics twice a second.
 PLAN = Plan(lapse=100.0, low=1, high=2, calm_s=0.5, lost_s=4.5, back_s=0.0)

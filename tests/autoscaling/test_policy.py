@@ -26,7 +26,7 @@ def test_the_shipped_scaled_object_is_read_whole():
     spec, found = yaml.safe_load(KEDA.read_text())["spec"], read_policy(KEDA)
     triggers = {trigger["type"]: trigger["metadata"] for trigger in spec["triggers"]}
     assert found.metrics == (
-        Metric("in_flight", float(triggers["prometheus"]["threshold"]), 60.0),
+        Metric("in_flight", float(triggers["prometheus"]["threshold"]), 30.0),
         Metric("cpu", int(triggers["cpu"]["value"]) / 100),
         Metric("memory", int(triggers["memory"]["value"]) / 100),
     )
@@ -61,9 +61,9 @@ def test_what_a_manifest_does_not_say_is_the_apis_default(tmp_path: Path):
 def test_in_time_lapse_times_are_shorter_and_numbers_as_they_were():
     slow = read_policy(KEDA)
     fast = slow.sped_up(15)
-    assert fast.sync_s == 1.0 and fast.metrics[0].window_s == 4.0 and fast.metrics[0].target == 16.0
+    assert fast.sync_s == 1.0 and fast.metrics[0].window_s == 2.0 and fast.metrics[0].target == 16.0
     assert fast.behavior.scale_down.stabilization_window_seconds == 20.0
-    assert [rule.period_seconds for rule in fast.behavior.scale_up.policies or ()] == [2.0, 2.0]
+    assert [rule.period_seconds for rule in fast.behavior.scale_up.policies or ()] == [1.0, 1.0]
     assert (fast.minimum, fast.maximum) == (slow.minimum, slow.maximum)
 
 

@@ -8,19 +8,12 @@ from ticket_sentiment.autoscaling.page import write_page
 from ticket_sentiment.autoscaling.trial import Result, build_setting, try_all
 from ticket_sentiment.autoscaling.words import describe, figures, missed, rows
 from ticket_sentiment.costs.case import build_case
+from ticket_sentiment.costs.summary import columns
 from ticket_sentiment.costs.words import short, usd
 from ticket_sentiment.files import rounded, write_json
 from ticket_sentiment.params import Params
 
-HEAD = ("", "missed", "lost", "replica-hours", "of knowing", "machines", "most pods", "changes")
-
-
-def line(cells: Sequence[str], width: int) -> str:
-    """Of a table: the first column to the left, the others to the right."""
-    first, *others = cells
-    return "  ".join(
-        [first.ljust(width), *(cell.rjust(len(head)) for cell, head in zip(others, HEAD[1:], strict=True))]
-    )
+HEAD = ("", "missed", "lost", "replica-hours", "times knowing", "machines", "most pods", "changes")
 
 
 def main(
@@ -58,13 +51,9 @@ def main(
         print(f"{policy.name}: {describe(policy)}")
 
     def say(result: Result) -> None:
-        table = rows(setting, result)
-        width = max(len(one["policy"]) for one in table)
         name = result.scenario.name
         print(f"\n{name[0].upper()}{name[1:]}, {short(result.clairvoyant.requests)} requests")
-        print(line(HEAD, width))
-        for one in table:
-            print(line(_cells(one), width), flush=True)
+        print("\n".join(columns(HEAD, [_cells(one) for one in rows(setting, result)])), flush=True)
 
     results = try_all(setting, say)
     found = rounded(figures(setting, results))
@@ -77,8 +66,8 @@ def main(
         write_page(found, setting, results, page)
 
 
-def _cells(one: Mapping[str, Any]) -> list[str]:
-    return [
+def _cells(one: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
         one["policy"],
         missed(one["missed"]),
         f"{one['lost']:,.0f}",
@@ -87,4 +76,4 @@ def _cells(one: Mapping[str, Any]) -> list[str]:
         usd(one["usd"]),
         str(one["most_pods"]),
         str(one["changes"]),
-    ]
+    )

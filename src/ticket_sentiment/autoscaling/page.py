@@ -59,7 +59,8 @@ def title(result: Result) -> str:
         words += (
             ", no pod taken away meanwhile" if not downs else f", pods taken away {downs} times meanwhile"
         )
-    return f"{words[0].upper()}{words[1:]}, with {number(hours)} times the replica-hours of knowing"
+    took = f"with {number(hours)} times the replica-hours that knowing the traffic takes"
+    return f"{words[0].upper()}{words[1:]}, {took}"
 
 
 def _plot(setting: Setting, result: Result) -> str:
