@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ticket_sentiment.autoscaling.policy import Fallback, Policy
-from ticket_sentiment.autoscaling.simulation import Day, scale_downs, simulate
+from ticket_sentiment.autoscaling.simulation import Day, blind, scale_downs, simulate
 from ticket_sentiment.autoscaling.traffic import Scenario
 from ticket_sentiment.autoscaling.trial import Setting
 
@@ -65,7 +65,7 @@ def test_lost_metrics_take_no_pod_away_though_the_load_falls(setting: Setting, m
 
 
 def test_a_fallback_of_a_fixed_number_takes_pods_away_and_the_shipped_one_does_not(setting: Setting):
-    """The trap that `currentReplicasIfHigher` is for: requests that come in bulk keep no processor busy."""
+    """The trap that `currentReplicasIfHigher` is for, where no other trigger holds the pods."""
     shipped = setting.policies[0]
     alone = replace(shipped, metrics=shipped.metrics[:1])
     static = replace(alone, fallback=Fallback(failureThreshold=3, replicas=6))
@@ -108,3 +108,12 @@ def test_an_interruption_of_half_of_many_pods_loses_requests_only_under_a_budget
 def test_equal_seeds_give_equal_days(setting: Setting):
     first, again = (day(setting, [(0.2, 6.0)]) for _ in range(2))
     assert first == again
+
+
+def test_a_policy_is_blind_only_while_a_metric_of_its_own_is_missing(setting: Setting):
+    keda = setting.policies[0]
+    hpa = replace(keda, metrics=keda.metrics[1:])
+    prometheus, everything = away(1, 2, False), away(1, 2, True)
+    assert blind(prometheus, keda) == ((HOUR, 2 * HOUR),) and blind(prometheus, hpa) == ()
+    assert blind(everything, hpa) == ((HOUR, 2 * HOUR),)
+    assert blind(Scenario("half", half_scraped=((1, 2),)), keda) == ()

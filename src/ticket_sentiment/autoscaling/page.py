@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ticket_sentiment.autoscaling.plots import day_plot
+from ticket_sentiment.autoscaling.simulation import blind
 from ticket_sentiment.autoscaling.traffic import MINUTE, requests
 from ticket_sentiment.autoscaling.trial import Result, Setting
 from ticket_sentiment.autoscaling.words import KNOWS, missed
@@ -30,7 +31,7 @@ def write_page(found: dict[str, Any], setting: Setting, results: Sequence[Result
     cards = [
         {
             "kind": one["name"],
-            "title": title(result),
+            "title": title(setting, result),
             "rows": one["rows"],
             "plot": _plot(setting, result),
         }
@@ -47,15 +48,15 @@ def write_page(found: dict[str, Any], setting: Setting, results: Sequence[Result
     write_text(path, render(TEMPLATE, values, filters))
 
 
-def title(result: Result) -> str:
+def title(setting: Setting, result: Result) -> str:
     """What became of the day under the judged policy."""
     day, hours = result.days[0], result.hours(result.days[0])
     share = missed(day.missed / day.requests)
     words = "every request in time" if share == "none" else f"{share} of the requests missed the objective"
     if result.scenario.notice is not None:
         words += ", none was lost" if not day.lost else f", {number(day.lost, 0)} were lost"
-    if result.scenario.prometheus_away:
-        downs = result.scale_downs(day)
+    if blind(result.scenario, setting.policies[0]):
+        downs = result.scale_downs(setting.policies[0], day)
         words += (
             ", no pod taken away meanwhile" if not downs else f", pods taken away {downs} times meanwhile"
         )
@@ -71,4 +72,4 @@ def _plot(setting: Setting, result: Result) -> str:
     scenario = result.scenario
     spans = scenario.prometheus_away + scenario.half_scraped
     bands = [(first / MINUTE, last / MINUTE) for first, last in spans]
-    return day_plot(lines, np.array(day.missed_by_minute) / by_minute, bands, title(result))
+    return day_plot(lines, np.array(day.missed_by_minute) / by_minute, bands, title(setting, result))

@@ -14,7 +14,7 @@ from ticket_sentiment.autoscaling.policy import Metric, Policy
 from ticket_sentiment.autoscaling.queue import Worker
 from ticket_sentiment.autoscaling.replicas import Pod, Tolerances, average_value, utilisation
 from ticket_sentiment.autoscaling.surroundings import Surroundings
-from ticket_sentiment.autoscaling.traffic import MINUTE, Scenario, within
+from ticket_sentiment.autoscaling.traffic import MINUTE, Scenario, Span, within
 
 Requests = NDArray[np.int64]
 HALF = 0.5
@@ -33,7 +33,7 @@ class Day:
         serving: pods that answered, at the start of each minute.
         missed_by_minute: requests that missed the objective in each minute.
         changes: second, replicas before, replicas after.
-        deciding: how often each metric asked for most, when replicas were added.
+        killed: pods that were on their nodes to the last, and had no time to stop.
     """
 
     requests: int
@@ -44,7 +44,6 @@ class Day:
     serving: list[int] = field(default_factory=list)
     missed_by_minute: list[float] = field(default_factory=list)
     changes: list[tuple[int, int, int]] = field(default_factory=list)
-    deciding: dict[str, int] = field(default_factory=dict)
     killed: int = 0
 
     @property
@@ -61,12 +60,11 @@ class _Control:
         self._hpa = Autoscaler(policy)
         self._triggers = {one: Trigger(one.target, policy.fallback) for one in policy.metrics}
         self._tolerances = Tolerances.of(policy.behavior)
-        self.asked: list[int | None] = []
 
     def sync(self, second: int, fleet: Fleet, busy: float) -> int:
         """Replicas that there shall be."""
-        self.asked = [self._asks(metric, second, fleet, busy) for metric in self._policy.metrics]
-        return self._hpa.sync(second, fleet.replicas, self.asked)
+        asked = [self._asks(metric, second, fleet, busy) for metric in self._policy.metrics]
+        return self._hpa.sync(second, fleet.replicas, asked)
 
     def _asks(self, metric: Metric, second: int, fleet: Fleet, busy: float) -> int | None:
         if metric.kind == "in_flight":
@@ -138,22 +136,19 @@ def simulate(
             wanted = control.sync(second, fleet, windows[0])
             windows, busy = [windows[1], busy / sync], 0.0
             if wanted != fleet.replicas:
-                _note(day, second, fleet.replicas, wanted, policy.metrics, control.asked)
+                day.changes.append((second, fleet.replicas, wanted))
                 fleet.scale(second, wanted)
     day.killed = fleet.killed
     return day
 
 
-def _note(
-    day: Day, second: int, before: int, after: int, of: Sequence[Metric], asked: Sequence[int | None]
-) -> None:
-    day.changes.append((second, before, after))
-    if after > before:
-        most = max(count or 0 for count in asked)
-        name = next(metric.kind for metric, count in zip(of, asked, strict=True) if count == most)
-        day.deciding[name] = day.deciding.get(name, 0) + 1
+def blind(scenario: Scenario, policy: Policy) -> tuple[Span, ...]:
+    """When one of a policy's metrics is missing."""
+    kinds = {metric.kind for metric in policy.metrics}
+    found = scenario.prometheus_away if "in_flight" in kinds else ()
+    return found + (scenario.metrics_away if kinds - {"in_flight"} else ())
 
 
-def scale_downs(day: Day, spans: Sequence[tuple[int, int]]) -> int:
+def scale_downs(day: Day, spans: Sequence[Span]) -> int:
     """How often replicas were taken away within some spans."""
     return sum(after < before and within(second, tuple(spans)) for second, before, after in day.changes)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ticket_sentiment.autoscaling.policy import Policy, read_policy
 from ticket_sentiment.autoscaling.queue import Worker, room, worker
 from ticket_sentiment.autoscaling.references import clairvoyant, fixed
-from ticket_sentiment.autoscaling.simulation import Day, scale_downs, simulate
+from ticket_sentiment.autoscaling.simulation import Day, blind, scale_downs, simulate
 from ticket_sentiment.autoscaling.surroundings import Surroundings, read_surroundings
 from ticket_sentiment.autoscaling.traffic import SCENARIOS, Scenario, rates, requests
 from ticket_sentiment.costs.case import Case
@@ -64,10 +64,9 @@ class Result:
         """Replica-hours of a day over those of the clairvoyant's."""
         return day.replica_seconds / self.clairvoyant.replica_seconds
 
-    def scale_downs(self, day: Day) -> int:
-        """How often pods were taken away while the policy's first metric was away or half seen."""
-        scenario = self.scenario
-        return scale_downs(day, scenario.prometheus_away + scenario.metrics_away + scenario.half_scraped)
+    def scale_downs(self, policy: Policy, day: Day) -> int:
+        """How often pods were taken away while a metric of the policy was missing."""
+        return scale_downs(day, blind(self.scenario, policy))
 
 
 def build_setting(

@@ -49,7 +49,6 @@ def row(result: Result, name: str, day: Day, setting: Setting) -> dict[str, Any]
         "usd": day.node_seconds / 3600 * setting.usd_per_hour,
         "most_pods": max(day.serving),
         "changes": len(day.changes),
-        "scale_downs_without_metrics": result.scale_downs(day),
     }
 
 
@@ -83,7 +82,7 @@ def answer(setting: Setting, results: Sequence[Result]) -> dict[str, Any]:
     knobs, first, ordinary = setting.params.autoscale, setting.policies[0], results[0]
     day = ordinary.days[0]
     share, hours = day.missed / day.requests, ordinary.hours(day)
-    downs = sum(result.scale_downs(result.days[0]) for result in results if result.scenario.prometheus_away)
+    downs = sum(result.scale_downs(first, result.days[0]) for result in results)
     holds = share <= knobs.max_missed and hours <= knobs.max_hours and not downs
     title = (
         f"{first.name} {'holds' if holds else 'does not hold'}: {missed(share)} of an ordinary day's "
@@ -92,12 +91,13 @@ def answer(setting: Setting, results: Sequence[Result]) -> dict[str, Any]:
     )
     return {
         "holds": holds,
+        "scale_downs_without_metrics": downs,
         "title": title,
         "lines": [
             f"Allowed are {missed(knobs.max_missed)} and {number(knobs.max_hours)} times.",
-            f"Lost metrics took pods away {downs} times."
+            f"Pods were taken away {downs} times while metrics were missing."
             if downs
-            else "No pod was taken away for want of metrics.",
+            else "No pod was taken away while metrics were missing.",
             *(_line(result) for result in results[1:]),
             saved(ordinary, setting),
         ],
