@@ -10,9 +10,9 @@ from ticket_sentiment.processes import die_with_parent
 
 SLOTS = 12
 START_S = 10.0
-# - Checks every 200 ms, and one that fails is enough: the service says 503 from the first moment of a stop.
-#   A check may take its time, as a busy pod is none that stops: by default one that takes longer than 200 ms
-# has failed.
+# - Checks every 200 ms, of which three must fail: the service says 503 from the first moment of a stop, and
+#   listens for another second. A check may take its time, as a busy pod is none that stops; by default one
+#   that takes longer than the interval has failed.
 # - A request is sent again only when no connection came about, so never one that a pod may have read.
 # - Idle connections to pods end after 2 s, before the service ends them itself (5 s): a request that meets a
 #   connection in its last moment would be lost.
@@ -26,7 +26,7 @@ defaults
     timeout client 60s
     timeout server 60s
     timeout queue 5s
-    timeout check 5s
+    timeout check 10s
     retries 3
     option redispatch 1
     retry-on conn-failure
@@ -37,7 +37,7 @@ backend pods
     balance leastconn
     option httpchk GET /readyz
     http-check expect status 200
-    default-server check inter 200ms fall 1 rise 1 pool-purge-delay 2s
+    default-server check inter 200ms fall 3 rise 1 pool-purge-delay 2s
     server-template pod {slots} 127.0.0.1:1 disabled
 """
 

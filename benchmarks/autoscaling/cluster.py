@@ -6,7 +6,7 @@ import itertools
 import re
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,7 +122,7 @@ class Cluster:
         folder = self._folder / f"pod-{number}"
         folder.mkdir()
         port = await asyncio.to_thread(write_params, folder, None, cache={"entries": 0})
-        environment: Mapping[str, str] = {
+        environment = {
             "TICKET_SENTIMENT_BUNDLE": str(self._bundle.resolve()),
             "TICKET_SENTIMENT_EVENTS_URL": f"sqlite:///{folder.resolve()}/events.db",
         }
@@ -170,7 +170,7 @@ class Cluster:
                 self.changes.append((now, self.replicas, wanted))
                 self.replicas = wanted
 
-    def _beside(self, work: "asyncio.coroutines.Coroutine[None, None, None]") -> None:
+    def _beside(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -11,7 +11,7 @@ from benchmarks.autoscaling.callers import Callers, Outcome
 from benchmarks.autoscaling.cluster import Cluster
 from ticket_sentiment.autoscaling.policy import Policy
 
-HOLD_S = 0.5  # that a caller takes on average to send its ticket
+HOLD_S = 1.5  # that a caller takes on average to send its ticket
 PATIENCE_S = 120.0  # for pods to come, on a busy machine
 
 

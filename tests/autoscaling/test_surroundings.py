@@ -8,7 +8,7 @@ import yaml
 
 from tests.support.costs import ROOT
 from ticket_sentiment.autoscaling import surroundings
-from ticket_sentiment.autoscaling.surroundings import MANIFESTS, read_surroundings, seconds
+from ticket_sentiment.autoscaling.surroundings import MANIFESTS, mebibytes, read_surroundings, seconds
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import load_params
 
@@ -60,3 +60,8 @@ def test_a_manifest_that_does_not_say_it_is_named(manifests: Path):
 @pytest.mark.parametrize(("text", "expected"), [("15s", 15), ("2m", 120), ("1h", 3600)])
 def test_times_are_read_with_their_units(text, expected):
     assert seconds(text) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [("600Mi", 600), ("1Gi", 1024)])
+def test_memory_is_read_with_its_unit(text, expected):
+    assert mebibytes(text) == expected

@@ -1,7 +1,6 @@
 """How fast pods come and go and when they are measured, read from the manifests where they say it."""
 
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,14 +64,13 @@ def read_surroundings(params: Params, folder: Path = MANIFESTS) -> Surroundings:
     (endpoint,) = _one(folder / MONITOR, "ServiceMonitor", "endpoints")
     pool = _one(folder / POOLS, "NodePool", "disruption", name=SPOT_POOL)
     budget = _one(folder / BUDGET, "PodDisruptionBudget", "maxUnavailable")
-    number, unit = re.fullmatch(r"(\d+)(\w+)", container["resources"]["requests"]["memory"]).groups()  # type: ignore[union-attr]
     return Surroundings(
         node_start_s=params.autoscale.node_start_s,
         pod_start_s=params.autoscale.pod_start_s,
         stop_s=pause + params.serve.drain_seconds,
         idle_s=seconds(pool["consolidateAfter"]),
         scrape_s=seconds(endpoint["interval"]),
-        memory=params.autoscale.pod_memory_mb / (float(number) * MEBIBYTES[unit]),
+        memory=params.autoscale.pod_memory_mb / mebibytes(container["resources"]["requests"]["memory"]),
         unavailable=budget if isinstance(budget, int) else float(budget.rstrip("%")) / 100,
     )
 
@@ -80,6 +78,11 @@ def read_surroundings(params: Params, folder: Path = MANIFESTS) -> Surroundings:
 def seconds(text: str) -> float:
     """ "15s" or "2m" in seconds."""
     return float(text[:-1]) * UNITS[text[-1]]
+
+
+def mebibytes(text: str) -> float:
+    """ "600Mi" or "1Gi" in mebibytes."""
+    return float(text[:-2]) * MEBIBYTES[text[-2:]]
 
 
 def _one(path: Path, kind: str, *keys: str, name: str | None = None) -> Any:

@@ -76,17 +76,12 @@ def requests(
         seed: equal ones give equal days.
     """
     draw = np.random.default_rng(seed)
-    minutes = len(mean) // MINUTE + 2
-    steps = draw.normal(size=minutes) * np.sqrt(1 - MEMORY**2)
-    steps[0] /= np.sqrt(1 - MEMORY**2)
-    noise = np.empty(minutes)
-    state = 0.0
-    for minute, step in enumerate(steps):
-        state = MEMORY * state * (minute > 0) + step
-        noise[minute] = state
+    noise = draw.normal(size=len(mean) // MINUTE + 2)  # at the start of each minute
+    for minute in range(1, len(noise)):
+        noise[minute] = MEMORY * noise[minute - 1] + np.sqrt(1 - MEMORY**2) * noise[minute]
     sigma = np.sqrt(np.log1p(unsteadiness**2))
     factor = np.exp(
-        sigma * np.interp(np.arange(len(mean)), np.arange(minutes) * MINUTE, noise) - sigma**2 / 2
+        sigma * np.interp(np.arange(len(mean)), np.arange(len(noise)) * MINUTE, noise) - sigma**2 / 2
     )
     if scenario.spike is not None:
         ends = scenario.spike + np.cumsum([0, SPIKE_GROWS_S, SPIKE_HOLDS_S, SPIKE_ENDS_S])
