@@ -7,9 +7,12 @@ import pytest
 
 from tests.gates.conftest import evidence_folders, good_evidence, params
 from tests.support.browser import AXE, PHONE, WIDE, Look, browser, look
+from tests.support.costs import ROOT, write_benchmark
 from tests.support.desk import Desk
 from tests.support.evidence import edit_json
 from tests.support.tiny_bundle import make_tiny_bundle
+from ticket_sentiment.autoscaling import trial
+from ticket_sentiment.cli import main
 from ticket_sentiment.compare.command import main as compare
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.gates import gate, report
@@ -79,6 +82,14 @@ def test_the_page_of_a_rollout_can_be_read_on_a_phone(params, tmp_path):
     path = write_page(read_progress(ledger, params, desk.now), params, tmp_path / "rollout.html")
     ledger.close()
     assert readable(path, PHONE).first <= PHONE[1]
+
+
+def test_the_page_of_an_autoscaling_trial_can_be_read_on_a_phone(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(trial, "SCENARIOS", trial.SCENARIOS[4:5])
+    benchmark, page = write_benchmark(tmp_path / "benchmark.json"), tmp_path / "autoscale.html"
+    assert main(["autoscale", "--benchmark", str(benchmark), "--page", str(page)]) == 0
+    readable(page, PHONE)
 
 
 def test_what_keeps_somebody_from_reading_is_found(tmp_path):

@@ -82,8 +82,7 @@ class Callers:
                 writer.write(body)
                 sent = time.monotonic()
                 answer = await reader.read()
-                status = answer[9:12].decode() if answer else "no answer"
-                why = "" if status == "200" else f"{status} {answer[-120:].decode(errors='replace')}"
+                why = _why(answer)
                 self.outcome.seconds.append(time.monotonic() - sent)
         except (OSError, TimeoutError) as error:
             why = type(error).__name__
@@ -96,3 +95,15 @@ class Callers:
             self.outcome.failures[why] += 1
         else:
             self.outcome.answered += 1
+
+
+def _why(answer: bytes) -> str:
+    """What is wrong with an answer, in a few words; "" for none."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status = head[9:12].decode()
+    if status == "200" and body:
+        return ""
+    try:
+        return f"{status} {json.loads(body)['error']['code']}"
+    except ValueError:
+        return f"{status or 'no'} answer of the balancer"

@@ -86,7 +86,7 @@ class Cluster:
 
     def interrupt(self, share: float) -> int:
         """SIGTERM to a share of the pods, without a word to the balancer; how many that were."""
-        victims = self.serving[: round(share * len(self.serving))]
+        victims = self.serving[: int(share * len(self.serving))]
         for pod in victims:
             pod.leaving = True
             pod.server.process.send_signal(signal.SIGTERM)

@@ -96,6 +96,7 @@ class Story:
         self._part = "the load grows"
         await self._until(lambda: len(cluster.serving) >= plan.high, "enough pods serve")
         await self._go_on("a high load", plan.calm_s, plan.high - 0.4)
+        await self._until(lambda: len(cluster.serving) >= plan.high, "enough pods serve still")
         self._part = "half of the pods are interrupted"
         told.interrupted, since = cluster.interrupt(0.5), time.monotonic()
         await self._until(lambda: len(cluster.serving) >= plan.high, "as many pods serve again")
