@@ -17,6 +17,7 @@ from ticket_sentiment.processes import die_with_parent, lean_memory
 STAGES = {
     "validate": "ticket_sentiment.tickets.validate",
     "prepare": "ticket_sentiment.tickets.prepare",
+    "inspect": "ticket_sentiment.gates.inspection",
     "train": "ticket_sentiment.model.train",
     "prune": "ticket_sentiment.model.prune",
     "quantize": "ticket_sentiment.model.quantize",

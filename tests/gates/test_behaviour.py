@@ -3,8 +3,8 @@ import json
 import pytest
 
 from tests.support.evidence import behaved
-from ticket_sentiment.gates.behaviour import behaviour
 from ticket_sentiment.gates.evidence import gather
+from ticket_sentiment.gates.rules.behaviour import behaviour
 
 REPORT = "reports/behaviour.json"
 

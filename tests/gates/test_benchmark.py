@@ -217,11 +217,14 @@ def test_the_stage_writes_the_contract_and_the_gate_can_read_it(
     pd.DataFrame({"text": TEXTS}).to_parquet(benchmark.HOLDOUT)
     tiny_dense(benchmark.DENSE)
     bundle = make_tiny_bundle(benchmark.BUNDLE, max_length=16)
+    champion = make_tiny_bundle(benchmark.CHAMPION_BUNDLE, max_length=16, seed=1)
     benchmark.main(params.model_copy(update={"benchmark": SETTINGS}))
 
     raw = json.loads(benchmark.RESULT.read_text())
     found = Evidence.model_validate_json(benchmark.RESULT.read_text())
     assert found.bundle_digest == bundle.digest
+    assert found.champion_digest == champion.digest
+    assert found.champion.bytes == champion.size_bytes and found.champion.ratio.throughput.median > 0
     assert found.variants.cpu_bundle.bytes == bundle.size_bytes
     assert found.variants.dense_torch_fp32.peak_memory_mb > found.variants.cpu_bundle.peak_memory_mb
     assert raw["texts"] == 10

@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
-from tests.support.evidence import edit_json
+from tests.support.evidence import NO_CHANGE, edit_json
 from tests.support.page import Page
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.gates import card_parts, gate, report
+from ticket_sentiment.gates import gate, report
 from ticket_sentiment.gates.card import PAGE
 from ticket_sentiment.gates.card_front import MARKDOWN, read_front, read_part
+from ticket_sentiment.gates.licence import NOT_STATED, base_licence
 from ticket_sentiment.model.bundle import load_bundle
 
 HOSTILE = '<script>alert("x")</script> | **bold** `code`'
@@ -59,7 +60,8 @@ def test_programs_learn_which_bundles_it_is_about(good_evidence, made):
 
 def test_limits_name_what_was_measured(good_evidence, made):
     root = good_evidence()
-    weak = {"slice": "channel", "value": "letters", "rows": 90, "macro_f1": 0.2, "low": 0.1, "high": 0.3}
+    scores = {"rows": 90, "macro_f1": 0.2, "low": 0.1, "high": 0.3}
+    weak = {"slice": "channel", "value": "letters", **scores, **NO_CHANGE}
     edit_json(root / "reports/evaluation/metrics.json", "slices", [weak])
     made()
     limits = read_part(MARKDOWN, "Limits")
@@ -117,9 +119,9 @@ def test_the_estimate_of_energy_is_the_formula_s(good_evidence, made, params):
 )
 def test_the_licence_is_that_of_the_base_weights_own_card(tmp_path, front, licence):
     (tmp_path / "README.md").write_text(front)
-    assert card_parts.base_licence(str(tmp_path)) == (licence or card_parts.NOT_STATED)
-    assert card_parts.base_licence("someone/model") == card_parts.NOT_STATED
-    assert card_parts.base_licence("package:nothing_of_this_name") == card_parts.NOT_STATED
+    assert base_licence(str(tmp_path)) == (licence or NOT_STATED)
+    assert base_licence("someone/model") == NOT_STATED
+    assert base_licence("package:nothing_of_this_name") == NOT_STATED
 
 
 @pytest.mark.parametrize(

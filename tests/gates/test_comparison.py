@@ -8,7 +8,7 @@ from ticket_sentiment.files import read_json
 from ticket_sentiment.gates.comparison import broken_share, corrected_counts, main
 from ticket_sentiment.gates.evidence import gather
 from ticket_sentiment.gates.evidence_types import Hotfix
-from ticket_sentiment.gates.hotfix import require_same
+from ticket_sentiment.gates.rules.hotfix import require_same
 
 
 def test_the_share_is_of_those_that_were_right(params):

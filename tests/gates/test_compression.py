@@ -1,8 +1,8 @@
 import pytest
 
 from tests.support.evidence import edit_frontier, edit_json, tried
-from ticket_sentiment.gates.compression import compression, excess, in_words
 from ticket_sentiment.gates.evidence import gather
+from ticket_sentiment.gates.rules.compression import compression, excess, in_words
 from ticket_sentiment.model.frontier import FRONTIER
 
 REPORT = "reports/compression.json"
@@ -32,7 +32,8 @@ def judged(good_evidence, changed_limits, now):
         ((0.004, -0.02, 0.02), "pass", "+0.4 points"),
         ((-0.011, -0.02, -0.010), "review", "may break the budget"),
         ((-0.016, -0.03, -0.0101), "fail", "surely breaks the budget"),
-        ((-0.013, -0.02, 0.004), "review", "−1.3 points (−2.0 to +0.4)"),
+        ((-0.013, -0.02, -0.001), "review", "−1.3 points (−2.0 to −0.1)"),
+        ((-0.013, -0.03, 0.004), "pass", "−1.3 points (−3.0 to +0.4)"),
     ],
 )
 def test_the_loss_on_the_holdout_is_held_against_the_budget(judged, difference, decision, words):

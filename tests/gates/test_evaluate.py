@@ -12,18 +12,25 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import sha256_file, write_json
 from ticket_sentiment.gates import evaluate
 from ticket_sentiment.gates.baselines import label_ids
-from ticket_sentiment.gates.evaluate import Scored, judge_models, judge_slices, read_table
+from ticket_sentiment.gates.evaluate import Scored, judge_models, known_customers, read_table
 from ticket_sentiment.gates.evidence_types import Evaluation
+from ticket_sentiment.gates.metrics import Interval
+from ticket_sentiment.gates.slice_scores import judge_slices, simultaneous
 from ticket_sentiment.labels import LABELS
+from ticket_sentiment.params import Evaluate
+from ticket_sentiment.tickets.schema import write_tickets
 
 SKILL = {"majority": 0.0, "tfidf": 1.0, "dense": 2.2, "compressed": 2.1}
+
+
+SLICES = Evaluate(bootstrap_samples=200, seed=7, min_slice_rows=50)
 
 
 def judged(champion: bool) -> tuple[dict, dict[str, Scored], pd.DataFrame]:
     holdout = tickets(500, "2026-10", 0)
     scored = simulated(holdout, SKILL | ({"champion": 2.0} if champion else {}), 0)
     actual = label_ids(holdout["label"])
-    return judge_models(scored, actual, np.arange(500), 200, 7), scored, holdout
+    return judge_models(scored, actual, np.arange(500), 200, 7, 0.45), scored, holdout
 
 
 @pytest.mark.parametrize("champion", [True, False])
@@ -57,14 +64,15 @@ def test_equal_models_differ_by_nothing():
     holdout = tickets(300, "2026-10", 0)
     one = simulated(holdout, {"dense": 2.0}, 0)["dense"]
     models = dict.fromkeys(("majority", "tfidf", "dense", "compressed", "champion"), one)
-    result = judge_models(models, label_ids(holdout["label"]), np.arange(300), 200, 7)
+    result = judge_models(models, label_ids(holdout["label"]), np.arange(300), 200, 7, 0.45)
     for difference in result["differences"].values():
         assert difference["macro_f1"] == {"value": 0, "low": 0, "high": 0}
 
 
 def test_slices_hold_their_own_rows():
     _, scored, holdout = judged(False)
-    found = judge_slices(holdout, scored["dense"].predicted, np.arange(500), 200, 7, min_rows=50)
+    predicted = {"compressed": scored["dense"].predicted, "dense": scored["dense"].predicted}
+    found = judge_slices(holdout, predicted, np.arange(500), SLICES)
     channels = [one for one in found if one["slice"] == "channel"]
     assert sum(one["rows"] for one in channels) == 500
     rows = (holdout["channel"] == channels[0]["value"]).to_numpy()
@@ -73,6 +81,34 @@ def test_slices_hold_their_own_rows():
         f1_score(holdout["label"][rows], predicted, average="macro")
     )
     assert channels[0]["low"] < channels[0]["macro_f1"] < channels[0]["high"]
+    assert channels[0]["right_minus_dense"] == {"value": 0, "low": 0, "high": 0}
+    assert channels[0]["right_minus_champion"] is None
+
+
+def test_a_part_that_broke_is_found_and_equal_models_hardly_ever_differ_in_any():
+    generator = np.random.default_rng(0)
+    masks = [np.arange(2000) % 20 == part for part in range(20)]
+    clusters = np.arange(2000) // 2
+    false_alarms = 0
+    for seed in range(60):
+        noise = generator.choice([-1, 0, 1], p=[0.08, 0.84, 0.08], size=2000).astype(float)
+        found = simultaneous(noise, masks, clusters, 200, seed)
+        false_alarms += any(one.high < 0 or one.low > 0 for one in found)
+    assert false_alarms <= 8  # 3 are expected; without the correction it would be about 38
+    broken = noise.copy()
+    broken[masks[3]] = generator.choice([-1, 0], p=[0.4, 0.6], size=int(masks[3].sum()))
+    found = simultaneous(broken, masks, clusters, 200, 0)
+    assert found[3].high < 0 and found[3].value < -0.2
+    assert simultaneous(noise * 0, masks, clusters, 200, 0)[0] == Interval(0.0, 0.0, 0.0)
+    assert simultaneous(noise, [], clusters, 200, 0) == []
+
+
+def test_known_customers_are_those_of_the_months_before(tmp_path):
+    for month, seed in (("2026-09", 1), ("2026-10", 2)):
+        table = tickets(20, month, seed).assign(customer_id=[f"{month}-{row}" for row in range(20)])
+        write_tickets(tmp_path / f"{month}.parquet", table)
+    holdout = table.assign(customer_id=["2026-09-3", "2026-10-1", None, *["x"] * 17])
+    assert known_customers(holdout, tmp_path).tolist()[:3] == [True, False, False]
 
 
 def test_answers_that_are_no_numbers_are_refused():
@@ -135,7 +171,9 @@ def test_the_stage_scores_real_models_and_writes_no_text(workplace, params):
         first["models"]["compressed"]["macro_f1"]["value"] > first["models"]["majority"]["macro_f1"]["value"]
     )
     files = {path.name: path.read_bytes() for path in Path("reports/evaluation").iterdir()}
-    assert set(files) == {"metrics.json", "predictions.parquet", "confusion.csv", "reliability.csv"}
+    assert set(files) == {
+        "metrics.json", "predictions.parquet", "confusion.csv", "reliability.csv", "coverage.csv",
+    }  # fmt: skip
     assert files["confusion.csv"].startswith(b"actual,predicted\n")
     assert files["reliability.csv"].startswith(b"model,confidence,accuracy,rows\n")
     predictions = pd.read_parquet("reports/evaluation/predictions.parquet")

@@ -157,3 +157,18 @@ def test_differences_on_the_same_resamples_are_tighter_than_on_different_ones():
 
 def test_an_interval_without_finite_values_says_so():
     assert np.isnan(metrics.percentile_interval(0.5, np.full(10, np.nan)).low)
+
+
+def test_risk_falls_with_coverage_where_confidence_means_something():
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.8, 0.2], [0.6, 0.4]])
+    actual = np.array([0, 0, 1, 1])
+    confidence, coverage, risk = metrics.risk_coverage(probabilities, actual)
+    assert confidence.tolist() == [0.9, 0.8, 0.6]
+    assert coverage.tolist() == [0.25, 0.75, 1.0]
+    assert risk.tolist() == pytest.approx([0, 1 / 3, 0.5])
+    found = metrics.abstention(probabilities, actual, below=0.7)
+    assert found == pytest.approx(
+        {"below": 0.7, "coverage": 0.75, "risk": 1 / 3, "risk_of_all": 0.5, "aurc": 0.5 / 3 + 0.25 * 0.5}
+    )
+    nothing = metrics.abstention(probabilities, actual, below=0.95)
+    assert (nothing["coverage"], nothing["risk"]) == (0.0, None)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.support.evidence import edit_json
+from tests.support.evidence import NO_CHANGE, benchmark, edit_json
 from tests.support.page import Page
-from ticket_sentiment.files import sha256_file
+from ticket_sentiment.files import sha256_file, write_json
 from ticket_sentiment.gates import gate, report
 from ticket_sentiment.gates.changes import EXCERPT_CHARS
 from ticket_sentiment.gates.decision_section import DECISIONS, QUESTIONS, REASONS
@@ -91,6 +91,7 @@ def test_hostile_ticket_text_is_escaped_and_cut(good_evidence, made):
     holdout["text"] = [f"{index} {HOSTILE}" for index in range(len(holdout))]
     holdout["ticket_id"] = holdout["ticket_id"] + "<b>"
     holdout.to_parquet(path, index=False)
+    edit_json(root / "reports/evaluation/metrics.json", "holdout.sha256", sha256_file(path))
     predictions = root / "reports/evaluation/predictions.parquet"
     table = pd.read_parquet(predictions)
     table.assign(ticket_id=table["ticket_id"] + "<b>").to_parquet(predictions, index=False)
@@ -118,6 +119,7 @@ SLICE = {
     "low": 0.1,
     "high": 0.3,
     "accuracy": 0.3,
+    **NO_CHANGE,
 }
 
 
@@ -256,6 +258,7 @@ def test_the_champion_itself_is_not_called_a_challenger(good_evidence, made):
     shutil.rmtree(root / "models/champion/bundle")
     shutil.copytree(root / "models/release/cpu", root / "models/champion/bundle")
     digest = sha256_file(root / "models/champion/bundle/bundle.json")
+    write_json(root / "reports/benchmark.json", benchmark(digest, digest))
     for name in ("evaluation/metrics.json", "behaviour.json", "drift.json"):
         edit_json(root / "reports" / name, "champion_digest", digest)
     _, page, summary, result = made()

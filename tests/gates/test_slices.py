@@ -1,6 +1,11 @@
 import pandas as pd
 
-from ticket_sentiment.gates.slices import length, masked, slice_masks
+from ticket_sentiment.gates.slices import customers, language, length, masked, slice_masks
+from ticket_sentiment.params import Evaluate
+
+
+def settings(rows: int, **products: str) -> Evaluate:
+    return Evaluate(bootstrap_samples=100, seed=7, min_slice_rows=rows, products=products)
 
 
 def table(texts: list[str], channels: list[str] | None = None) -> pd.DataFrame:
@@ -33,8 +38,11 @@ def test_masked_means_that_a_mask_is_in_the_text():
 
 
 def test_slices_cover_the_table_once_each_in_a_fixed_order():
-    tickets = table(["one two", "three [URL]", "four", "five " * 30], ["mail", "chat", "mail", "chat"])
-    found = [(name, value, rows.tolist()) for name, value, rows in slice_masks(tickets, 1)]
+    tickets = table(
+        ["one two", "three [URL]", "four", "and this is the same question " * 6],
+        ["mail", "chat", "mail", "chat"],
+    )
+    found = [(name, value, rows.tolist()) for name, value, rows in slice_masks(tickets, settings(1))]
     assert [(name, value) for name, value, _ in found] == [
         ("channel", "chat"),
         ("channel", "mail"),
@@ -44,12 +52,37 @@ def test_slices_cover_the_table_once_each_in_a_fixed_order():
         ("month", "2026-10"),
         ("masked", "masked"),
         ("masked", "nothing masked"),
+        ("language", "en"),
+        ("language", "too short to tell"),
     ]
-    for wanted in ("channel", "length", "month", "masked"):
+    for wanted in ("channel", "length", "month", "masked", "language"):
         assert sum(sum(rows) for name, _, rows in found if name == wanted) == 4
 
 
 def test_small_slices_are_left_out():
     tickets = table(["text"] * 5, ["mail"] * 4 + ["chat"])
-    values = [value for name, value, _ in slice_masks(tickets, 4) if name == "channel"]
+    values = [value for name, value, _ in slice_masks(tickets, settings(4)) if name == "channel"]
     assert values == ["mail"]
+
+
+def test_languages_are_told_where_the_text_is_long_enough():
+    texts = [
+        "Der Router verliert jeden Abend die Verbindung, und niemand antwortet.",
+        "The router loses its connection every evening and nobody answers.",
+        "Danke",
+        "[EMAIL] [EMAIL] [EMAIL] [EMAIL] [EMAIL] [EMAIL] [EMAIL]",
+    ]
+    assert language(table(texts)).tolist() == ["de", "en", "too short to tell", "too short to tell"]
+
+
+def test_customers_are_new_or_not_where_the_table_knows():
+    tickets = table(["one", "two"])
+    assert customers(tickets).isna().all()
+    assert customers(tickets.assign(known_customer=[True, False])).tolist() == ["wrote before", "new"]
+
+
+def test_a_ticket_may_be_about_several_products():
+    tickets = table(["My Phone and the camera", "the camera", "telephone"])
+    found = slice_masks(tickets, settings(1, phone=r"\bphone\b", camera="camera", printer="printer"))
+    products = {value: rows.tolist() for name, value, rows in found if name == "product"}
+    assert products == {"phone": [True, False, False], "camera": [True, True, False]}

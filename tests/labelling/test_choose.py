@@ -14,7 +14,7 @@ from ticket_sentiment.rollout.audit import audited
 SETTINGS = Labelling.model_validate(
     {
         "count": 200, "since_days": 30, "drift_rows": 1000, "seed": 7,
-        "quotas": {"audit": 0.4, "disagreement": 0.2, "drifted": 0.1},
+        "quotas": {"audit": 0.4, "disagreement": 0.2, "drifted": 0.1, "doubted": 0.1},
     }
 )  # fmt: skip
 
@@ -35,7 +35,7 @@ def candidates(rows: int, disagreeing: float = 0.1, seed: int = 0) -> pd.DataFra
 
 def test_quotas_are_met_and_each_reason_takes_what_it_is_about():
     rows = candidates(5000)
-    chosen = choose(rows, 100, SETTINGS, *AUDIT)
+    chosen = choose(rows, [], 100, SETTINGS, *AUDIT)
     assert Counter(chosen["why"]) == {"audit": 40, "disagreement": 20, "drifted": 10, "uncertain": 30}
     assert chosen["ticket_id"].is_unique
     by = {why: chosen[chosen["why"] == why] for why in REASONS}
@@ -50,11 +50,11 @@ def test_quotas_are_met_and_each_reason_takes_what_it_is_about():
 def test_only_the_audit_has_a_probability_and_it_is_the_true_one():
     rows = candidates(5000)
     drawn = [id_ for id_ in rows["ticket_id"] if audited(id_, "s", 0.05)]
-    some = choose(rows, 100, SETTINGS, *AUDIT)
+    some = choose(rows, [], 100, SETTINGS, *AUDIT)
     probabilities = some[some["why"] == "audit"]["probability"].unique()
     assert probabilities == pytest.approx([0.05 * 40 / len(drawn)])
     assert some[some["why"] != "audit"]["probability"].isna().all()
-    whole = choose(rows, 4000, SETTINGS, *AUDIT)
+    whole = choose(rows, [], 4000, SETTINGS, *AUDIT)
     audit = whole[whole["why"] == "audit"]
     assert set(audit["ticket_id"]) == set(drawn)
     assert audit["probability"].unique() == pytest.approx([0.05])
@@ -66,41 +66,50 @@ def test_weighted_by_it_the_audit_estimates_all_tickets_without_bias():
     rows["wrong"] = (rows["margin"] < 0.3).astype(float)
     truth, estimates = rows["wrong"].sum(), []
     for draw in range(150):
-        chosen = choose(rows, 100, SETTINGS.model_copy(update={"seed": draw}), f"salt {draw}", 0.05)
+        chosen = choose(rows, [], 100, SETTINGS.model_copy(update={"seed": draw}), f"salt {draw}", 0.05)
         audit = chosen[chosen["why"] == "audit"]
         estimates.append((audit["wrong"] / audit["probability"]).sum())
     error = np.std(estimates) / math.sqrt(len(estimates))
     assert abs(np.mean(estimates) - truth) < 4 * error
     assert abs(np.mean(estimates) - truth) < 0.1 * truth
-    everything = [choose(rows, 100, SETTINGS, *AUDIT)["wrong"].mean()]
+    everything = [choose(rows, [], 100, SETTINGS, *AUDIT)["wrong"].mean()]
     assert everything[0] > 1.3 * rows["wrong"].mean(), "the whole queue would not do"
 
 
 def test_audited_tickets_without_a_place_wait_and_are_not_taken_for_their_doubt():
     rows = candidates(5000)
     rows.loc[[audited(id_, "s", 0.05) for id_ in rows["ticket_id"]], "margin"] = 0.0
-    chosen = choose(rows, 100, SETTINGS, *AUDIT)
+    chosen = choose(rows, [], 100, SETTINGS, *AUDIT)
     drawn = [audited(id_, "s", 0.05) for id_ in chosen["ticket_id"]]
     assert sum(drawn) == 40 and (chosen[drawn]["why"] == "audit").all()
 
 
 def test_places_that_are_left_go_to_the_most_uncertain():
     rows = candidates(5000, disagreeing=0).assign(novelty=np.nan)
-    assert Counter(choose(rows, 100, SETTINGS, *AUDIT)["why"]) == {"audit": 40, "uncertain": 60}
-    assert len(choose(candidates(30), 100, SETTINGS, *AUDIT)) <= 30
+    assert Counter(choose(rows, [], 100, SETTINGS, *AUDIT)["why"]) == {"audit": 40, "uncertain": 60}
+    assert len(choose(candidates(30), [], 100, SETTINGS, *AUDIT)) <= 30
+
+
+def test_labels_that_seem_wrong_are_asked_about_the_worst_first():
+    suspects = [f"wrong-{number}" for number in range(30)]
+    chosen = choose(candidates(4000), suspects, 100, SETTINGS, *AUDIT)
+    assert len(chosen) == 100
+    assert sorted(chosen["ticket_id"][chosen["why"] == "doubted"]) == sorted(suspects[:10])
+    alone = choose(candidates(0), suspects, 100, SETTINGS, *AUDIT)
+    assert Counter(alone["why"]) == {"doubted": 10}
 
 
 def test_it_is_the_same_whatever_the_order_of_the_rows_and_another_with_another_seed():
     rows = candidates(3000).assign(margin=0.5)  # ties everywhere
-    chosen = choose(rows, 60, SETTINGS, *AUDIT)
-    again = choose(rows.sample(frac=1, random_state=3).reset_index(drop=True), 60, SETTINGS, *AUDIT)
+    chosen = choose(rows, [], 60, SETTINGS, *AUDIT)
+    again = choose(rows.sample(frac=1, random_state=3).reset_index(drop=True), [], 60, SETTINGS, *AUDIT)
     assert chosen["ticket_id"].tolist() == again["ticket_id"].tolist()
-    other = choose(rows, 60, SETTINGS.model_copy(update={"seed": 8}), *AUDIT)
+    other = choose(rows, [], 60, SETTINGS.model_copy(update={"seed": 8}), *AUDIT)
     assert set(other["ticket_id"]) != set(chosen["ticket_id"])
 
 
 def test_the_order_of_the_file_does_not_tell_the_reason():
-    chosen = choose(candidates(5000), 200, SETTINGS, *AUDIT)
+    chosen = choose(candidates(5000), [f"wrong-{number}" for number in range(30)], 200, SETTINGS, *AUDIT)
     first, second = (Counter(part["why"]) for part in (chosen.head(100), chosen.tail(100)))
     assert all(abs(first[why] - second[why]) < 35 for why in REASONS)
     assert set(first) == set(second) == set(REASONS)

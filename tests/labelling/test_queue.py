@@ -8,9 +8,12 @@ import pandas as pd
 import pytest
 
 from tests.events.events import NOON, OTHER, feedback, prediction
+from tests.support.evidence import validation
 from ticket_sentiment.cli import main as cli
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.feedback.database import NoEventDatabase
+from ticket_sentiment.files import write_json
+from ticket_sentiment.gates.evidence import VALIDATION
 from ticket_sentiment.labelling import queue as module
 from ticket_sentiment.labelling.formats import escaped, unescaped, write_queue
 from ticket_sentiment.labelling.queue import LEARNT, make_queue
@@ -160,6 +163,24 @@ def test_tickets_unlike_the_learnt_ones_are_chosen(make, store, settings, tmp_pa
     assert sum(row.why == "drifted" for row in drawn.rows) == 100
     (tmp_path / LEARNT).unlink()
     assert not make(few, count=5).compared
+
+
+def test_labels_that_seem_wrong_are_asked_for_again_until_somebody_gave_one(make, answered, store, tmp_path):
+    names = [f"C-{number}" for number in range(4)]
+    write_tickets(tmp_path / TICKETS / "2026-10.parquet", tickets(*((name, "neutral") for name in names)))
+    report = validation("a" * 64)
+    report["label_noise"]["suspects"] = [{"ticket_id": name} for name in (*names, "gone")]
+    write_json(tmp_path / VALIDATION, report)
+    answered("T-1")
+    store.feedback(feedback("1", ticket_id="C-0", at=NOON))
+    queue = make()
+    doubted = {row.ticket_id: row for row in queue.rows if row.why == "doubted"}
+    assert sorted(doubted) == ["C-1", "C-2"]  # a tenth of twenty; C-3 waits
+    assert doubted["C-1"].text == "collected C-1" and doubted["C-1"].answered_at is None
+    write_queue(tmp_path / "queue.csv", queue.rows)
+    (tmp_path / VALIDATION).write_text("{}")
+    with pytest.raises(TicketSentimentError, match="dvc repro -f validate"):
+        make()
 
 
 def test_equal_data_give_an_equal_queue(make, answered):

@@ -2,7 +2,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from ticket_sentiment.pages.figures import Axis, Row, reliability_plot, rows_plot
+from ticket_sentiment.pages.figures import Axis, Row, coverage_plot, reliability_plot, rows_plot
 
 HOSTILE = '<script>alert("x")</script>&'
 
@@ -38,6 +38,16 @@ def test_the_reliability_plot_has_a_dot_for_each_bin(points):
     root = parsed(reliability_plot(points, "confidence"))
     assert len(list(root.iter("circle"))) == len(points)
     assert root.get("role") == "img"
+
+
+def test_the_coverage_plot_rises_to_the_right_and_marks_the_threshold():
+    root = parsed(coverage_plot([(0.1, 0.02), (0.5, 0.1), (1.0, 0.26)], (0.98, 0.25), ""))
+    (curve,) = root.iter("polyline")
+    places = [tuple(map(float, pair.split(","))) for pair in curve.attrib["points"].split()]
+    assert places == sorted(places) and [y for _, y in places] == sorted((y for _, y in places), reverse=True)
+    (dot,) = root.iter("circle")
+    assert places[1][0] < float(dot.attrib["cx"]) < places[2][0]
+    assert places[2][1] < float(dot.attrib["cy"]) < places[1][1]
 
 
 def test_the_reliability_plot_is_not_upside_down():

@@ -53,7 +53,7 @@ def test_sound_tickets_pass(tickets_folder, checked):
     assert result["failures"] == []
     assert result["data_sha256"] == sha256_tree(tickets_folder)
     assert set(result["months"]["2026-01"]) == {
-        "rows", "labelled", "masks", "label_share", "language_share", "signal",
+        "rows", "labelled", "masks", "label_share", "language_share", "signal", "channels",
     }  # fmt: skip
     assert result["months"]["2026-01"]["signal"] > 0.8
     page = validate.PAGE.read_text()

@@ -139,7 +139,7 @@ def judge_quality(table: pd.DataFrame, a: Scored, b: Scored, settings: Evaluate)
 def judge_parts(table: pd.DataFrame, a: Scored, b: Scored, settings: Evaluate) -> tuple[Part, ...]:
     """Every part of the tickets that is large enough and not the whole."""
     known, parts = labelled(table), []
-    for name, value, mask in slice_masks(table, settings.min_slice_rows):
+    for name, value, mask in slice_masks(table, settings):
         if mask.all():
             continue
         both, difference = mask & known, None

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ticket_sentiment.gates.evidence_types import Count, Estimate, Part
+from ticket_sentiment.gates.evidence_types import Count, Estimate, Part, Subject
 from ticket_sentiment.model.bundle import Sha256
 from ticket_sentiment.params import Label, Share
 
@@ -42,3 +42,12 @@ class BehaviourReport(Part):
     champion_digest: Sha256 | None
     cases: Count
     tests: tuple[BehaviourResult, ...] = Field(min_length=1)
+
+    def foreign(self, subject: Subject) -> str | None:
+        if self.bundle_digest != subject.cpu:
+            return "The behaviour report is about another bundle: run `dvc repro behaviour`."
+        if self.champion_digest != subject.champion:
+            return (
+                "The behaviour report does not compare with the present champion: run `dvc repro behaviour`."
+            )
+        return None

@@ -25,6 +25,7 @@ from tokenizers import Tokenizer
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import rounded, write_json
 from ticket_sentiment.gates.variants import (
+    CHAMPION,
     CPU_BUNDLE,
     DENSE_ONNX,
     DENSE_TORCH,
@@ -34,12 +35,13 @@ from ticket_sentiment.gates.variants import (
     export_dense,
     peak_memory_mb,
 )
-from ticket_sentiment.model.bundle import load_bundle
+from ticket_sentiment.model.bundle import MANIFEST, load_bundle
 from ticket_sentiment.params import Benchmark, Params
 
 HOLDOUT = Path("data/prepared/holdout.parquet")
 BUNDLE = Path("models/release/cpu")
 DENSE = Path("models/dense")
+CHAMPION_BUNDLE = Path("models/champion/bundle")
 RESULT = Path("reports/benchmark.json")
 
 BATCH = 8
@@ -227,12 +229,15 @@ def report(
     memory_mb: dict[str, float],
     tokens_mean: float,
 ) -> dict[str, Any]:
-    """The blocks `variants`, `ratios` and `size_ratio` of reports/benchmark.json."""
+    """The blocks `variants`, `ratios`, `size_ratio` and `champion` of reports/benchmark.json."""
     sizes = {variant.name: variant.bytes for variant in variants}
+    blocks = {name: summarise(rounds[name], sizes[name], tokens_mean, memory_mb[name]) for name in sizes}
+    champion = blocks.pop(CHAMPION, None)
+    if champion is not None:
+        champion["ratio"] = ratios(rounds[CPU_BUNDLE], rounds[CHAMPION])
     return {
-        "variants": {
-            name: summarise(rounds[name], sizes[name], tokens_mean, memory_mb[name]) for name in sizes
-        },
+        "variants": blocks,
+        "champion": champion,
         "ratios": {
             f"{CPU_BUNDLE}_over_{other}": ratios(rounds[CPU_BUNDLE], rounds[other])
             for other in (DENSE_TORCH, DENSE_ONNX)
@@ -252,7 +257,8 @@ def main(params: Params) -> None:
     tokens, chars = mean_lengths(load_tokenizer(DENSE), texts, bundle.manifest.max_length)
     with tempfile.TemporaryDirectory() as folder:
         dense_onnx = export_dense(DENSE, bundle, Path(folder) / "dense", export_onnx)
-        variants = all_variants(DENSE, dense_onnx, bundle, settings.threads)
+        champion = load_bundle(CHAMPION_BUNDLE) if (CHAMPION_BUNDLE / MANIFEST).is_file() else None
+        variants = all_variants(DENSE, dense_onnx, bundle, champion, settings.threads)
         memory = {variant.name: peak_memory_mb(variant, texts, BATCH) for variant in variants}
         rounds = compare(variants, texts, settings)
     result = report(variants, rounds, memory, tokens)
@@ -260,6 +266,7 @@ def main(params: Params) -> None:
         "machine": machine(),
         "measured_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "bundle_digest": bundle.digest,
+        "champion_digest": champion and champion.digest,
         "threads": settings.threads,
         "rounds": settings.rounds,
         "texts": len(texts),

@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.gates.licence import FENCE
 
 MARKDOWN = Path("reports/card.md")
-FENCE = "---\n"
 
 
 def read_front(path: Path) -> dict[str, Any]:

@@ -1,15 +1,10 @@
 """The parts of the model card, from the evidence; what is not known is said to be so."""
 
-import importlib.util
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
-
-import yaml
 
 from ticket_sentiment.gates.behaviour_section import KINDS, by_capability, pooled
 from ticket_sentiment.gates.behaviour_types import BehaviourReport
-from ticket_sentiment.gates.card_front import FENCE
 from ticket_sentiment.gates.confidence_section import abstaining
 from ticket_sentiment.gates.cost_section import cost_lines
 from ticket_sentiment.gates.energy import assumptions, watt_hours
@@ -27,8 +22,6 @@ from ticket_sentiment.params import Params
 
 OFTEN = 0.10  # share of a capability's cases that fail, from which it is called a limit
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)  # of confidence, beside serve.abstain_below
-NOT_STATED = "not stated: look it up where the weights come from"
-PACKAGE = "package:"
 MILLION = 1_000_000
 
 
@@ -271,28 +264,3 @@ def licence_and_lineage(evidence: Evidence, params: Params, licence: str) -> Par
             "The demo's sentences are from vaderSentiment (Hutto and Gilbert 2014), MIT licence.",
         )
     return Part("Licence and lineage", texts, (Table("Lineage", ("What", "Value"), rows),))
-
-
-def base_licence(base_model: str) -> str:
-    """The licence that the base weights' own model card states, else that of the package they came in.
-
-    Args:
-        base_model: train.base_model: `package:NAME`, a folder, or a hub id, of which nothing is here.
-    """
-    name = base_model.removeprefix(PACKAGE)
-    folder = Path(base_model)
-    if base_model.startswith(PACKAGE):
-        spec = importlib.util.find_spec(name) if name.isidentifier() else None
-        folder = Path(spec.origin).parent / "model" if spec and spec.origin else Path(name)
-    try:
-        _, front, _ = (folder / "README.md").read_text(encoding="utf-8").split(FENCE, 2)
-        if stated := yaml.safe_load(front).get("license"):
-            return str(stated)
-    except (OSError, ValueError, AttributeError, yaml.YAMLError):
-        pass  # no card, or one without such a field
-    if base_model.startswith(PACKAGE):
-        try:
-            return metadata.metadata(name).get("License") or NOT_STATED
-        except metadata.PackageNotFoundError:
-            pass
-    return NOT_STATED

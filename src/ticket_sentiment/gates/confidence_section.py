@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ticket_sentiment.gates.evidence import Missing
-from ticket_sentiment.gates.evidence_types import Evaluation
+from ticket_sentiment.gates.evidence_types import Abstention, Evaluation
 from ticket_sentiment.gates.words import points, share
 from ticket_sentiment.labels import LABELS
-from ticket_sentiment.pages.figures import reliability_plot
+from ticket_sentiment.pages.figures import coverage_plot, reliability_plot
 
 PREDICTIONS = Path("reports/evaluation/predictions.parquet")
 RELIABILITY = Path("reports/evaluation/reliability.csv")
+COVERAGE = Path("reports/evaluation/coverage.csv")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,21 @@ def abstaining(thresholds: Iterable[float]) -> list[Abstaining] | None:
     return rows
 
 
+def _coverage(abstention: Abstention) -> Any:
+    """The plot of what is wrong when the unsure rest is left to people; None where its table is not there."""
+    if not COVERAGE.is_file() or abstention.risk is None:
+        return None
+    table = pd.read_csv(COVERAGE)
+    ours = table[table["model"] == "compressed"]
+    risks = np.interp((0.5, 0.8, 1.0), ours["coverage"], ours["risk"])
+    half, most, all_ = (share(float(risk)) for risk in risks)
+    return coverage_plot(
+        list(ours[["coverage", "risk"]].itertuples(index=False, name=None)),
+        (abstention.coverage, abstention.risk),
+        f"Of the surest half of the answers {half} are wrong, of the surest 80 % {most}, of all {all_}.",
+    )
+
+
 def confidence_section(evaluation: Evaluation | Missing, abstain_below: float) -> dict[str, Any] | None:
     """The plot of the compressed model's calibration, or None where its table is not there.
 
@@ -60,6 +77,7 @@ def confidence_section(evaluation: Evaluation | Missing, abstain_below: float) -
     raw = scores.calibration_error_uncalibrated
     left = next(iter(abstaining([abstain_below]) or ()), None)
     return {
+        "coverage": _coverage(scores.abstention),
         "abstain": left
         and f"Answers under {share(abstain_below)} are marked for a person: {share(left.left, 1)} "
         f"of the tickets; of the others {share(left.right or 0.0, 1)} are right.",

@@ -4,21 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ticket_sentiment.gates.evidence import Evidence
+from ticket_sentiment.gates.rules import GATES
 from ticket_sentiment.gates.verdict import Verdict
 
-QUESTIONS = {
-    "data": "Are the tickets in order?",
-    "quality": "Is it good enough?",
-    "baseline": "Has it learnt more than simple methods?",
-    "compression": "Did making it small cost little?",
-    "champion": "Is it as good as the present model?",
-    "behaviour": "Does it still understand plain cases?",
-    "calibration": "Can its confidence be trusted?",
-    "drift": "Has the month changed, and is the holdout like live traffic?",
-    "benchmark": "Is it small and fast?",
-    "integrity": "Is every report about this very model?",
-    "hotfix": "Are the corrected tickets right now, and the others still?",
-}
+QUESTIONS = {name: one.question for name, one in GATES.items()}
 DECISIONS = {
     "pass": "Pass: the new model may be released",
     "review": "Review: a person has to decide",

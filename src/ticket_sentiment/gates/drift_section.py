@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ticket_sentiment.gates.drift_rule import NAMES, live_words
 from ticket_sentiment.gates.evidence_types import Drift, DriftTest
+from ticket_sentiment.gates.rules.drift import NAMES, live_words
 from ticket_sentiment.gates.words import number
 from ticket_sentiment.pages.figures import Axis, Row, rows_plot
 

@@ -17,12 +17,14 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import finite_or_none, read_json, replacing, sha256_file, write_json
 from ticket_sentiment.gates import metrics
 from ticket_sentiment.gates.baselines import label_ids, majority_probabilities, tfidf_probabilities
-from ticket_sentiment.gates.slices import slice_masks
+from ticket_sentiment.gates.slice_scores import judge_slices
+from ticket_sentiment.gates.slices import KNOWN_CUSTOMER
 from ticket_sentiment.gates.tables import read_prepared
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.bundle import MANIFEST, load_bundle
 from ticket_sentiment.model.runtime import Runtime, softmax
 from ticket_sentiment.params import Params
+from ticket_sentiment.tickets.schema import TICKETS, month_files
 
 TRAIN = Path("data/prepared/train.parquet")
 HOLDOUT = Path("data/prepared/holdout.parquet")
@@ -32,6 +34,7 @@ CHAMPION = Path("models/champion/bundle")
 FOLDER = Path("reports/evaluation")
 
 COLUMNS = ("ticket_id", "customer_id", "created_at", "channel", "text", "label")
+COVERAGE_POINTS = 39
 BATCH = 64  # of the dense model; its answers do not depend on it
 DIFFERENCES = (
     ("compressed", "dense"),
@@ -136,7 +139,7 @@ def score_all(
     return scored, digests
 
 
-def _scores(model: Scored, actual: NDArray, resampled: NDArray) -> dict[str, Any]:
+def _scores(model: Scored, actual: NDArray, resampled: NDArray, abstain_below: float) -> dict[str, Any]:
     confusion = metrics.confusion_matrix(actual, model.predicted)
     raw = model.uncalibrated
     error = metrics.expected_calibration_error
@@ -148,6 +151,7 @@ def _scores(model: Scored, actual: NDArray, resampled: NDArray) -> dict[str, Any
         "calibration_error": finite_or_none(error(model.probabilities, actual)),
         "calibration_error_uncalibrated": None if raw is None else finite_or_none(error(raw, actual)),
         "confusion": confusion.tolist(),
+        "abstention": metrics.abstention(model.probabilities, actual, abstain_below),
     }
 
 
@@ -162,7 +166,12 @@ def _difference(first: NDArray, second: NDArray, resampled: tuple[NDArray, NDArr
 
 
 def judge_models(
-    scored: Mapping[str, Scored], actual: NDArray, clusters: NDArray, samples: int, seed: int
+    scored: Mapping[str, Scored],
+    actual: NDArray,
+    clusters: NDArray,
+    samples: int,
+    seed: int,
+    abstain_below: float,
 ) -> dict[str, Any]:
     """The parts `models` and `differences` of metrics.json.
 
@@ -172,11 +181,12 @@ def judge_models(
         clusters: `metrics.cluster_codes`, [rows].
         samples: bootstrap resamples.
         seed: of the resamples.
+        abstain_below: confidence under which an answer is left to a person.
     """
     predictions = {name: model.predicted for name, model in scored.items()}
     drawn = metrics.bootstrap_confusions(actual, predictions, clusters, samples, seed)
     whole = {name: metrics.confusion_matrix(actual, predicted) for name, predicted in predictions.items()}
-    models = {name: _scores(model, actual, drawn[name]) for name, model in scored.items()}
+    models = {name: _scores(model, actual, drawn[name], abstain_below) for name, model in scored.items()}
     differences = {
         f"{first}_minus_{second}": _difference(whole[first], whole[second], (drawn[first], drawn[second]))
         if {first, second} <= scored.keys()
@@ -184,35 +194,6 @@ def judge_models(
         for first, second in DIFFERENCES
     }
     return {"models": {"champion": None, **models}, "differences": differences}
-
-
-def judge_slices(
-    holdout: pd.DataFrame, predicted: NDArray, clusters: NDArray, samples: int, seed: int, min_rows: int
-) -> list[dict[str, Any]]:
-    """The part `slices` of metrics.json: quality of one model on parts of at least `min_rows` rows."""
-    actual = label_ids(holdout["label"])
-    result = []
-    for name, value, mask in slice_masks(holdout, min_rows):
-        _, codes = np.unique(clusters[mask], return_inverse=True)
-        drawn = metrics.bootstrap_confusions(actual[mask], {"model": predicted[mask]}, codes, samples, seed)[
-            "model"
-        ]
-        confusion = metrics.confusion_matrix(actual[mask], predicted[mask])
-        found = metrics.percentile_interval(
-            float(metrics.macro_f1(confusion)), metrics.macro_f1(drawn)
-        ).as_json()
-        result.append(
-            {
-                "slice": name,
-                "value": value,
-                "rows": int(mask.sum()),
-                "macro_f1": found["value"],
-                "low": found["low"],
-                "high": found["high"],
-                "accuracy": float(metrics.accuracy(confusion)),
-            }
-        )
-    return result
 
 
 def predictions_table(holdout: pd.DataFrame, scored: Mapping[str, Scored]) -> pd.DataFrame:
@@ -227,7 +208,7 @@ def predictions_table(holdout: pd.DataFrame, scored: Mapping[str, Scored]) -> pd
 
 
 def write_tables(folder: Path, holdout: pd.DataFrame, scored: Mapping[str, Scored], actual: NDArray) -> None:
-    """Write predictions.parquet, confusion.csv and reliability.csv."""
+    """Write predictions.parquet, confusion.csv, reliability.csv and coverage.csv."""
     predictions = predictions_table(holdout, scored)
     with replacing(folder / "predictions.parquet") as temporary:
         predictions.to_parquet(temporary, index=False)
@@ -242,35 +223,74 @@ def write_tables(folder: Path, holdout: pd.DataFrame, scored: Mapping[str, Score
     ]
     with replacing(folder / "reliability.csv") as temporary:
         pd.DataFrame(reliability).to_csv(temporary, index=False)
+    coverage = [coverage_table(name, scored[name], actual) for name in IN_RELIABILITY if name in scored]
+    with replacing(folder / "coverage.csv") as temporary:
+        pd.concat(coverage).round(5).to_csv(temporary, index=False)
+
+
+def coverage_table(name: str, model: Scored, actual: NDArray) -> pd.DataFrame:
+    """A model's risk over its coverage at COVERAGE_POINTS places, for `dvc plots`."""
+    confidence, coverage, risk = metrics.risk_coverage(model.probabilities, actual)
+    places = np.unique(
+        np.searchsorted(coverage, np.linspace(0.05, 1, COVERAGE_POINTS)).clip(0, len(risk) - 1)
+    )
+    return pd.DataFrame(
+        {"model": name, "coverage": coverage[places], "risk": risk[places], "confidence": confidence[places]}
+    )
+
+
+def known_customers(holdout: pd.DataFrame, tickets: Path = TICKETS) -> pd.Series:
+    """Whether each customer of the holdout wrote in an earlier month; no customer is a new one.
+
+    The training tickets cannot tell: `prepare` takes the holdout's customers out of them.
+    """
+    first = holdout["created_at"].min().strftime("%Y-%m")
+    earlier = [path for month, path in month_files(tickets).items() if month < first]
+    seen = {
+        name for path in earlier for name in pd.read_parquet(path, columns=["customer_id"])["customer_id"]
+    }
+    return holdout["customer_id"].notna() & holdout["customer_id"].isin(seen)
+
+
+def report(
+    holdout: pd.DataFrame, scored: Mapping[str, Scored], digests: Mapping[str, str], params: Params
+) -> dict[str, Any]:
+    """The content of metrics.json but for the hash of the holdout.
+
+    Args:
+        holdout: the tickets that were scored, with `known_customer`.
+        scored: `score_all`.
+        digests: of the bundles among them.
+        params: sections `evaluate` and `serve` are read.
+    """
+    settings, actual = params.evaluate, label_ids(holdout["label"])
+    clusters = metrics.cluster_codes(holdout["customer_id"].tolist(), len(holdout))
+    judged = judge_models(
+        scored,
+        actual,
+        clusters,
+        settings.bootstrap_samples,
+        settings.seed,
+        params.serve.abstain_below,
+    )
+    predicted = {name: model.predicted for name, model in scored.items()}
+    return {
+        "bundle_digest": digests["compressed"],
+        "champion_digest": digests.get("champion"),
+        **judged,
+        "slices": judge_slices(holdout, predicted, clusters, settings),
+    }
 
 
 def main(params: Params) -> None:
     """Score all models on data/prepared/holdout.parquet and write reports/evaluation/."""
     holdout = read_table(HOLDOUT)
+    holdout = holdout.assign(**{KNOWN_CUSTOMER: known_customers(holdout)})
     scored, digests = score_all(read_table(TRAIN), holdout, params.train.max_length)
-    actual = label_ids(holdout["label"])
-    clusters = metrics.cluster_codes(holdout["customer_id"].tolist(), len(holdout))
-    samples, seed = params.evaluate.bootstrap_samples, params.evaluate.seed
-    months = holdout["created_at"].dt.strftime("%Y-%m")
-    write_tables(FOLDER, holdout, scored, actual)
-    write_json(
-        FOLDER / "metrics.json",
-        {
-            "holdout": {
-                "sha256": sha256_file(HOLDOUT),
-                "rows": len(holdout),
-                "months": sorted(months.unique()),
-            },
-            "bundle_digest": digests["compressed"],
-            "champion_digest": digests.get("champion"),
-            **judge_models(scored, actual, clusters, samples, seed),
-            "slices": judge_slices(
-                holdout,
-                scored["compressed"].predicted,
-                clusters,
-                samples,
-                seed,
-                params.evaluate.min_slice_rows,
-            ),
-        },
-    )
+    write_tables(FOLDER, holdout, scored, label_ids(holdout["label"]))
+    about = {
+        "sha256": sha256_file(HOLDOUT),
+        "rows": len(holdout),
+        "months": sorted(holdout["created_at"].dt.strftime("%Y-%m").unique()),
+    }
+    write_json(FOLDER / "metrics.json", {"holdout": about, **report(holdout, scored, digests, params)})

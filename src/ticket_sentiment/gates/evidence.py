@@ -21,8 +21,10 @@ from ticket_sentiment.gates.evidence_types import (
     Drift,
     Evaluation,
     Hotfix,
+    Inspection,
     Part,
     Split,
+    Subject,
     Validation,
 )
 from ticket_sentiment.model.bundle import MANIFEST, Bundle, load_bundle
@@ -30,6 +32,7 @@ from ticket_sentiment.model.frontier import FRONTIER, FrontierPoint, read_fronti
 
 TICKETS = Path("data/tickets")
 PREPARED = Path("data/prepared")
+INSPECTION = Path("reports/inspection.json")
 SPLIT = Path("data/prepared/split.json")
 HOLDOUT = Path("data/prepared/holdout.parquet")
 VALIDATION = Path("reports/validation/result.json")
@@ -60,6 +63,7 @@ class Evidence:
 
     validation: Validation | Missing
     split: Split | Missing
+    inspection: Inspection | Missing
     evaluation: Evaluation | Missing
     compression: Compression | Missing
     drift: Drift | Missing
@@ -118,11 +122,18 @@ def read_points(path: Path = FRONTIER) -> tuple[FrontierPoint, ...] | Missing:
         return Missing(f"The measured shapes cannot be used: {error}.")
 
 
-def _of(bundle: Bundle | Missing, cost: Cost | Missing) -> Cost | Missing:
-    """The cost, unless it is that of another bundle."""
-    if isinstance(bundle, Bundle) and isinstance(cost, Cost) and cost.bundle_digest != bundle.digest:
-        return Missing(f"The cost report is about another bundle, {cost.bundle_digest[:12]}.")
-    return cost
+def _digest(bundle: Bundle | Missing | None) -> str | None:
+    return bundle.digest if isinstance(bundle, Bundle) else None
+
+
+def _hash(value: str | Missing) -> str | None:
+    return None if isinstance(value, Missing) else value
+
+
+def about(report: PartType | Missing, subject: Subject) -> PartType | Missing:
+    """The report, unless it is about another candidate, champion or holdout than lies here."""
+    foreign = None if isinstance(report, Missing) else report.foreign(subject)
+    return report if foreign is None else Missing(foreign)
 
 
 def gather(now: datetime) -> Evidence:
@@ -131,26 +142,40 @@ def gather(now: datetime) -> Evidence:
     Args:
         now: the time that the age of the benchmark is counted to, with a time zone.
     """
-    cpu = read_bundle(CPU_BUNDLE)
+    bundles = {
+        "cpu": read_bundle(CPU_BUNDLE),
+        "gpu": read_bundle(GPU_BUNDLE),
+        "edge": read_bundle(EDGE_BUNDLE),
+        "champion": read_bundle(CHAMPION) if (CHAMPION / MANIFEST).exists() else None,
+    }
+    prepared = sha256_tree(PREPARED) if PREPARED.is_dir() else Missing(f"There is no {PREPARED}.")
+    holdout = sha256_file(HOLDOUT) if HOLDOUT.is_file() else Missing(f"There is no {HOLDOUT}.")
+    subject = Subject(
+        **{name: _digest(bundle) for name, bundle in bundles.items()},
+        holdout=_hash(holdout),
+        prepared=_hash(prepared),
+    )
+
+    def read(path: Path, kind: type[PartType], what: str) -> PartType | Missing:
+        return about(read_part(path, kind, what), subject)
+
     return Evidence(
-        validation=read_part(VALIDATION, Validation, "The validation of the tickets"),
-        split=read_part(SPLIT, Split, "The split into training and holdout"),
-        evaluation=read_part(EVALUATION, Evaluation, "The evaluation"),
-        compression=read_part(COMPRESSION, Compression, "The compression report"),
-        drift=read_part(DRIFT, Drift, "The drift report"),
-        benchmark=read_part(BENCHMARK, Benchmark, "The benchmark"),
-        cost=_of(cpu, read_part(COST, Cost, "The cost report")),
-        behaviour=read_part(BEHAVIOUR, BehaviourReport, "The behaviour report"),
-        cpu=cpu,
-        gpu=read_bundle(GPU_BUNDLE),
-        edge=read_bundle(EDGE_BUNDLE),
-        champion=read_bundle(CHAMPION) if (CHAMPION / MANIFEST).exists() else None,
-        hotfix=read_part(HOTFIX, Hotfix, "The comparison of the hotfix with its champion")
+        **bundles,
+        validation=read(VALIDATION, Validation, "The validation of the tickets"),
+        split=read(SPLIT, Split, "The split into training and holdout"),
+        inspection=read(INSPECTION, Inspection, "The inspection of the prepared tickets"),
+        evaluation=read(EVALUATION, Evaluation, "The evaluation"),
+        compression=read(COMPRESSION, Compression, "The compression report"),
+        drift=read(DRIFT, Drift, "The drift report"),
+        benchmark=read(BENCHMARK, Benchmark, "The benchmark"),
+        cost=read(COST, Cost, "The cost report"),
+        behaviour=read(BEHAVIOUR, BehaviourReport, "The behaviour report"),
+        hotfix=read(HOTFIX, Hotfix, "The comparison of the hotfix with its champion")
         if STARTED_FROM.exists() or HOTFIX.exists()
         else None,
         frontier=read_points(),
         tickets_sha256=sha256_tree(TICKETS) if TICKETS.is_dir() else Missing(f"There is no {TICKETS}."),
-        prepared_sha256=sha256_tree(PREPARED) if PREPARED.is_dir() else Missing(f"There is no {PREPARED}."),
-        holdout_sha256=sha256_file(HOLDOUT) if HOLDOUT.is_file() else Missing(f"There is no {HOLDOUT}."),
+        prepared_sha256=prepared,
+        holdout_sha256=holdout,
         now=now,
     )

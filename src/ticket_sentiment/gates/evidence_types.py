@@ -3,6 +3,7 @@
 Fields that no gate or report reads may be in the files and are passed over.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
@@ -15,10 +16,29 @@ Positive = Annotated[float, Field(gt=0)]
 DENSE_SHAPE = "dense"  # name of the attempt that is no shape of the frontier
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What lies here and is to be judged: what every report must be about.
+
+    Digests of the bundles and hashes of the tickets; null where there is none or it cannot be trusted.
+    """
+
+    cpu: str | None
+    gpu: str | None
+    edge: str | None
+    champion: str | None
+    holdout: str | None
+    prepared: str | None
+
+
 class Part(BaseModel):
     """Frozen, strict about types, and NaN is no number."""
 
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False, extra="ignore")
+
+    def foreign(self, subject: Subject) -> str | None:
+        """Why this is about something else than lies here, as a sentence; null where it is not."""
+        return None
 
 
 class Estimate(Part):
@@ -33,6 +53,17 @@ class MonthFacts(Part):
     rows: Count
     labelled: Count
     masks: dict[str, Count] = {}
+    signal: Share | None  # null: too few labels to tell
+    channels: dict[str, Share]
+
+
+class Suspect(Part):
+    ticket_id: str
+
+
+class LabelNoise(Part):
+    share: Share | None  # null: too few labels to tell
+    suspects: tuple[Suspect, ...]  # the worst first
 
 
 class Failure(Part):
@@ -46,6 +77,7 @@ class Validation(Part):
     data_sha256: Sha256
     months: dict[Month, MonthFacts] = Field(min_length=1)
     failures: tuple[Failure, ...]
+    label_noise: LabelNoise
 
 
 class SplitMonths(Part):
@@ -85,11 +117,53 @@ class Split(Part):
     feedback: JoinedLabels
 
 
+class Shared(Part):
+    tickets: Count
+    customers: Count
+    texts: Count
+
+
+class SharedTables(Part):
+    train_holdout: Shared
+    tune_holdout: Shared
+    train_tune: Shared
+
+
+class BaseWeights(Part):
+    base_model: Annotated[str, Field(min_length=1)]
+    licence: str
+
+
+class Inspection(Part):
+    """reports/inspection.json."""
+
+    prepared_sha256: Sha256
+    rows: dict[str, Count] = Field(min_length=3)
+    shared: SharedTables
+    unmasked: dict[str, Count] = Field(min_length=3)
+    weights: BaseWeights
+
+    def foreign(self, subject: Subject) -> str | None:
+        if self.prepared_sha256 != subject.prepared:
+            return "The inspection is about other tickets than data/prepared: run `dvc repro inspect`."
+        return None
+
+
 class ClassScores(Part):
     precision: Share | None  # null: never predicted
     recall: Share | None  # null: not in the holdout
     f1: Share | None
     rows: Count
+
+
+class Abstention(Part):
+    """What answering only from a confidence on gives (`metrics.abstention`)."""
+
+    below: Share
+    coverage: Share
+    risk: Share | None  # null: nothing is answered
+    risk_of_all: Share
+    aurc: Share
 
 
 class ModelScores(Part):
@@ -99,6 +173,7 @@ class ModelScores(Part):
     brier: Annotated[float, Field(ge=0, le=2)]
     calibration_error: Share
     calibration_error_uncalibrated: Share | None  # null: a baseline, which is not scaled
+    abstention: Abstention
     confusion: tuple[tuple[Count, Count, Count], tuple[Count, Count, Count], tuple[Count, Count, Count]]
 
 
@@ -128,6 +203,8 @@ class SliceScores(Part):
     macro_f1: Share
     low: Share
     high: Share
+    right_minus_dense: Estimate
+    right_minus_champion: Estimate | None
 
 
 class EvaluatedHoldout(Part):
@@ -145,6 +222,15 @@ class Evaluation(Part):
     models: Models
     differences: Differences
     slices: tuple[SliceScores, ...]
+
+    def foreign(self, subject: Subject) -> str | None:
+        if self.bundle_digest != subject.cpu:
+            return "The evaluation is about another bundle: run `dvc repro evaluate`."
+        if self.holdout.sha256 != subject.holdout:
+            return "The evaluation was made on another holdout: run `dvc repro evaluate`."
+        if self.champion_digest != subject.champion:
+            return "The present champion was not scored on this holdout: run `dvc repro evaluate`."
+        return None
 
 
 class Weights(Part):
@@ -198,6 +284,11 @@ class Compression(Part):
     gpu: Release
     edge: Release
     parity: Parity
+
+    def foreign(self, subject: Subject) -> str | None:
+        if any(getattr(self, name).digest != getattr(subject, name) for name in ("cpu", "gpu", "edge")):
+            return "The compression report is about other bundles: run `dvc repro -f quantize`."
+        return None
 
     @property
     def chosen(self) -> Attempt:
@@ -265,6 +356,15 @@ class Drift(Part):
     answers: DriftTests | None
     evidently: str
 
+    def foreign(self, subject: Subject) -> str | None:
+        if self.current.sha256 != subject.holdout:
+            return "The drift report is about other tickets than this model's: run `dvc repro drift`."
+        if self.bundle_digest != subject.cpu:
+            return "The drift report is about another bundle: run `dvc repro drift`."
+        if self.champion_digest != subject.champion:
+            return "The drift report is about another champion: run `dvc repro drift`."
+        return None
+
 
 class Spread(Part):
     median: Positive
@@ -295,6 +395,12 @@ class Variant(Part):
     peak_memory_mb: Positive
 
 
+class ChampionVariant(Variant):
+    """The champion in the same rounds; how many times as fast the candidate is."""
+
+    ratio: Ratio
+
+
 class Variants(Part):
     dense_torch_fp32: Variant
     dense_onnx_fp32: Variant
@@ -316,6 +422,21 @@ class Benchmark(Part):
     variants: Variants
     ratios: Ratios
     size_ratio: Positive
+    champion_digest: Sha256 | None
+    champion: ChampionVariant | None
+
+    @model_validator(mode="after")
+    def _measured(self) -> Self:
+        if (self.champion is None) != (self.champion_digest is None):
+            raise ValueError("a champion that was not measured")
+        return self
+
+    def foreign(self, subject: Subject) -> str | None:
+        if self.bundle_digest != subject.cpu:
+            return "The benchmark is about another bundle: run `dvc repro benchmark`."
+        if self.champion_digest != subject.champion:
+            return "The benchmark is about another champion: run `dvc repro benchmark`."
+        return None
 
 
 class Answer(Part):
@@ -354,6 +475,11 @@ class Cost(Part):
     variants: CostVariants
     assumptions: tuple[str, ...]
     warnings: tuple[str, ...]
+
+    def foreign(self, subject: Subject) -> str | None:
+        if self.bundle_digest != subject.cpu:
+            return "The cost report is about another bundle: run `dvc repro price`."
+        return None
 
 
 class StartedFrom(Part):

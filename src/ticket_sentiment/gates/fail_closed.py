@@ -4,26 +4,29 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ticket_sentiment import params
 from ticket_sentiment.gates.evidence import Evidence, Missing
 from ticket_sentiment.gates.verdict import Decision, Finding, Verdict, decide
-from ticket_sentiment.params import Budget, Gate, Params
 
 
 @dataclass(frozen=True)
 class Limits:
     """What a model is held against: sections `gate` and `budget` of params.yaml."""
 
-    gate: Gate
-    budget: Budget
+    gate: params.Gate
+    budget: params.Budget
 
     @classmethod
-    def of(cls, params: Params) -> "Limits":
+    def of(cls, whole: params.Params) -> "Limits":
         """The two sections, and nothing else that a stage would have to follow."""
-        return cls(params.gate, params.budget)
+        return cls(whole.gate, whole.budget)
+
+    def missed(self, key: str) -> Decision:
+        """What follows from a missed threshold of section `gate`: `review` where the section says so."""
+        return "review" if key in self.gate.review else "fail"
 
 
 Looked = tuple[Iterator[Finding], dict[str, Any]]
-GateFunction = Callable[[Evidence, Limits], Verdict]
 
 
 class MissingEvidence(Exception):
@@ -37,19 +40,45 @@ def need(part: Any) -> Any:
     return part
 
 
-def gate(function: Callable[[Evidence, Limits], Looked]) -> GateFunction:
-    """Make a verdict, under the function's name, of what a gate found; missing evidence is `fail`."""
-    name = function.__name__
+def _always(evidence: Evidence) -> bool:
+    return True
 
-    def judged(evidence: Evidence, limits: Limits) -> Verdict:
+
+@dataclass(frozen=True)
+class Gate:
+    """A function that makes a verdict, under its name, of what it found; missing evidence is `fail`.
+
+    Attributes:
+        look: the function.
+        question: that it answers, for a person.
+        place: among the gates, by which their reasons are told; lower is earlier.
+        applies: whether a result is judged by it at all.
+    """
+
+    look: Callable[[Evidence, Limits], Looked]
+    question: str
+    place: int
+    applies: Callable[[Evidence], bool]
+
+    @property
+    def name(self) -> str:
+        """As the function's."""
+        return self.look.__name__
+
+    def __call__(self, evidence: Evidence, limits: Limits) -> Verdict:
+        """Judge."""
         try:
-            findings, looked_at = function(evidence, limits)
-            return decide(name, findings, looked_at)
+            findings, looked_at = self.look(evidence, limits)
+            return decide(self.name, findings, looked_at)
         except MissingEvidence as missing:
-            return Verdict(gate=name, decision="fail", reasons=(str(missing),))
+            return Verdict(gate=self.name, decision="fail", reasons=(str(missing),))
 
-    judged.__name__, judged.__doc__ = name, function.__doc__
-    return judged
+
+def gate(
+    question: str, place: int, applies: Callable[[Evidence], bool] = _always
+) -> Callable[[Callable[[Evidence, Limits], Looked]], Gate]:
+    """Make a gate of a function; the arguments as of `Gate`."""
+    return lambda look: Gate(look, question, place, applies)
 
 
 def finding(decision: Decision, sentence: str) -> Finding:

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ticket_sentiment.gates.compression import excess, in_words, misses
 from ticket_sentiment.gates.evidence import Evidence, Missing
 from ticket_sentiment.gates.evidence_types import DENSE_SHAPE, Attempt, Compression
 from ticket_sentiment.gates.frontier_plot import Dot, frontier_plot
+from ticket_sentiment.gates.rules.compression import excess, in_words, misses
 from ticket_sentiment.gates.words import number, points, share, times
 from ticket_sentiment.model.bundle import Bundle
 from ticket_sentiment.model.frontier import FrontierPoint, allowed

@@ -8,7 +8,7 @@ import pandas as pd
 from ticket_sentiment.gates.changes import examples
 from ticket_sentiment.gates.evidence import Missing
 from ticket_sentiment.gates.evidence_types import Corrected, Hotfix
-from ticket_sentiment.gates.hotfix import in_words
+from ticket_sentiment.gates.rules.hotfix import in_words
 from ticket_sentiment.gates.words import share
 
 CORRECTED = Path("data/prepared/corrected.parquet")

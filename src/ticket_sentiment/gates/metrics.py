@@ -135,6 +135,44 @@ def expected_calibration_error(probabilities: NDArray, actual: NDArray, bins: in
     return sum(row["rows"] * abs(row["confidence"] - row["accuracy"]) for row in table) / total
 
 
+def risk_coverage(probabilities: NDArray, actual: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    """What remains wrong when only the tickets that the model is surest of are answered.
+
+    El-Yaniv, Wiener 2010, "On the Foundations of Noise-free Selective Classification". Rows of equal
+    confidence are answered together.
+
+    Returns:
+        By falling confidence, one entry for each that occurs: the confidence, the share of rows that are at
+        least so sure (coverage), and the share of wrong answers among them (risk).
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    wrong = (probabilities.argmax(axis=1) != actual).astype(np.float64)
+    order = np.argsort(-confidence, kind="stable")
+    sure = confidence[order]
+    last = np.flatnonzero(np.append(sure[1:] != sure[:-1], len(sure) > 0))
+    answered = last + 1
+    return sure[last], answered / max(len(sure), 1), np.cumsum(wrong[order])[last] / answered
+
+
+def abstention(probabilities: NDArray, actual: NDArray, below: float) -> dict[str, float | None]:
+    """What answering only from a confidence of `below` on gives.
+
+    Returns:
+        `coverage` and `risk` (null: nothing is answered), `risk_of_all`, and `aurc`, the mean risk over all
+        coverages (Geifman, El-Yaniv 2019, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers").
+    """
+    confidence, coverage, risk = risk_coverage(probabilities, actual)
+    answered = np.flatnonzero(confidence >= below)
+    widths = np.diff(coverage, prepend=0.0)
+    return {
+        "below": below,
+        "coverage": float(coverage[answered[-1]]) if len(answered) else 0.0,
+        "risk": float(risk[answered[-1]]) if len(answered) else None,
+        "risk_of_all": finite_or_none(risk[-1] if len(risk) else np.nan),
+        "aurc": finite_or_none((risk * widths).sum() if len(risk) else np.nan),
+    }
+
+
 def cluster_codes(customers: Sequence[str | None], rows: int) -> NDArray[np.int64]:
     """One integer a customer, [rows], from 0 up; a row without a customer is a cluster of its own."""
     codes: dict[Any, int] = {}
@@ -145,6 +183,29 @@ def cluster_codes(customers: Sequence[str | None], rows: int) -> NDArray[np.int6
     if len(keys) != rows:
         raise ValueError(f"{len(keys)} customers for {rows} rows")
     return np.array([codes.setdefault(key, len(codes)) for key in keys], dtype=np.int64)
+
+
+def resampled(counts: NDArray, samples: int, seed: int) -> NDArray[np.float64]:
+    """Sums of `counts` over clusters that are drawn with replacement, as many as there are.
+
+    Args:
+        counts: of each cluster, [clusters, columns].
+        samples: number of resamples.
+        seed: of the draws; equal seeds draw equal clusters.
+
+    Returns:
+        [samples, columns].
+    """
+    groups = len(counts)
+    generator = np.random.default_rng(seed)
+    drawn = np.zeros((samples, counts.shape[1]))
+    step = max(1, _CHUNK_CELLS // max(groups, 1))
+    for start in range(0, samples if groups else 0, step):
+        size = min(step, samples - start)
+        picks = generator.integers(groups, size=(size, groups)) + np.arange(size)[:, None] * groups
+        weights = np.bincount(picks.ravel(), minlength=size * groups).reshape(size, groups)
+        drawn[start : start + size] = weights.astype(np.float64) @ counts
+    return drawn
 
 
 def bootstrap_confusions(
@@ -180,14 +241,7 @@ def bootstrap_confusions(
         np.add.at(
             counts, (clusters, position * cells + np.asarray(actual) * classes + np.asarray(predicted)), 1
         )
-    generator = np.random.default_rng(seed)
-    drawn = np.zeros((samples, counts.shape[1]))
-    step = max(1, _CHUNK_CELLS // max(groups, 1))
-    for start in range(0, samples if groups else 0, step):
-        size = min(step, samples - start)
-        picks = generator.integers(groups, size=(size, groups)) + np.arange(size)[:, None] * groups
-        weights = np.bincount(picks.ravel(), minlength=size * groups).reshape(size, groups)
-        drawn[start : start + size] = weights.astype(np.float64) @ counts
+    drawn = resampled(counts, samples, seed)
     shaped = drawn.reshape(samples, len(predictions), classes, classes)
     return {name: shaped[:, position] for position, name in enumerate(predictions)}
 

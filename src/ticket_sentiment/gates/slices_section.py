@@ -6,7 +6,15 @@ from ticket_sentiment.gates.evidence_types import Evaluation
 from ticket_sentiment.gates.words import number
 from ticket_sentiment.pages.figures import Axis, Row, rows_plot, tenths
 
-SLICES = {"channel": "Channel", "length": "Length", "month": "Month", "masked": "Personal data"}
+SLICES = {
+    "channel": "Channel",
+    "length": "Length",
+    "month": "Month",
+    "masked": "Personal data",
+    "language": "Language",
+    "customers": "Customers",
+    "product": "Product",
+}
 
 
 def slices_section(evaluation: Evaluation) -> dict[str, Any] | None:

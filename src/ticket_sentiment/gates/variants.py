@@ -13,6 +13,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.bundle import Bundle, load_bundle, write_bundle
 
 DENSE_TORCH, DENSE_ONNX, CPU_BUNDLE = "dense_torch_fp32", "dense_onnx_fp32", "cpu_bundle"
+CHAMPION = "champion"
 DENSE_FILES = ("*.safetensors", "config.json", "tokenizer.json")  # what `load_dense` needs
 
 Score = Callable[[Sequence[str], int], object]  # texts, batch size
@@ -66,14 +67,20 @@ def export_dense(dense: Path, like: Bundle, path: Path, export: Callable[[Any, P
     return write_bundle(path, graph, dense / "tokenizer.json", **fields)
 
 
-def all_variants(dense: Path, dense_onnx: Bundle, bundle: Bundle, threads: int) -> list[Variant]:
-    """The three of the benchmark: dense in torch, dense in ONNX Runtime, and the CPU bundle."""
+def all_variants(
+    dense: Path, dense_onnx: Bundle, bundle: Bundle, champion: Bundle | None, threads: int
+) -> list[Variant]:
+    """Those of the benchmark: dense in torch, dense in ONNX Runtime, the CPU bundle, a champion's."""
     max_length = bundle.manifest.max_length
     dense_bytes = sum(file.stat().st_size for pattern in DENSE_FILES for file in dense.glob(pattern))
     return [
         Variant(DENSE_TORCH, functools.partial(load_torch, dense, max_length, threads), dense_bytes),
         Variant(DENSE_ONNX, functools.partial(load_onnx, dense_onnx.path, threads), dense_onnx.size_bytes),
-        Variant(CPU_BUNDLE, functools.partial(load_onnx, bundle.path, threads), bundle.size_bytes),
+        *(
+            Variant(name, functools.partial(load_onnx, one.path, threads), one.size_bytes)
+            for name, one in ((CPU_BUNDLE, bundle), (CHAMPION, champion))
+            if one is not None
+        ),
     ]
 
 

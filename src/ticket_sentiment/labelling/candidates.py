@@ -11,7 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
+from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.schema import feedback, predictions
+from ticket_sentiment.gates.evidence import VALIDATION, Missing, read_part
+from ticket_sentiment.gates.evidence_types import Validation
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.tickets.schema import FEEDBACK, TICKETS, month_files, read_feedback
 
@@ -105,6 +108,28 @@ def collected_labels(root: Path, corrections: str) -> pd.Series:
     labels = read_feedback(root / FEEDBACK)
     said = set(labels["ticket_id"][labels["source"] != corrections])
     return known | known.index.isin(said)
+
+
+def doubted(connection: sa.Connection, root: Path) -> list[str]:
+    """Ids of collected tickets whose label seems wrong (tickets/noise.py), the worst first.
+
+    Without those that somebody has labelled once more since; none where no month was validated here.
+
+    Raises:
+        TicketSentimentError: the report of the validation cannot be read.
+    """
+    path = root / VALIDATION
+    if not path.is_file():
+        return []
+    report = read_part(path, Validation, "The validation of the tickets")
+    if isinstance(report, Missing):
+        raise TicketSentimentError(f"{report.sentence.removesuffix('.')}: run `dvc repro -f validate`")
+    ids = [suspect.ticket_id for suspect in report.label_noise.suspects]
+    again = set(read_feedback(root / FEEDBACK)["ticket_id"])
+    for chunk in _chunks(ids):
+        query = sa.select(feedback.c.ticket_id).where(feedback.c.ticket_id.in_(chunk)).distinct()
+        again.update(connection.scalars(query))
+    return [id_ for id_ in ids if id_ not in again]
 
 
 def collected_texts(root: Path, ids: Sequence[str]) -> dict[str, tuple[str, str]]:

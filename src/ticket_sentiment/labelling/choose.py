@@ -6,15 +6,16 @@ Literature Survey"), so that they are not like all and must not be counted as if
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from ticket_sentiment.params import Labelling
 from ticket_sentiment.rollout.audit import audited
 
-REASONS = ("audit", "disagreement", "drifted", "uncertain")
+REASONS = ("audit", "doubted", "disagreement", "drifted", "uncertain")
 
 
 def shuffled(ids: Iterable[str], seed: int, purpose: Literal["draw", "order"] = "draw") -> list[int]:
@@ -32,7 +33,12 @@ def shuffled(ids: Iterable[str], seed: int, purpose: Literal["draw", "order"] = 
 
 
 def choose(
-    candidates: pd.DataFrame, count: int, settings: Labelling, audit_salt: str, audit_share: float
+    candidates: pd.DataFrame,
+    suspects: Sequence[str],
+    count: int,
+    settings: Labelling,
+    audit_salt: str,
+    audit_share: float,
 ) -> pd.DataFrame:
     """Pick up to `count` tickets.
 
@@ -43,6 +49,7 @@ def choose(
 
     Args:
         candidates: ticket_id, margin (0 to 1), disagree, novelty (NaN where unknown).
+        suspects: ids of labelled tickets whose label seems wrong, the worst first; none of the candidates.
         count: of the queue.
         settings: `quotas` and `seed` are read.
         audit_salt: `rollout.audit_salt`.
@@ -52,9 +59,9 @@ def choose(
         The chosen ones in an order that tells nothing, with `why` (one of REASONS) and `probability`, with
         which the ticket was drawn; NaN for all but the audit.
     """
+    drawn = [audited(id_, audit_salt, audit_share) for id_ in candidates["ticket_id"]]
     rows = candidates.assign(
-        place=shuffled(candidates["ticket_id"], settings.seed),
-        drawn=[audited(id_, audit_salt, audit_share) for id_ in candidates["ticket_id"]],
+        place=shuffled(candidates["ticket_id"], settings.seed), drawn=np.array(drawn, dtype=bool)
     ).sort_values(["place", "ticket_id"])
     drawn, others = rows[rows["drawn"]], rows[~rows["drawn"]]
 
@@ -63,6 +70,9 @@ def choose(
 
     audit = drawn.head(quota(settings.quotas.audit))
     picked = [audit.assign(why="audit", probability=audit_share * len(audit) / max(len(drawn), 1))]
+
+    doubted = pd.DataFrame({"ticket_id": list(suspects[: quota(settings.quotas.doubted)])}, dtype=object)
+    picked.append(doubted.assign(why="doubted", probability=float("nan")))
 
     def pick(why: str, pool: pd.DataFrame, size: int) -> pd.DataFrame:
         found = pool.head(size)

@@ -29,7 +29,7 @@ class Row:
         channel: None where it is not known.
         why: one of `choose.REASONS`.
         probability: with which it was drawn; None where that is not known.
-        answered_at: when a model answered it last.
+        answered_at: when a model answered it last; None where it is not asked for its answer.
     """
 
     ticket_id: str
@@ -37,7 +37,7 @@ class Row:
     channel: str | None
     why: str
     probability: float | None
-    answered_at: datetime
+    answered_at: datetime | None
 
     def fields(self) -> dict[str, str | float | None]:
         """What both formats show; what the model said is left out, as it would suggest the label."""
@@ -47,7 +47,7 @@ class Row:
             "channel": self.channel,
             "why": self.why,
             "probability": self.probability,
-            "answered_at": self.answered_at.isoformat(),
+            "answered_at": self.answered_at and self.answered_at.isoformat(),
         }
 
 

@@ -95,7 +95,8 @@ def make_queue(
         labelled = answered["labelled"] | answered["ticket_id"].map(known.to_dict()).eq(True)
         here = answered["stored"] | answered["ticket_id"].isin(known.index)
         open_ = answered[~labelled & here].reset_index(drop=True)
-        if open_.empty:
+        suspects = [id_ for id_ in found.doubted(connection, root) if id_ in known.index]
+        if open_.empty and not suspects:
             raise TicketSentimentError(
                 f"no ticket to label: of {len(answered)} tickets answered in the last {days} days "
                 f"{int(labelled.sum())} have a label and {int((~labelled & ~here).sum())} no text here; "
@@ -103,7 +104,7 @@ def make_queue(
             )
         scores = _novelty(connection, open_["ticket_id"], settings, root)
         open_["novelty"] = np.nan if scores is None else open_["ticket_id"].map(scores)
-        chosen = choose(open_, count or settings.count, settings, salt, share)
+        chosen = choose(open_, suspects, count or settings.count, settings, salt, share)
         texts = _texts(connection, list(chosen["ticket_id"]), root)
     drawn = sum(audited(id_, salt, share) for id_ in open_["ticket_id"])
     return Queue(
@@ -153,7 +154,8 @@ def _rows(chosen: pd.DataFrame, texts: dict[str, tuple[str, str | None]]) -> Ite
     for id_, why, probability, at in zip(*(chosen[name].tolist() for name in columns), strict=True):
         text, channel = texts[id_]
         drawn_with = None if math.isnan(probability) else probability
-        yield Row(id_, clean(text), channel, why, drawn_with, at.to_pydatetime())
+        answered_at = None if pd.isna(at) else at.to_pydatetime()
+        yield Row(id_, clean(text), channel, why, drawn_with, answered_at)
 
 
 def main(params: Params, out: Path, count: int | None = None, since_days: int | None = None) -> None:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from ticket_sentiment.alerts.alert import Alert
-from ticket_sentiment.gates.drift_rule import NAMES
+from ticket_sentiment.gates.rules.drift import NAMES
 from ticket_sentiment.gates.words import number, share
 from ticket_sentiment.monitoring.facts import Facts, Window
 from ticket_sentiment.params import Monitor, Severity

@@ -5,8 +5,8 @@ from typing import Any
 
 from ticket_sentiment.events.retrainings import EarlyRetraining
 from ticket_sentiment.files import write_text
-from ticket_sentiment.gates.drift_rule import NAMES
 from ticket_sentiment.gates.drift_section import AXIS, drift_rows
+from ticket_sentiment.gates.rules.drift import NAMES
 from ticket_sentiment.gates.words import number, share
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.monitoring.alarms import accuracy_interval

@@ -109,6 +109,50 @@ def rows_plot(rows: Sequence[Row], axis: Axis, description: str) -> Markup:
     )
 
 
+class _Square:
+    """A plot with a share of 0 to 1 along the bottom and one of 0 to `top` up the side.
+
+    Args:
+        top: of the side, above 0.
+        names: what is along the bottom, and what up the side.
+    """
+
+    LEFT, UP, SIDE = 62, 8, 250
+
+    def __init__(self, top: float, names: tuple[str, str]) -> None:
+        self.top = top
+        self.parts: list[str] = []
+        for quarter in (0, 0.25, 0.5, 0.75, 1):
+            height = self.y(quarter * top)
+            self.parts += [
+                svg_line(self.x(0), height, self.x(1), height, "grid"),
+                svg_text(self.LEFT - 6, height + 4, "end", "tick", f"{100 * quarter * top:.3g}%"),
+                svg_text(self.x(quarter), self.UP + self.SIDE + 18, "middle", "tick", f"{quarter:.0%}"),
+            ]
+        middle = self.y(top / 2)
+        upright = f' transform="rotate(-90 14 {middle})"'
+        self.names = [
+            svg_text(self.x(0.5), self.UP + self.SIDE + 38, "middle", "label", names[0]),
+            svg_text(14, middle, "middle", "label", names[1], upright),
+        ]
+
+    def x(self, value: float) -> float:
+        return round(self.LEFT + self.SIDE * value, 1)
+
+    def y(self, value: float) -> float:
+        return round(self.UP + self.SIDE * (1 - value / self.top), 1)
+
+    def dot(self, x: float, y: float, radius: float, kind: str) -> None:
+        self.parts.append(f'<circle cx="{self.x(x)}" cy="{self.y(y)}" r="{radius}" class="{kind}"/>')
+
+    def drawn(self, description: str) -> Markup:
+        width, height = self.LEFT + self.SIDE + 18, self.UP + self.SIDE + 46
+        return Markup(
+            f'<svg class="square" viewBox="0 0 {width} {height}" role="img" '
+            f'aria-label="{escape(description)}">{"".join(self.parts + self.names)}</svg>'
+        )
+
+
 def reliability_plot(points: Sequence[tuple[float, float, int]], description: str) -> Markup:
     """Share of right answers over stated confidence; on the diagonal the two agree.
 
@@ -116,34 +160,29 @@ def reliability_plot(points: Sequence[tuple[float, float, int]], description: st
         points: (confidence, accuracy, rows) of each bin; the dot's area follows the rows.
         description: for readers who do not see the plot.
     """
-    left, top, side = 62, 8, 250
     most = max((rows for _, _, rows in points), default=1)
-
-    def x(value: float) -> float:
-        return round(left + side * value, 1)
-
-    def y(value: float) -> float:
-        return round(top + side * (1 - value), 1)
-
-    parts = []
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        parts += [
-            svg_line(x(0), y(share), x(1), y(share), "grid"),
-            svg_text(left - 6, y(share) + 4, "end", "tick", f"{share:.0%}"),
-            svg_text(x(share), top + side + 18, "middle", "tick", f"{share:.0%}"),
-        ]
-    parts.append(svg_line(x(0), y(0), x(1), y(1), "line"))
+    plot = _Square(1, ("stated confidence", "answers that are right"))
+    plot.parts.append(svg_line(plot.x(0), plot.y(0), plot.x(1), plot.y(1), "line"))
     for confidence, accuracy, rows in points:
-        radius = round(3 + 8 * (rows / most) ** 0.5, 1)
-        parts.append(
-            f'<circle cx="{x(confidence)}" cy="{y(accuracy)}" r="{radius}" class="dot main see-through"/>'
-        )
-    upright = f' transform="rotate(-90 14 {y(0.5)})"'
-    parts += [
-        svg_text(x(0.5), top + side + 38, "middle", "label", "stated confidence"),
-        svg_text(14, y(0.5), "middle", "label", "answers that are right", upright),
-    ]
-    return Markup(
-        f'<svg class="square" viewBox="0 0 {left + side + 18} {top + side + 46}" role="img" '
-        f'aria-label="{escape(description)}">{"".join(parts)}</svg>'
-    )
+        plot.dot(confidence, accuracy, round(3 + 8 * (rows / most) ** 0.5, 1), "dot main see-through")
+    return plot.drawn(description)
+
+
+def coverage_plot(
+    points: Sequence[tuple[float, float]], chosen: tuple[float, float], description: str
+) -> Markup:
+    """Share of wrong answers over the share of tickets that are answered, the surest first.
+
+    Args:
+        points: (coverage, risk), by rising coverage; at least one.
+        chosen: where the service's threshold lies.
+        description: for readers who do not see the plot.
+    """
+    top = (
+        math.ceil(25 * max(0.04, chosen[1], *(risk for _, risk in points))) / 25
+    )  # quarters are whole percents
+    plot = _Square(top, ("tickets that are answered, the surest first", "answers that are wrong"))
+    path = " ".join(f"{plot.x(coverage)},{plot.y(risk)}" for coverage, risk in points)
+    plot.parts.append(f'<polyline points="{path}" class="step main"/>')
+    plot.dot(*chosen, 6, "dot main")
+    return plot.drawn(description)

@@ -1,18 +1,28 @@
 """Sections of params.yaml about judging: evaluation, drift, speed, cost, the gate."""
 
+import re
 from typing import Literal
 
-from pydantic import (
-    Field,
-)
+from pydantic import Field, field_validator
 
-from ticket_sentiment.params.section import Purchase, Section, Share
+from ticket_sentiment.params.section import Purchase, Section, Share, without_repeats
 
 
 class Evaluate(Section):
     bootstrap_samples: int = Field(ge=100)
     seed: int
     min_slice_rows: int = Field(ge=1)
+    products: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("products")
+    @classmethod
+    def _expressions(cls, products: dict[str, str]) -> dict[str, str]:
+        for name, words in products.items():
+            try:
+                re.compile(words)
+            except re.error as error:
+                raise ValueError(f"{name}: {words!r} is no regular expression ({error})") from None
+        return products
 
 
 class Behaviour(Section):
@@ -74,21 +84,40 @@ class Costs(Section):
 
 
 class Gate(Section):
+    """Thresholds. One that is missed is a fail, or a review where `review` names it."""
+
+    review: list[str]
     min_holdout_rows: int = Field(ge=1)
+    max_signal: Share
+    max_label_noise: Share
+    min_channel_share: Share
     min_macro_f1: Share
     min_class_recall: Share
     min_gain_over_tfidf: float = Field(ge=-1)
     max_loss_to_champion: float = Field(ge=0)
     max_behaviour_rise: Share
     max_behaviour_rise_by_compression: Share | None
+    max_slice_loss: Share
     max_calibration_error: Share
+    min_coverage: Share
     min_edge_agreement: Share
     min_label_agreement: Share
     max_bundle_mb: float = Field(gt=0)
+    max_memory_mb: float = Field(gt=0)
+    max_cost_over_champion: float = Field(ge=1)
+    licences: list[str]
     min_speedup: float = Field(gt=0)
     max_report_age_days: int = Field(ge=1)
     min_corrected: Share
     max_broken: Share
+
+    @field_validator("review")
+    @classmethod
+    def _thresholds(cls, keys: list[str]) -> list[str]:
+        unknown = [key for key in keys if key not in cls.model_fields or key == "review"]
+        if unknown:
+            raise ValueError(f"{unknown[0]} is no threshold of this section")
+        return without_repeats(keys)
 
 
 class Report(Section):

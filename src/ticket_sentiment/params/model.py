@@ -12,6 +12,7 @@ from ticket_sentiment.params.section import Section, Share, without_repeats
 
 class Train(Section):
     base_model: str = Field(min_length=1)
+    base_licence: str | None = Field(None, min_length=1)
     max_length: int = Field(ge=8, le=512)
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)

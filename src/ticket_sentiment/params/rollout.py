@@ -38,10 +38,11 @@ class Quotas(Section):
     audit: Share
     disagreement: Share
     drifted: Share
+    doubted: Share
 
     @model_validator(mode="after")
     def _at_most_all(self) -> "Quotas":
-        total = self.audit + self.disagreement + self.drifted
+        total = self.audit + self.disagreement + self.drifted + self.doubted
         if total > 1 + 1e-9:
             raise ValueError(f"the shares add up to {total:g}, more than 1")
         return self

@@ -60,6 +60,7 @@ class Validate(Section):
     min_rows: int = Field(ge=1)
     max_text_chars: int = Field(ge=1)
     max_duplicate_share: Share
+    max_repeated_share: Share
     max_conflict_share: Share
     min_labelled_share: Share
     min_class_share: Share
@@ -68,6 +69,7 @@ class Validate(Section):
     min_language_share: Share
     language_sample: int = Field(ge=1)
     min_signal: Share
+    suspects: int = Field(ge=0)
 
 
 class Prepare(Section):

@@ -13,6 +13,7 @@ from ticket_sentiment.files import finite_or_none
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import Validate
 from ticket_sentiment.tickets.language import MIN_LANGUAGE_CHARS, identifier, without_masks
+from ticket_sentiment.tickets.noise import Noise, label_noise
 from ticket_sentiment.tickets.privacy import TOKENS, clean, count_masks, dedup_key
 
 MIN_SIGNAL_ROWS = 30  # labelled rows to learn from and to judge on; fewer say nothing
@@ -28,12 +29,14 @@ class Profile:
         summary: one row a month, the columns that `validate` sets expectations on; NaN where unknown.
         offenders: (month, summary column) to the ids of the rows that count against it.
         hints: (month, summary column) to what a person should know beside the number.
+        noise: how many of all labels seem wrong.
     """
 
     months: dict[str, dict[str, Any]]
     summary: pd.DataFrame
     offenders: dict[tuple[str, str], list[str]]
     hints: dict[tuple[str, str], str]
+    noise: Noise
 
 
 def profile(tickets: pd.DataFrame, limits: Validate) -> Profile:
@@ -44,9 +47,12 @@ def profile(tickets: pd.DataFrame, limits: Validate) -> Profile:
         limits: params.validate.
     """
     tickets = tickets.assign(key=[dedup_key(text) for text in tickets["text"].fillna("")])
-    signals, hints = signal(tickets)
+    known = tickets[tickets["label"].isin(LABELS) & (tickets["key"] != "")]
+    features = bag_of_words(known["key"])
+    signals, hints = signal(known, features, sorted(tickets["month"].unique()))
     languages = language_shares(tickets, limits)
     offenders = {**_repeated_ids(tickets), **_repeated_texts(tickets), **_unmasked(tickets)}
+    offenders |= _known_texts(tickets)
     rows, months = [], {}
     for month, group in tickets.groupby("month", sort=True):
         month = str(month)
@@ -60,6 +66,7 @@ def profile(tickets: pd.DataFrame, limits: Validate) -> Profile:
                 "month": month,
                 "ids_in_other_months": len(offenders.get((month, "ids_in_other_months"), [])),
                 "duplicate_share": len(offenders.get((month, "duplicate_share"), [])) / size,
+                "repeated_share": len(offenders.get((month, "repeated_share"), [])) / size,
                 "conflict_share": len(offenders.get((month, "conflict_share"), [])) / size,
                 "unmasked_rows": len(offenders.get((month, "unmasked_rows"), [])),
                 "labelled_share": labelled / size,
@@ -77,8 +84,13 @@ def profile(tickets: pd.DataFrame, limits: Validate) -> Profile:
             "label_share": {label: round(share, 6) for label, share in shares.items()},
             "language_share": _rounded(languages[month]),
             "signal": _rounded(signals[month]),
+            "channels": {
+                str(channel): round(share, 6)
+                for channel, share in group["channel"].value_counts(normalize=True).sort_index().items()
+            },
         }
-    return Profile(months, pd.DataFrame(rows), offenders, hints)
+    noise = label_noise(known, features, limits.suspects)
+    return Profile(months, pd.DataFrame(rows), offenders, hints, noise)
 
 
 def _rounded(value: float) -> float | None:
@@ -109,6 +121,12 @@ def _repeated_texts(tickets: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
     again = tickets[tickets.duplicated(["month", "key"])]
     labels = tickets.groupby(["month", "key"])["label"].transform("nunique")
     return {**_by_month(again, "duplicate_share"), **_by_month(tickets[labels > 1], "conflict_share")}
+
+
+def _known_texts(tickets: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
+    """Rows whose text was in an earlier month: many of them are an old month that is served as a new one."""
+    first = tickets.groupby("key")["month"].transform("min")
+    return _by_month(tickets[tickets["month"] > first], "repeated_share")
 
 
 def _unmasked(tickets: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
@@ -152,25 +170,34 @@ def _pieces(texts: list[str]) -> list[str]:
     return pieces or ([short] if short else [])
 
 
-def signal(tickets: pd.DataFrame) -> tuple[dict[str, float], dict[tuple[str, str], str]]:
+def bag_of_words(keys: pd.Series) -> Any:
+    """The words of texts, weighted by TF-IDF: a sparse matrix with one row each."""
+    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+
+    words = HashingVectorizer(n_features=2**18, alternate_sign=False, norm=None, token_pattern=r"(?u)\S+")
+    return TfidfTransformer(sublinear_tf=True).fit_transform(words.transform(keys)) if len(keys) else None
+
+
+def signal(
+    labelled: pd.DataFrame, features: Any, months: list[str]
+) -> tuple[dict[str, float], dict[tuple[str, str], str]]:
     """How well each month's labels can be told from its texts by a bag of words learnt on the others.
 
     Labels that slipped against their texts (a column shifted by a row) carry no such signal. A single
     month is cross-validated within itself.
 
+    Args:
+        labelled: rows with a label and a text; label and month are read.
+        features: `bag_of_words` of them.
+        months: all that there are.
+
     Returns:
         Macro-F1 a month (NaN: too few labelled rows), and a hint where the labels fit the texts of
         the neighbouring row better than their own.
     """
-    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
-
-    labelled = tickets[tickets["label"].isin(LABELS) & (tickets["key"] != "")]
-    months = sorted(tickets["month"].unique())
     scores, hints = {str(month): float("nan") for month in months}, {}
     if len(labelled) < 2 * MIN_SIGNAL_ROWS:
         return scores, hints
-    words = HashingVectorizer(n_features=2**18, alternate_sign=False, norm=None, token_pattern=r"(?u)\S+")
-    features = TfidfTransformer(sublinear_tf=True).fit_transform(words.transform(labelled["key"]))
     labels = labelled["label"].to_numpy(dtype=str)
     groups = labelled["month"].to_numpy()
     single = labelled["month"].nunique() == 1

@@ -1,6 +1,6 @@
 """Stage `validate`: the contract of tickets and labels, by Great Expectations. It stops the month."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from ticket_sentiment.files import sha256_tree, write_json
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import Params, Prepare, Validate
 from ticket_sentiment.tickets.expectations import entry, raised, run_expectations
+from ticket_sentiment.tickets.noise import Noise
+from ticket_sentiment.tickets.own_expectations import OwnExpectation, read_own
 from ticket_sentiment.tickets.profile import Profile, profile
 from ticket_sentiment.tickets.relabel import relabel
 from ticket_sentiment.tickets.schema import (
@@ -35,6 +37,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "duplicate_share": (
         "{value:.1%} of the texts repeat another one, at most {limit:.1%} may",
         "look for a doubled export, or raise validate.max_duplicate_share",
+    ),
+    "repeated_share": (
+        "{value:.1%} of the texts were in an earlier month, at most {limit:.1%} may",
+        "look for an old month that was exported as a new one, or raise validate.max_repeated_share",
     ),
     "conflict_share": (
         "{value:.1%} of the rows share their text with a row of another label, at most {limit:.1%} may",
@@ -72,8 +78,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
 EMPTY_COLUMN = ("{column} cannot be computed", "add labelled rows to the month")
 
 
-def row_expectations(month: str, limits: Validate) -> list[Any]:
-    """What every row of a month's file must be."""
+def row_expectations(month: str, limits: Validate, own: Sequence[OwnExpectation] = ()) -> list[Any]:
+    """What every row of a month's file must be; at last what a team expects of it."""
     import great_expectations.expectations as gxe
 
     start, end = month_bounds(month)
@@ -91,6 +97,7 @@ def row_expectations(month: str, limits: Validate) -> list[Any]:
             strict_max=True,
         ),
         gxe.ExpectColumnValueLengthsToBeBetween(column="text", min_value=1, max_value=limits.max_text_chars),
+        *(one.build() for one in own),
     ]
 
 
@@ -101,6 +108,7 @@ def summary_expectations(limits: Validate) -> list[Any]:
     at_most = {
         "ids_in_other_months": 0,
         "duplicate_share": limits.max_duplicate_share,
+        "repeated_share": limits.max_repeated_share,
         "conflict_share": limits.max_conflict_share,
         "unmasked_rows": 0,
         "label_shift": limits.max_label_shift,
@@ -119,8 +127,10 @@ def summary_expectations(limits: Validate) -> list[Any]:
     ]
 
 
-def _row_checks(month: str, frame: pd.DataFrame, limits: Validate) -> Iterator[dict[str, Any]]:
-    for result in run_expectations(month, frame, row_expectations(month, limits), ["ticket_id"]):
+def _row_checks(
+    month: str, frame: pd.DataFrame, limits: Validate, own: Sequence[OwnExpectation]
+) -> Iterator[dict[str, Any]]:
+    for result in run_expectations(month, frame, row_expectations(month, limits, own), ["ticket_id"]):
         config, found = result.expectation_config, result.result
         column = config.kwargs.get("column")
         indices = found.get("unexpected_index_list") or []
@@ -158,6 +168,8 @@ def _row_sentence(config: Any, rows: int, observed: Any, exception: Any) -> str:
     }
     if raised(exception):
         return f"{column or 'the table'} could not be checked: collect the month again"
+    if said := (config.meta or {}).get("say"):
+        return f"{rows} rows: {said}" if rows else said
     return sentences[config.type]()
 
 
@@ -197,7 +209,11 @@ def _read(folder: Path) -> tuple[dict[str, pd.DataFrame], list[dict[str, Any]]]:
 
 
 def validate(
-    folder: Path, limits: Validate, feedback: Path = FEEDBACK, rules: Prepare | None = None
+    folder: Path,
+    limits: Validate,
+    feedback: Path = FEEDBACK,
+    rules: Prepare | None = None,
+    own: Sequence[OwnExpectation] = (),
 ) -> dict[str, Any]:
     """Check all months of tickets and of people's labels for them.
 
@@ -208,6 +224,7 @@ def validate(
         limits: params.validate.
         feedback: of the labels; it may be missing or empty.
         rules: params.prepare, by which labels are joined; None judges the tickets as they were exported.
+        own: expectations of a team (`read_own`).
 
     Returns:
         The content of reports/validation/result.json, and under `checks` every expectation of every
@@ -218,17 +235,18 @@ def validate(
     """
     frames, checks = _read(folder)
     for month, frame in frames.items():
-        checks.extend(_row_checks(month, frame, limits))
+        checks.extend(_row_checks(month, frame, limits, own))
     of_labels = list(check_feedback(feedback))
     checks.extend(of_labels)
     months: dict[str, Any] = {}
+    noise = Noise(None, [])
     filled = [frame.assign(month=month) for month, frame in frames.items() if len(frame)]
     if filled:
         together = pd.concat(filled, ignore_index=True)
         if rules is not None and all(check["success"] for check in of_labels):
             together, _ = relabel(together, read_feedback(feedback), rules)
         described = profile(together, limits)
-        months = described.months
+        months, noise = described.months, described.noise
         checks.extend(_summary_checks(described, limits))
     keys = ("table", "month", "expectation", "column", "rows", "ticket_ids", "sentence")
     failures = [{key: check[key] for key in keys} for check in checks if not check["success"]]
@@ -238,6 +256,7 @@ def validate(
         "feedback_sha256": sha256_tree(feedback),
         "expectations": len(checks),
         "months": months,
+        "label_noise": {"share": noise.share, "suspects": noise.suspects},
         "failures": failures,
         "checks": checks,
     }
@@ -261,7 +280,7 @@ def main(params: Params) -> None:
     Raises:
         TicketSentimentError: an expectation is not met; names month, rule, rows, ids, page and remedy.
     """
-    result = validate(TICKETS, params.validate_, FEEDBACK, params.prepare)
+    result = validate(TICKETS, params.validate_, FEEDBACK, params.prepare, read_own())
     render(PAGE, result)
     write_json(RESULT, {key: value for key, value in result.items() if key != "checks"})
     if result["failures"]:

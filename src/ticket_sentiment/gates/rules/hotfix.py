@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ticket_sentiment.gates.evidence import Evidence
 from ticket_sentiment.gates.evidence_types import Corrected, Estimate, Hotfix
 from ticket_sentiment.gates.fail_closed import Limits, Looked, MissingEvidence, finding, found, gate, need
-from ticket_sentiment.gates.verdict import Finding
+from ticket_sentiment.gates.verdict import Decision, Finding
 from ticket_sentiment.gates.words import number, share
 
 
@@ -38,7 +38,7 @@ def require_same(evidence: Evidence) -> Hotfix:
     return report
 
 
-def learnt(corrected: Corrected, wanted: float) -> Iterator[Finding]:
+def learnt(corrected: Corrected, wanted: float, missed: Decision) -> Iterator[Finding]:
     """Whether what was wrong is right now: rows that the champion answers right already prove nothing."""
     if not corrected.wrong_before:
         yield finding(
@@ -50,27 +50,31 @@ def learnt(corrected: Corrected, wanted: float) -> Iterator[Finding]:
     mended, reached = corrected.mended / corrected.wrong_before, corrected.right_now / corrected.rows
     yield found(
         mended >= wanted,
-        "fail",
+        missed,
         f"Of {corrected.wrong_before:,} corrected tickets that the champion answers wrong, "
         f"{corrected.mended:,} are right now ({share(mended, 1)}), at least {share(wanted)} wanted.",
     )
     yield found(
         reached >= wanted and corrected.mended > corrected.spoilt,
-        "fail",
+        missed,
         f"{corrected.right_now:,} of {corrected.rows:,} corrected tickets are right now "
         f"({share(reached, 1)}, {corrected.right_before:,} were before), at least {share(wanted)} "
         "and more than before wanted.",
     )
 
 
-@gate
+@gate(
+    "Are the corrected tickets right now, and the others still?",
+    place=110,
+    applies=lambda evidence: evidence.hotfix is not None,
+)
 def hotfix(evidence: Evidence, limits: Limits) -> Looked:
     """The corrected tickets are right now, and what the champion answers right is not broken."""
     report = require_same(evidence)
     corrected, kept, limit = report.corrected, report.kept, limits.gate.max_broken
 
     def findings() -> Iterator[Finding]:
-        yield from learnt(corrected, limits.gate.min_corrected)
+        yield from learnt(corrected, limits.gate.min_corrected, limits.missed("min_corrected"))
         broke = (
             f"Of {kept.right_before:,} tickets of the holdout that the champion answers right, "
             f"{in_words(kept.broken)} are wrong now"
@@ -79,13 +83,13 @@ def hotfix(evidence: Evidence, limits: Limits) -> Looked:
             yield finding("fail", f"{broke}, surely more than the {share(limit, 1)} that are accepted.")
         yield found(
             kept.broken.high <= limit,
-            "review",
+            limits.missed("max_broken"),
             f"{broke}; up to {share(limit, 1)} are accepted.",
             f"{broke}: more than the {share(limit, 1)} that are accepted cannot be ruled out.",
         )
         yield found(
             kept.right_before >= limits.gate.min_holdout_rows,
-            "review",
+            limits.missed("min_holdout_rows"),
             f"What broke was counted on {kept.right_before:,} tickets, at least "
             f"{limits.gate.min_holdout_rows:,} are needed for a decision without a person.",
         )

@@ -13,6 +13,8 @@ from ticket_sentiment.gates.fail_closed import Limits, Looked, MissingEvidence, 
 from ticket_sentiment.gates.verdict import Finding
 from ticket_sentiment.gates.words import points, share
 
+OTHERS = {"champion": "the champion", "dense": "the dense model"}
+
 
 def in_words(test: BehaviourResult) -> str:
     """ "negated-praise (negation)"."""
@@ -29,32 +31,31 @@ def deciding(report: BehaviourReport) -> list[BehaviourResult]:
     return [test for test in report.tests if not test.diagnosis]
 
 
-@gate
+@gate("Does it still understand plain cases?", place=60)
 def behaviour(evidence: Evidence, limits: Limits) -> Looked:
     """In plain, made-up cases the model does what it did before."""
     report, present = need(evidence.behaviour), need(evidence.champion)
-    if report.bundle_digest != need(evidence.cpu).digest:
-        raise MissingEvidence("The behaviour report is about another bundle: run `dvc repro behaviour`.")
     digest = present.digest if present else None
     tests = deciding(report)
-    if report.champion_digest != digest or any((test.champion is None) == bool(digest) for test in tests):
+    if any((test.champion is None) == bool(digest) for test in tests):
         raise MissingEvidence(
             "The behaviour report does not compare with the present champion: run `dvc repro behaviour`."
         )
+    gate, missed = limits.gate, limits.missed
     compared = (
-        ("the champion", "rise_over_champion", limits.gate.max_behaviour_rise),
-        ("the dense model", "rise_over_dense", limits.gate.max_behaviour_rise_by_compression),
+        ("champion", gate.max_behaviour_rise, missed("max_behaviour_rise")),
+        ("dense", gate.max_behaviour_rise_by_compression, missed("max_behaviour_rise_by_compression")),
     )
 
     def findings() -> Iterator[Finding]:
         for test in tests:
-            for other, key, margin in compared:
-                rise = getattr(test, key)
+            for other, margin, otherwise in compared:
+                rise = getattr(test, f"rise_over_{other}")
                 if rose(rise, margin):
                     yield finding(
-                        "review",
+                        otherwise,
                         f"It fails {share(test.compressed.value)} of the cases of {in_words(test)}, "
-                        f"{points(rise)} against {other}; {points(margin)} are accepted.",
+                        f"{points(rise)} against {OTHERS[other]}; {points(margin)} are accepted.",
                     )
             if test.max_failure_rate is not None and test.compressed.value > test.max_failure_rate:
                 yield finding(

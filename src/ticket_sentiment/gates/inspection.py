@@ -1,0 +1,55 @@
+"""Stage `inspect`: what a model is made from: prepared tables, and base weights with their licence.
+
+The tables must hold neither tickets of the holdout nor personal data. `prepare` keeps both out; this looks at
+what lies there, whoever wrote it.
+"""
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ticket_sentiment.files import sha256_tree, write_json
+from ticket_sentiment.gates.licence import base_licence
+from ticket_sentiment.gates.tables import read_prepared
+from ticket_sentiment.params import Params
+from ticket_sentiment.tickets.privacy import dedup_key, mask
+
+PREPARED = Path("data/prepared")
+RESULT = Path("reports/inspection.json")
+LABELLED = ("train", "tune", "holdout")
+UNLABELLED = "unlabelled"  # learnt from by the compressed model, so it is masked, too
+COLUMNS = ("ticket_id", "customer_id", "text")
+
+
+def shared(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, int]:
+    """How many ids, customers and texts (`privacy.dedup_key`) two tables have in common."""
+    texts = [{dedup_key(text) for text in table["text"]} for table in (first, second)]
+    ids, customers = (
+        set(first[column].dropna()) & set(second[column].dropna()) for column in ("ticket_id", "customer_id")
+    )
+    return {"tickets": len(ids), "customers": len(customers), "texts": len(texts[0] & texts[1])}
+
+
+def inspect(folder: Path = PREPARED) -> dict[str, Any]:
+    """What reports/inspection.json says of the tables: counts, never a text or a customer."""
+    names = (*LABELLED, *([UNLABELLED] if (folder / f"{UNLABELLED}.parquet").is_file() else []))
+    tables = {name: read_prepared(folder / f"{name}.parquet", COLUMNS) for name in names}
+    return {
+        "prepared_sha256": sha256_tree(folder),
+        "rows": {name: len(table) for name, table in tables.items()},
+        "shared": {
+            f"{one}_{other}": shared(tables[one], tables[other]) for one, other in combinations(LABELLED, 2)
+        },
+        "unmasked": {
+            name: sum(mask(text) != text for text in table["text"]) for name, table in tables.items()
+        },
+    }
+
+
+def main(params: Params) -> None:
+    """data/prepared and the base weights to reports/inspection.json."""
+    base = params.train.base_model
+    weights = {"base_model": base, "licence": params.train.base_licence or base_licence(base)}
+    write_json(RESULT, inspect() | {"weights": weights})

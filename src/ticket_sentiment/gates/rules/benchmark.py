@@ -1,0 +1,68 @@
+"""The gate `benchmark`: the bundle is small and fast."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from ticket_sentiment.gates.evidence import Evidence
+from ticket_sentiment.gates.evidence_types import Benchmark
+from ticket_sentiment.gates.fail_closed import Limits, Looked, finding, found, gate, need
+from ticket_sentiment.gates.verdict import Finding
+from ticket_sentiment.gates.words import number
+
+
+def beside_champion(report: Benchmark, size_bytes: int, limits: Limits) -> Iterator[Finding]:
+    """Whether it costs about what the champion costs, both measured in the same rounds."""
+    other, allowed = report.champion, limits.gate.max_cost_over_champion
+    if other is None:
+        return
+    compared = {
+        "as much time for a ticket": 1 / other.ratio.throughput.median,
+        "as much memory": report.variants.cpu_bundle.peak_memory_mb / other.peak_memory_mb,
+        "as many bytes": size_bytes / other.bytes,
+    }
+    for what, factor in compared.items():
+        if factor > allowed:
+            yield finding(
+                limits.missed("max_cost_over_champion"),
+                f"It takes {number(factor, 1)} times {what} as the champion, {number(allowed, 1)} accepted.",
+            )
+
+
+@gate("Is it small and fast?", place=90)
+def benchmark(evidence: Evidence, limits: Limits) -> Looked:
+    """The bundle is small and fast enough, by a measurement of this month."""
+    report, bundle = need(evidence.benchmark), need(evidence.cpu)
+    speed, megabytes = report.ratios.cpu_bundle_over_dense_torch_fp32.throughput, bundle.size_bytes / 1e6
+
+    memory = report.variants.cpu_bundle.peak_memory_mb
+
+    def findings() -> Iterator[Finding]:
+        if report.measured_at > evidence.now:
+            yield finding("fail", "The benchmark bears a date in the future: check the clock.")
+        if evidence.now - report.measured_at > timedelta(days=limits.gate.max_report_age_days):
+            yield finding(
+                limits.missed("max_report_age_days"),
+                f"The benchmark of {report.measured_at:%Y-%m-%d} is older than "
+                f"{limits.gate.max_report_age_days} days: run `dvc repro -f benchmark`.",
+            )
+        yield found(
+            megabytes <= limits.gate.max_bundle_mb,
+            limits.missed("max_bundle_mb"),
+            f"The bundle takes {number(megabytes, 1)} MB, limit {number(limits.gate.max_bundle_mb, 1)} MB.",
+        )
+        yield found(
+            memory <= limits.gate.max_memory_mb,
+            limits.missed("max_memory_mb"),
+            f"A process that scores with it takes {number(memory, 0)} MB of memory, "
+            f"limit {number(limits.gate.max_memory_mb, 0)} MB.",
+        )
+        yield from beside_champion(report, bundle.size_bytes, limits)
+        yield found(
+            speed.median >= limits.gate.min_speedup,
+            limits.missed("min_speedup"),
+            f"{number(speed.median, 1)} times ({number(speed.low, 1)} to {number(speed.high, 1)}) as many "
+            "tickets a second as the dense model in PyTorch, "
+            f"at least {number(limits.gate.min_speedup, 1)} times wanted.",
+        )
+
+    return findings(), {"megabytes": megabytes, "memory_mb": memory, "speedup": speed.model_dump()}

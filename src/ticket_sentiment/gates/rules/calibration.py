@@ -1,0 +1,39 @@
+"""The gate `calibration`: the model's confidence can be trusted."""
+
+from collections.abc import Iterator
+
+from ticket_sentiment.gates.evidence import Evidence
+from ticket_sentiment.gates.fail_closed import Limits, Looked, finding, found, gate, need
+from ticket_sentiment.gates.verdict import Finding
+from ticket_sentiment.gates.words import points, share
+
+ORDER = 1.1  # times the risk of all tickets: a confidence without any order comes to 1, give or take chance
+
+
+@gate("Can its confidence be trusted?", place=70)
+def calibration(evidence: Evidence, limits: Limits) -> Looked:
+    """When the model says 80 %, it is right about 80 times in 100."""
+    scores = need(evidence.evaluation).models.compressed
+    error, abstention = scores.calibration_error, scores.abstention
+
+    def findings() -> Iterator[Finding]:
+        yield found(
+            error <= limits.gate.max_calibration_error,
+            limits.missed("max_calibration_error"),
+            f"Stated confidence and share of right answers differ by {points(error, sign=False)} on "
+            f"average, limit {points(limits.gate.max_calibration_error, sign=False)}.",
+        )
+        answered = f"From {share(abstention.below)} confidence on {share(abstention.coverage)} of "
+        yield found(
+            abstention.coverage >= limits.gate.min_coverage,
+            limits.missed("min_coverage"),
+            f"{answered}the tickets are answered, at least {share(limits.gate.min_coverage)} wanted.",
+        )
+        if abstention.aurc > ORDER * abstention.risk_of_all:
+            yield finding(
+                limits.missed("min_coverage"),
+                "It is surer of its wrong answers than of its right ones: from the surest on "
+                f"{share(abstention.aurc, 1)} are wrong, of all {share(abstention.risk_of_all, 1)}.",
+            )
+
+    return findings(), {"calibration_error": error, "abstention": abstention.model_dump()}

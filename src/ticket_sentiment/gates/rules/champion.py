@@ -1,0 +1,43 @@
+"""The gate `champion`: the model is not worse than the present one."""
+
+from collections.abc import Iterator
+
+from ticket_sentiment.gates.evidence import Evidence
+from ticket_sentiment.gates.fail_closed import Limits, Looked, MissingEvidence, finding, found, gate, need
+from ticket_sentiment.gates.verdict import Finding
+from ticket_sentiment.gates.words import points
+
+
+@gate("Is it as good as the present model?", place=50)
+def champion(evidence: Evidence, limits: Limits) -> Looked:
+    """The model is not worse than the present champion, both scored on the same tickets."""
+    present = need(evidence.champion)
+    evaluation, digest = need(evidence.evaluation), present.digest if present else None
+    if digest is None:
+        return iter([finding("pass", "First model: there is no champion to compare with.")]), {}
+    if digest == need(evidence.cpu).digest:
+        return iter([finding("pass", "Nothing to compare: this is the present champion itself.")]), {}
+    if evaluation.differences.compressed_minus_champion is None:
+        raise MissingEvidence(
+            "The comparison with the present champion is missing: run `dvc repro evaluate`."
+        )
+    difference = evaluation.differences.compressed_minus_champion.macro_f1
+    compared = f"{points(difference)} of macro-F1 against the champion on the same tickets"
+
+    margin = limits.gate.max_loss_to_champion
+    accepted = f"a loss of up to {points(margin, sign=False)}"
+
+    def findings() -> Iterator[Finding]:
+        if difference.high < -margin:
+            yield finding(
+                "fail", f"Worse than the champion beyond doubt: {compared}; {accepted} is accepted."
+            )
+        better = f"Better than the champion beyond doubt: {compared}."
+        yield found(
+            difference.low >= -margin,
+            limits.missed("max_loss_to_champion"),
+            better if difference.low > 0 else f"{compared}; {accepted} is accepted.",
+            f"{compared}: more than {accepted} cannot be ruled out.",
+        )
+
+    return findings(), {"champion_digest": digest, "difference": difference.model_dump()}

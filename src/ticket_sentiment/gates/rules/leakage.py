@@ -1,0 +1,31 @@
+"""The gate `leakage`: what the model is judged on is not among what it learnt from."""
+
+from collections.abc import Iterator
+
+from ticket_sentiment.gates.evidence import Evidence
+from ticket_sentiment.gates.fail_closed import Limits, Looked, finding, gate, need
+from ticket_sentiment.gates.verdict import Finding
+
+TABLES = {
+    "train_holdout": "the training tickets and the holdout",
+    "tune_holdout": "the tuning tickets and the holdout",
+    "train_tune": "the training and the tuning tickets",
+}
+
+
+@gate("Is the holdout unknown to it?", place=15)
+def leakage(evidence: Evidence, limits: Limits) -> Looked:
+    """No ticket, customer or text is in two of the tables: training, tuning, holdout."""
+    report = need(evidence.inspection)
+
+    def findings() -> Iterator[Finding]:
+        for pair, where in TABLES.items():
+            counts = getattr(report.shared, pair)
+            found = [f"{count:,} {what}" for what, count in counts.model_dump().items() if count]
+            if found:
+                yield finding(
+                    "fail", f"{' and '.join(found)} are in both {where}: run `dvc repro -f prepare`."
+                )
+        yield finding("pass", "No ticket, customer or text is on two sides of the split.")
+
+    return findings(), {"shared": report.shared.model_dump()}

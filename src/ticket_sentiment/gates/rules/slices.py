@@ -1,0 +1,43 @@
+"""The gate `slices`: in no part of the holdout is the model much worse than another one."""
+
+from collections.abc import Iterator
+
+from ticket_sentiment.gates.evidence import Evidence
+from ticket_sentiment.gates.evidence_types import SliceScores
+from ticket_sentiment.gates.fail_closed import Limits, Looked, MissingEvidence, finding, gate, need
+from ticket_sentiment.gates.verdict import Finding
+from ticket_sentiment.gates.words import points
+
+
+def weakest(parts: tuple[SliceScores, ...]) -> SliceScores | None:
+    """The part with the lowest macro-F1."""
+    return min(parts, key=lambda part: part.macro_f1, default=None)
+
+
+@gate("Is it good for everybody?", place=55)
+def slices(evidence: Evidence, limits: Limits) -> Looked:
+    """No channel, length, language, product or kind of customer lost what the mean hides."""
+    evaluation, present = need(evidence.evaluation), need(evidence.champion)
+    parts, margin = evaluation.slices, limits.gate.max_slice_loss
+    if present and any(part.right_minus_champion is None for part in parts):
+        raise MissingEvidence(
+            "The parts of the holdout are not compared with the champion: run `dvc repro -f evaluate`."
+        )
+
+    def findings() -> Iterator[Finding]:
+        for part in parts:
+            compared = (("champion", part.right_minus_champion), ("dense model", part.right_minus_dense))
+            for other, change in compared:
+                if change is not None and change.value < -margin and change.high < 0:
+                    yield finding(
+                        limits.missed("max_slice_loss"),
+                        f"In {part.slice} {part.value} ({part.rows:,} tickets) right answers changed by "
+                        f"{points(change)} against the {other}; a loss of {points(margin, sign=False)} is "
+                        "accepted.",
+                    )
+        yield finding(
+            "pass", f"None of {len(parts)} parts of the holdout is much worse than with another model."
+        )
+
+    low = weakest(parts)
+    return findings(), {"parts": len(parts), "weakest": low and low.model_dump()}

@@ -1,0 +1,94 @@
+"""How good a model is in each part of the holdout, and whether it is worse there than another one.
+
+Of many parts one is always worse by chance. So the intervals of the differences hold for all parts at once:
+they are as wide as the largest deviation of any part in a bootstrap (max-t: Romano, Wolf 2005, "Exact and
+Approximate Stepdown Methods for Multiple Hypothesis Testing").
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ticket_sentiment.gates import metrics
+from ticket_sentiment.gates.baselines import label_ids
+from ticket_sentiment.gates.slices import slice_masks
+from ticket_sentiment.params import Evaluate
+
+COMPARED = ("dense", "champion")
+
+
+def simultaneous(
+    change: NDArray, masks: Sequence[NDArray], clusters: NDArray, samples: int, seed: int
+) -> list[metrics.Interval]:
+    """The mean of `change` in each part, with 95 % intervals that hold for all parts together.
+
+    Args:
+        change: of each row, [rows]: 1 right now, -1 wrong now, 0 as before.
+        masks: the parts, each [rows] of booleans with at least one true.
+        clusters: `metrics.cluster_codes`, [rows].
+        samples: bootstrap resamples of whole clusters.
+        seed: of the resamples.
+    """
+    if not masks:
+        return []
+    inside = np.stack(masks).astype(np.float64)  # [parts, rows]
+    groups = int(clusters.max()) + 1
+    columns = np.zeros((groups, 2 * len(masks)))
+    np.add.at(columns, clusters, np.hstack([(inside * change).T, inside.T]))
+    drawn = metrics.resampled(columns, samples, seed)
+    sums, counts = drawn[:, : len(masks)], drawn[:, len(masks) :]
+    values = inside @ change / inside.sum(axis=1)
+    means = np.divide(sums, counts, out=np.tile(values, (samples, 1)), where=counts > 0)
+    spread = means.std(axis=0, ddof=1)
+    deviations = np.divide(np.abs(means - values), spread, out=np.zeros_like(means), where=spread > 0)
+    widest = float(np.quantile(deviations.max(axis=1), metrics.LEVEL))
+    return [
+        metrics.Interval(float(value), float(value - widest * one), float(value + widest * one))
+        for value, one in zip(values, spread, strict=True)
+    ]
+
+
+def judge_slices(
+    holdout: pd.DataFrame, predicted: Mapping[str, NDArray], clusters: NDArray, settings: Evaluate
+) -> list[dict[str, Any]]:
+    """The part `slices` of metrics.json: the compressed model in each part, and beside the others.
+
+    Args:
+        holdout: labelled tickets.
+        predicted: class indices by model, [rows] each; `compressed`, and any of COMPARED.
+        clusters: `metrics.cluster_codes`, [rows].
+        settings: section `evaluate`.
+    """
+    actual, samples, seed = label_ids(holdout["label"]), settings.bootstrap_samples, settings.seed
+    parts = list(slice_masks(holdout, settings))
+    ours = predicted["compressed"]
+    result = []
+    for name, value, mask in parts:
+        _, codes = np.unique(clusters[mask], return_inverse=True)
+        one = {"model": ours[mask]}
+        drawn = metrics.bootstrap_confusions(actual[mask], one, codes, samples, seed)["model"]
+        confusion = metrics.confusion_matrix(actual[mask], ours[mask])
+        macro_f1 = float(metrics.macro_f1(confusion))
+        found = metrics.percentile_interval(macro_f1, metrics.macro_f1(drawn)).as_json()
+        result.append(
+            {
+                "slice": name,
+                "value": value,
+                "rows": int(mask.sum()),
+                "macro_f1": found["value"],
+                "low": found["low"],
+                "high": found["high"],
+                "accuracy": float(metrics.accuracy(confusion)),
+                **{f"right_minus_{other}": None for other in COMPARED},
+            }
+        )
+    for other in COMPARED:
+        if other in predicted:
+            change = (ours == actual).astype(np.float64) - (predicted[other] == actual)
+            intervals = simultaneous(change, [mask for _, _, mask in parts], clusters, samples, seed)
+            for entry, interval in zip(result, intervals, strict=True):
+                entry[f"right_minus_{other}"] = interval.as_json()
+    return result
