@@ -30,6 +30,7 @@ def judge(report: Report, told: Told, plan: Plan) -> None:
     print(
         f"\n- p99 from the end of a body to its answer: {1000 * quantile(told.outcome.seconds, 0.99):.0f} ms"
     )
+    print(f"- {told.replaced_s:.0f} s after the interruption as many pods served again")
     for why, count in told.outcome.failures.items():
         print(f"- failed: {count} x {why}")
     report.claim("failed requests", f"{failed} of {sent:,}", "0", failed == 0)

@@ -65,7 +65,6 @@ class Cluster:
         self.pods: list[Pod] = []
         self.metrics_lost = False
         self.reading: float | None = None
-        self.changes: list[tuple[float, int, int]] = []
 
     async def __aenter__(self) -> "Cluster":
         self._client = httpx.AsyncClient(headers={"Connection": "close"}, timeout=2)
@@ -77,6 +76,8 @@ class Cluster:
             task.cancel()
         await asyncio.gather(*self._loops, *self._tasks, return_exceptions=True)
         await self._client.aclose()
+        for pod in self.pods:
+            pod.server.process.terminate()  # all at once; the next line waits for each
         await asyncio.to_thread(lambda: [pod.server.__exit__() for pod in self.pods])
 
     @property
@@ -165,10 +166,7 @@ class Cluster:
             value = self._trigger.value(self.reading, self.replicas)
             there = max(1, sum(not pod.leaving for pod in self.pods))
             asked = None if value is None else average_value(value, metric.target, there, self._tolerances)
-            wanted = self._hpa.sync(now, self.replicas, [asked])
-            if wanted != self.replicas:
-                self.changes.append((now, self.replicas, wanted))
-                self.replicas = wanted
+            self.replicas = self._hpa.sync(now, self.replicas, [asked])
 
     def _beside(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.autoscaling.balancer import Balancer
@@ -56,7 +56,6 @@ class Told:
     lost_from: int = 0
     lost_to: int = 0
     last: int = 0
-    lines: list[str] = field(default_factory=list)
 
 
 def of_one_machine(policy: Policy, plan: Plan) -> Policy:
