@@ -46,6 +46,12 @@ def test_a_resource_asks_for_what_kubernetes_says(name, current, some, target, e
     assert utilisation(some, target, current, TEN_PERCENT) == expected, name
 
 
+def test_the_usage_is_cut_off_to_whole_percent():
+    """77.9 % of the request are 77, just ten percent above a target of 70."""
+    assert utilisation(pods([779] * 10), 0.70, 10, TEN_PERCENT) == 10
+    assert utilisation(pods([780] * 10), 0.70, 10, TEN_PERCENT) == 12
+
+
 @pytest.mark.parametrize("some", [[], pods([OFF, OFF]), pods([500], ["unready"]), pods([500], ["ignored"])])
 def test_without_a_sample_of_a_ready_pod_a_resource_is_missing(some):
     assert utilisation(some, 0.5, 3, TEN_PERCENT) is None

@@ -18,6 +18,11 @@ def _ceil(value: float) -> int:
     return math.ceil(value - FUZZ)
 
 
+def _ratio(used: float, requested: float, target: float) -> float:
+    """Usage over target, the usage in whole percent, cut off (metrics.GetResourceUtilizationRatio)."""
+    return int(100 * used / requested + FUZZ) / (100 * target)
+
+
 @dataclass(frozen=True)
 class Tolerances:
     """How far the ratio of usage and target may lie from 1 without a change."""
@@ -86,7 +91,7 @@ def utilisation(pods: Sequence[Pod], target: float, current: int, tolerances: To
     if not ready:
         return None
     used, requested = sum(pod.usage or 0.0 for pod in ready), sum(pod.request for pod in ready)
-    ratio = used / requested / target
+    ratio = _ratio(used, requested, target)
     weighed_unready = unready if ratio > 1 else []
     if not missing and not weighed_unready:
         return current if tolerances.hold(ratio) else _ceil(ratio * len(ready))
@@ -95,7 +100,7 @@ def utilisation(pods: Sequence[Pod], target: float, current: int, tolerances: To
         used += sum(pod.request for pod in added) * max(1.0, target)
     requested += sum(pod.request for pod in (*added, *weighed_unready))
     counted = len(ready) + len(added) + len(weighed_unready)
-    again = used / requested / target
+    again = _ratio(used, requested, target)
     if tolerances.hold(again) or (ratio - 1) * (again - 1) < 0:
         return current
     wanted = _ceil(again * counted)
