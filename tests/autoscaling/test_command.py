@@ -58,6 +58,14 @@ def test_with_few_tickets_the_fewest_pods_do_and_nothing_is_ever_changed(few: Pa
     )
 
 
+def test_a_file_of_counts_is_the_traffic(few: Path, tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setattr(trial, "SCENARIOS", SCENARIOS[:1])
+    file = tmp_path / "day.csv"
+    file.write_text("hour,tickets\n" + "".join(f"{hour},{3600 * 2}\n" for hour in range(24)))
+    assert main(["autoscale", "--policy", KEDA, "--benchmark", str(few), "--profile", str(file)]) == 0
+    assert "Up to 2 requests a second" in capsys.readouterr().out
+
+
 def test_policies_with_other_limits_and_a_missing_manifest_are_refused(few: Path, tmp_path: Path, capsys):
     other = tmp_path / "other.yaml"
     other.write_text(Path(KEDA).read_text().replace("maxReplicaCount: 20", "maxReplicaCount: 30"))

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from ticket_sentiment.autoscaling.traffic import HOUR, SCENARIOS, SECONDS, Scenario, rates, requests, within
+from ticket_sentiment.autoscaling.traffic import (
+    HOUR,
+    SCENARIOS,
+    SECONDS,
+    Scenario,
+    busiest_day,
+    rates,
+    requests,
+    within,
+)
 from ticket_sentiment.costs.traffic import read_traffic
 
 OFFICE = read_traffic("office", 1000.0)
@@ -11,11 +20,22 @@ PLAIN = Scenario("plain")
 
 
 def test_a_day_follows_the_profile_and_its_busiest_moment_is_what_was_asked_for():
-    day = rates(OFFICE, 500.0)
+    day = rates(busiest_day(OFFICE), 500.0)
     assert day.shape == (SECONDS,) and day.max() == pytest.approx(500.0)
     assert day[12 * HOUR] == pytest.approx(500.0) and day[3 * HOUR] == pytest.approx(50.0)
     assert day[20 * HOUR] == pytest.approx(200.0)
     assert np.abs(np.diff(day)).max() < 0.1  # no steps
+
+
+def test_the_busiest_day_of_the_week_is_taken(tmp_path):
+    counts = [10] * 168
+    counts[49] = 70  # Wednesday, one in the morning
+    file = tmp_path / "week.csv"
+    file.write_text("hour,tickets\n" + "".join(f"{hour},{count}\n" for hour, count in enumerate(counts)))
+    hours = busiest_day(read_traffic(str(file), None))
+    assert (
+        hours.shape == (24,) and hours[1] == pytest.approx(70 / 3600) and hours[0] == pytest.approx(10 / 3600)
+    )
 
 
 def test_equal_seeds_give_equal_days_and_the_noise_is_as_large_as_asked_for():
@@ -44,7 +64,7 @@ def test_a_spike_is_fivefold_within_a_minute_and_ends():
 def test_the_scenarios_have_names_of_their_own_and_lose_metrics_while_the_load_rises_and_falls():
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
     assert SCENARIOS[0] == Scenario(SCENARIOS[0].name)
-    day = rates(OFFICE, 500.0)
+    day = rates(busiest_day(OFFICE), 500.0)
     for scenario in SCENARIOS:
         for first, last in scenario.prometheus_away + scenario.metrics_away + scenario.half_scraped:
             assert abs(day[last] - day[first]) > 250

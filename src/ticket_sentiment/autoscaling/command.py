@@ -28,8 +28,9 @@ def main(
 
     Args:
         params: of params.yaml.
-        given: keys of section costs that go before it; with `tickets_per_day` that traffic is taken, else
-            one whose busiest moment is planned for autoscale.peak_replicas pods.
+        given: keys of section costs that go before it; with `tickets_per_day` or a file of counts as
+            `profile` that traffic is taken, else one whose busiest moment is planned for
+            autoscale.peak_replicas pods.
         policies: manifests, instead of autoscale.policies where there are any.
         benchmark: the measurement.
         json_file: where the figures go, if anywhere.
@@ -39,7 +40,8 @@ def main(
         TicketSentimentError: a manifest, the benchmark or an option is not what it should be.
     """
     case = build_case(params, given, benchmark)
-    peak = None if "tickets_per_day" in given else params.autoscale.peak_replicas
+    own = "tickets_per_day" in given or given.get("profile", "").endswith(".csv")
+    peak = None if own else params.autoscale.peak_replicas
     tried = policies or [Path(name) for name in params.autoscale.policies]
     setting = build_setting(params, case, tried, peak)
     print(

@@ -51,16 +51,21 @@ def within(second: int, spans: tuple[Span, ...]) -> bool:
     return any(first <= second < last for first, last in spans)
 
 
-def rates(traffic: Traffic, busiest: float) -> NDArray[np.float64]:
-    """Requests a second of a weekday without its noise, [86,400], straight lines from hour to hour.
+def busiest_day(traffic: Traffic) -> NDArray[np.float64]:
+    """Requests a second in each hour of the day of the week that has most of them, [24]."""
+    week = traffic.per_second().reshape(-1, DAY)
+    return week[int(week.sum(axis=1).argmax())]
+
+
+def rates(hours: NDArray[np.float64], busiest: float) -> NDArray[np.float64]:
+    """Requests a second of a day without its noise, [86,400], straight lines from hour to hour.
 
     Args:
-        traffic: whose Monday is taken.
+        hours: requests a second in each hour, [24].
         busiest: requests a second at the busiest moment.
     """
-    shares = traffic.shares[:DAY]
     middles = np.arange(-1, DAY + 1) * HOUR + HOUR / 2
-    line = np.interp(np.arange(SECONDS), middles, np.concatenate([shares[-1:], shares, shares[:1]]))
+    line = np.interp(np.arange(SECONDS), middles, np.concatenate([hours[-1:], hours, hours[:1]]))
     return line / line.max() * busiest
 
 

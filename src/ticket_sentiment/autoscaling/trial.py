@@ -13,9 +13,8 @@ from ticket_sentiment.autoscaling.queue import Worker, room, worker
 from ticket_sentiment.autoscaling.references import clairvoyant, fixed
 from ticket_sentiment.autoscaling.simulation import Day, blind, scale_downs, simulate
 from ticket_sentiment.autoscaling.surroundings import Surroundings, read_surroundings
-from ticket_sentiment.autoscaling.traffic import SCENARIOS, Scenario, rates, requests
+from ticket_sentiment.autoscaling.traffic import SCENARIOS, Scenario, busiest_day, rates, requests
 from ticket_sentiment.costs.case import Case
-from ticket_sentiment.costs.traffic import DAY
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Params
 from ticket_sentiment.serving.engine import QUEUE_SHARE
@@ -78,7 +77,7 @@ def build_setting(
         params: sections autoscale and serve.
         case: its machine, work, profile and prices.
         policies: manifests.
-        peak_replicas: pods planned for the busiest moment; None takes the case's own tickets a day.
+        peak_replicas: pods planned for the busiest moment; None takes the case's own tickets.
 
     Raises:
         TicketSentimentError: a manifest cannot be followed, or policies have different limits.
@@ -94,8 +93,8 @@ def build_setting(
     work = case.work()
     share = workers / case.cpu.vcpus
     planned = case.capacity().planned * share
-    per_second = float(case.traffic.per_second()[:DAY].max())
-    busiest = per_second if peak_replicas is None else peak_replicas * planned
+    hours = busiest_day(case.traffic)
+    busiest = float(hours.max()) if peak_replicas is None else peak_replicas * planned
     held = room(work, serve.objective_ms, serve.max_queue, QUEUE_SHARE)
     hourly = case.hourly(case.cpu, case.costs.purchase)
     if hourly is None:
@@ -108,7 +107,7 @@ def build_setting(
         workers,
         planned,
         busiest,
-        rates(case.traffic, busiest),
+        rates(hours, busiest),
         hourly * share,
     )
 
