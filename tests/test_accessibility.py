@@ -6,21 +6,30 @@ from pathlib import Path
 import pytest
 
 from tests.gates.conftest import evidence_folders, good_evidence, params
+from tests.monitoring.conftest import empty_database, loop, project
+from tests.monitoring.desk import in_service, traffic
 from tests.support.browser import AXE, PHONE, WIDE, Look, browser, look
-from tests.support.costs import ROOT, write_benchmark
+from tests.support.costs import ROOT, plain_case, write_benchmark
 from tests.support.desk import Desk
 from tests.support.evidence import edit_json
+from tests.support.small_world import MONTHS, small_month
 from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.autoscaling import trial
 from ticket_sentiment.cli import main
 from ticket_sentiment.compare.command import main as compare
+from ticket_sentiment.costs.command import report as figures
+from ticket_sentiment.costs.page import write_page as write_cost_page
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.gates import gate, report
 from ticket_sentiment.gates.card import PAGE as CARD
+from ticket_sentiment.monitoring import look as monitor
+from ticket_sentiment.monitoring.page import write_page as write_monitor_page
 from ticket_sentiment.promotion.page import write_page
 from ticket_sentiment.promotion.progress import read_progress
+from ticket_sentiment.tickets import validate
+from ticket_sentiment.tickets.schema import TICKETS, write_tickets
 
-__all__ = ["evidence_folders", "good_evidence", "params"]
+__all__ = ["empty_database", "evidence_folders", "good_evidence", "loop", "params", "project"]
 
 pytestmark = [
     pytest.mark.skipif(browser() is None, reason="no Chromium here: install chromium"),
@@ -89,7 +98,33 @@ def test_the_page_of_an_autoscaling_trial_can_be_read_on_a_phone(tmp_path, monke
     monkeypatch.setattr(trial, "SCENARIOS", trial.SCENARIOS[4:5])
     benchmark, page = write_benchmark(tmp_path / "benchmark.json"), tmp_path / "autoscale.html"
     assert main(["autoscale", "--benchmark", str(benchmark), "--page", str(page)]) == 0
-    readable(page, PHONE)
+    assert readable(page, PHONE).first <= PHONE[1]
+
+
+def test_the_page_of_the_cost_can_be_read_on_a_phone(tmp_path):
+    case = plain_case(tmp_path)
+    write_cost_page(figures(case), case, tmp_path / "cost.html")
+    assert readable(tmp_path / "cost.html", PHONE).first <= PHONE[1]
+
+
+def test_the_page_of_the_model_in_service_can_be_read_on_a_phone(loop, monkeypatch):
+    monkeypatch.chdir(loop.root)
+    monkeypatch.delenv(loop.params.events.url_env, raising=False)
+    few = loop.params.drift.model_copy(update={"resamples": 20})
+    params = loop.params.model_copy(update={"drift": few})
+    digest = in_service(loop)
+    traffic(loop, digest, days=7, change=str.upper)
+    path = write_monitor_page(monitor.look(params), params, loop.root / "var/monitor.html")
+    assert readable(path, PHONE).first <= PHONE[1]
+
+
+def test_the_page_of_the_validation_can_be_read_on_a_phone(params, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for seed, month in enumerate(MONTHS):
+        write_tickets(TICKETS / f"{month}.parquet", small_month(month, seed))
+    validate.main(params)
+    assert "Labels that seem wrong" in validate.PAGE.read_text()
+    readable(validate.PAGE, PHONE)
 
 
 def test_what_keeps_somebody_from_reading_is_found(tmp_path):

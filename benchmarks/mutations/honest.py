@@ -86,6 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--project", type=Path, default=Path())
     parser.add_argument("--cache", type=Path, default=Path("var/mutations"))
+    parser.add_argument("--first", type=int, default=1, help="seed of the first one")
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--drift-every", type=int, default=0)
     options = parser.parse_args()
@@ -102,8 +103,8 @@ def main() -> None:
                 project / "models/dense", {name: texts_of(name) for name in TABLES}, params.train.max_length
             ),
         )
-        champion = bootstrap_head(known.features, labels, 0)
-        for seed in range(1, options.count + 1):
+        champion = bootstrap_head(known.features, labels, options.first - 1)
+        for seed in range(options.first, options.first + options.count):
             set_champion(known, champion)
             head = bootstrap_head(known.features, labels, seed)
             known.scored["dense"] = answers(bootstrap_head(dense, labels, seed), dense["holdout"])

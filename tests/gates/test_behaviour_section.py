@@ -7,7 +7,7 @@ from tests.support.evidence import behaved, behaviour
 from ticket_sentiment.gates import gate
 from ticket_sentiment.gates import report as release_report
 from ticket_sentiment.gates.behaviour_section import behaviour_line, behaviour_section, excerpt, pooled
-from ticket_sentiment.gates.behaviour_types import BehaviourReport
+from ticket_sentiment.gates.evidence_types import BehaviourReport
 
 DIGESTS = {"cpu": "a" * 64, "champion": "b" * 64}
 

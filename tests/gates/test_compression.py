@@ -30,9 +30,10 @@ def judged(good_evidence, changed_limits, now):
     [
         ((-0.010, -0.02, 0.001), "pass", "up to 1.0 points is accepted"),
         ((0.004, -0.02, 0.02), "pass", "+0.4 points"),
-        ((-0.011, -0.02, -0.010), "review", "may break the budget"),
+        ((-0.011, -0.02, -0.010), "review", "probably breaks the budget"),
         ((-0.016, -0.03, -0.0101), "fail", "surely breaks the budget"),
-        ((-0.013, -0.02, -0.001), "review", "−1.3 points (−2.0 to −0.1)"),
+        ((-0.016, -0.028, -0.003), "review", "−1.6 points (−2.8 to −0.3)"),
+        ((-0.013, -0.02, -0.001), "pass", "−1.3 points (−2.0 to −0.1)"),
         ((-0.013, -0.03, 0.004), "pass", "−1.3 points (−3.0 to +0.4)"),
     ],
 )

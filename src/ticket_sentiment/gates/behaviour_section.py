@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ticket_sentiment.gates.behaviour_types import BehaviourReport, BehaviourResult, Example
-from ticket_sentiment.gates.evidence_types import Estimate
+from ticket_sentiment.gates.evidence_types import BehaviourReport, BehaviourResult, Estimate, Example
 from ticket_sentiment.gates.rules.behaviour import deciding
 from ticket_sentiment.gates.words import number, points, share
 

@@ -4,12 +4,18 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from ticket_sentiment.gates.behaviour_section import KINDS, by_capability, pooled
-from ticket_sentiment.gates.behaviour_types import BehaviourReport
 from ticket_sentiment.gates.confidence_section import abstaining
 from ticket_sentiment.gates.cost_section import cost_lines
 from ticket_sentiment.gates.energy import assumptions, watt_hours
 from ticket_sentiment.gates.evidence import Evidence
-from ticket_sentiment.gates.evidence_types import Benchmark, Cost, Evaluation, Split, Validation
+from ticket_sentiment.gates.evidence_types import (
+    BehaviourReport,
+    Benchmark,
+    Cost,
+    Evaluation,
+    Split,
+    Validation,
+)
 from ticket_sentiment.gates.lineage_section import lineage_section
 from ticket_sentiment.gates.mistakes_section import mistakes_section
 from ticket_sentiment.gates.quality_section import MODELS

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import sha256_file, sha256_tree
-from ticket_sentiment.gates.behaviour_types import BehaviourReport
 from ticket_sentiment.gates.evidence_types import (
+    BehaviourReport,
     Benchmark,
     Compression,
     Cost,

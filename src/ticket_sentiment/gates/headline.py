@@ -3,9 +3,15 @@
 from typing import Any
 
 from ticket_sentiment.gates.behaviour_section import pooled
-from ticket_sentiment.gates.behaviour_types import BehaviourReport
 from ticket_sentiment.gates.evidence import Evidence
-from ticket_sentiment.gates.evidence_types import Benchmark, Compression, Cost, Drift, Evaluation
+from ticket_sentiment.gates.evidence_types import (
+    BehaviourReport,
+    Benchmark,
+    Compression,
+    Cost,
+    Drift,
+    Evaluation,
+)
 
 
 def _quality(evaluation: Evaluation) -> dict[str, float | None]:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from ticket_sentiment.gates.behaviour_section import behaviour_line
-from ticket_sentiment.gates.behaviour_types import BehaviourReport
 from ticket_sentiment.gates.cost_section import cost_lines
 from ticket_sentiment.gates.decision_section import in_words, next_step
 from ticket_sentiment.gates.drift_section import drift_line
 from ticket_sentiment.gates.evidence import Evidence
 from ticket_sentiment.gates.evidence_types import (
+    BehaviourReport,
     Benchmark,
     Compression,
     Cost,

@@ -6,9 +6,8 @@ cannot do is no reason against a release, that it can no longer do something is.
 
 from collections.abc import Iterator
 
-from ticket_sentiment.gates.behaviour_types import BehaviourReport, BehaviourResult
 from ticket_sentiment.gates.evidence import Evidence
-from ticket_sentiment.gates.evidence_types import Estimate
+from ticket_sentiment.gates.evidence_types import BehaviourReport, BehaviourResult, Estimate
 from ticket_sentiment.gates.fail_closed import Limits, Looked, MissingEvidence, finding, gate, need
 from ticket_sentiment.gates.verdict import Finding
 from ticket_sentiment.gates.words import points, share

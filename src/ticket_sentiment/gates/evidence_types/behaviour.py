@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ticket_sentiment.gates.evidence_types import Count, Estimate, Part, Subject
+from ticket_sentiment.gates.evidence_types.part import Count, Estimate, Part, Subject
 from ticket_sentiment.model.bundle import Sha256
 from ticket_sentiment.params import Label, Share
 
