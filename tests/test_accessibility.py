@@ -9,11 +9,13 @@ from tests.gates.conftest import evidence_folders, good_evidence, params
 from tests.monitoring.conftest import empty_database, loop, project
 from tests.monitoring.desk import in_service, traffic
 from tests.support.browser import AXE, PHONE, WIDE, Look, browser, look
-from tests.support.costs import plain_case
+from tests.support.costs import ROOT, plain_case, write_benchmark
 from tests.support.desk import Desk
 from tests.support.evidence import edit_json
 from tests.support.small_world import MONTHS, small_month
 from tests.support.tiny_bundle import make_tiny_bundle
+from ticket_sentiment.autoscaling import trial
+from ticket_sentiment.cli import main
 from ticket_sentiment.compare.command import main as compare
 from ticket_sentiment.costs.command import report as figures
 from ticket_sentiment.costs.page import write_page as write_cost_page
@@ -89,6 +91,14 @@ def test_the_page_of_a_rollout_can_be_read_on_a_phone(params, tmp_path):
     path = write_page(read_progress(ledger, params, desk.now), params, tmp_path / "rollout.html")
     ledger.close()
     assert readable(path, PHONE).first <= PHONE[1]
+
+
+def test_the_page_of_an_autoscaling_trial_can_be_read_on_a_phone(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(trial, "SCENARIOS", trial.SCENARIOS[4:5])
+    benchmark, page = write_benchmark(tmp_path / "benchmark.json"), tmp_path / "autoscale.html"
+    assert main(["autoscale", "--benchmark", str(benchmark), "--page", str(page)]) == 0
+    assert readable(page, PHONE).first <= PHONE[1]
 
 
 def test_the_page_of_the_cost_can_be_read_on_a_phone(tmp_path):

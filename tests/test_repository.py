@@ -180,6 +180,7 @@ def test_the_sections_of_params_are_named_for_what_reads_them():
         "budget",
         "search",
         "costs",
+        "autoscale",
         "registry",
         "build",
         "serve",

@@ -12,6 +12,9 @@ BY_DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 BY_TAG = re.compile(r"[^@\s]+:(?!latest$)[\w.-]+")
 SECRET_NAME = re.compile(r"KEY|TOKEN|PASSWORD|SECRET", re.IGNORECASE)
 PASSWORD_IN_URL = re.compile(r"://[^/\s]*@")
+UNAVAILABLE = (
+    "25%"  # docs/autoscaling.md: so that half of the pods get off their spot nodes within the notice
+)
 PROBES = {"startupProbe": "/readyz", "readinessProbe": "/readyz", "livenessProbe": "/livez"}
 
 
@@ -111,13 +114,13 @@ def images(objects: list[Object]) -> Iterator[str]:
 
 
 def disruption(objects: list[Object]) -> Iterator[str]:
-    """Each Deployment has a PodDisruptionBudget that lets nodes drain, one pod after the other."""
+    """Each Deployment has a PodDisruptionBudget that lets nodes drain, some pods after the others."""
     budgets = of_kind(objects, "PodDisruptionBudget")
     for item in of_kind(objects, "Deployment"):
         labels = item["spec"]["template"]["metadata"]["labels"]
         held = [b["spec"] for b in budgets if labels_match(b["spec"].get("selector", {}), labels)]
-        if [spec.get("maxUnavailable") for spec in held] != [1]:
-            yield f"{name_of(item)}: must have one PodDisruptionBudget, with maxUnavailable 1"
+        if [spec.get("maxUnavailable") for spec in held] != [UNAVAILABLE]:
+            yield f"{name_of(item)}: must have one PodDisruptionBudget, with maxUnavailable {UNAVAILABLE}"
 
 
 def spread(objects: list[Object]) -> Iterator[str]:

@@ -227,6 +227,16 @@ def cost(arguments: argparse.Namespace) -> None:
     print(ask(params, given(arguments), arguments.json, arguments.page, arguments.benchmark))
 
 
+def autoscale(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.autoscaling.command import main as autoscale
+    from ticket_sentiment.params import load_params
+
+    given = {
+        key: value for key in ("tickets_per_day", "profile") if (value := getattr(arguments, key)) is not None
+    }
+    autoscale(load_params(), given, arguments.policy, arguments.benchmark, arguments.json, arguments.page)
+
+
 def simulate(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.params import load_params
     from ticket_sentiment.rollout.simulation import main as simulate

@@ -204,6 +204,25 @@ def parser() -> argparse.ArgumentParser:
     )
     add_options(cost)
     cost.set_defaults(run=actions.cost)
+    autoscale = commands.add_parser(
+        "autoscale", help="try the autoscaling policy on days of traffic: docs/autoscaling.md"
+    )
+    autoscale.add_argument(
+        "--policy",
+        type=Path,
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a manifest, instead of params.yaml's",
+    )
+    autoscale.add_argument("--tickets-per-day", type=float, metavar="N", help="of a mean day")
+    autoscale.add_argument("--profile", metavar="NAME", help="office, flat, or a CSV, as of `cost`")
+    autoscale.add_argument("--benchmark", type=Path, metavar="FILE", default=Path("reports/benchmark.json"))
+    autoscale.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    autoscale.add_argument(
+        "--page", type=Path, metavar="FILE", help="write the page, which opens in a browser"
+    )
+    autoscale.set_defaults(run=actions.autoscale)
     hotfix = commands.add_parser("hotfix", help="let the champion learn corrected tickets: docs/hotfix.md")
     hotfix.add_argument(
         "file",

@@ -154,6 +154,7 @@ def test_rules_ask_for_what_is_exposed_or_recorded(expr, said):
         ("local", CPU, f"{CONTAINER}/image", "ticket-sentiment:latest", "not named by its digest"),
         ("local", CPU, f"{CONTAINER}/imagePullPolicy", "Always", "not named by its digest"),
         ("cpu", BUDGET, "spec/maxUnavailable", 0, "PodDisruptionBudget, with"),
+        ("cpu", BUDGET, "spec/maxUnavailable", 1, "PodDisruptionBudget, with"),
         ("cpu", BUDGET, "spec/selector/matchLabels/a", "b", "selects no pod"),
         ("cpu", CPU, f"{POD}/topologySpreadConstraints/0", REMOVE, "not spread over zones and nodes"),
         ("cpu", NETWORK, "spec/policyTypes", ["Ingress"], "no NetworkPolicy of its"),

@@ -22,8 +22,8 @@ def _wrapped(name: str, text: str) -> str:
     return textwrap.fill(text, WIDTH, initial_indent=f"{name:<{INDENT}}", subsequent_indent=" " * INDENT)
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    """The first column to the left, all others to the right."""
+def columns(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    """Lines of a table: the first column to the left, all others to the right."""
     widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
     return [
         "  ".join(
@@ -76,7 +76,7 @@ def _ways(found: Figures) -> list[str]:
         )
         for one in found["options"]
     ]
-    return _table(head, rows) + (["* the GPU's speed is assumed, not measured"] if assumed else [])
+    return columns(head, rows) + (["* the GPU's speed is assumed, not measured"] if assumed else [])
 
 
 def _models(found: Figures) -> list[str]:
@@ -95,7 +95,7 @@ def _models(found: Figures) -> list[str]:
         )
         for name, one in found["variants"].items()
     ]
-    return _table(head, rows)
+    return columns(head, rows)
 
 
 def cost_summary(found: dict[str, Any]) -> str:

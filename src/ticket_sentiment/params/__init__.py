@@ -32,6 +32,7 @@ from ticket_sentiment.params.rollout import (
 )
 from ticket_sentiment.params.section import Device, Label, Month, Purchase, Section, Share
 from ticket_sentiment.params.serving import (
+    Autoscale,
     Batch,
     Build,
     Cache,
@@ -58,6 +59,7 @@ __all__ = [
     "AlertSns",
     "AlertWebhook",
     "Alerts",
+    "Autoscale",
     "Batch",
     "Behaviour",
     "Benchmark",
@@ -130,6 +132,7 @@ class Params(Section):
     drift: Drift
     benchmark: Benchmark
     costs: Costs
+    autoscale: Autoscale
     gate: Gate
     report: Report
     registry: Registry

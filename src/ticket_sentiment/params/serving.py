@@ -116,3 +116,17 @@ class Batch(Section):
     texts_at_once: int = Field(ge=1)
     encoding: str = Field(min_length=1)
     delimiter: str = Field(min_length=1, max_length=1)
+
+
+class Autoscale(Section):
+    """A day of traffic through the arithmetic of the shipped autoscalers."""
+
+    policies: list[str] = Field(min_length=1)
+    max_missed: float = Field(gt=0, lt=1)
+    max_hours: float = Field(ge=1)
+    peak_replicas: float = Field(gt=0)
+    unsteadiness: float = Field(ge=0, le=1)
+    node_start_s: float = Field(ge=0)
+    pod_start_s: float = Field(ge=0)
+    pod_memory_mb: float = Field(gt=0)
+    seed: int = Field(ge=0)
