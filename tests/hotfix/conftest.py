@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.events.conftest import open_store, postgres, rows, url
+from tests.events.conftest import open_store, rows, url
 from tests.labelling.conftest import answered, store
-from tests.registry.conftest import empty_database, project
+from tests.registry.conftest import project
 from tests.support.evidence import tickets
 from tests.support.project import REPOSITORY, Project, git, write_card
 from tests.support.tiny_bundle import make_tiny_bundle
@@ -19,7 +19,7 @@ from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.params import load_params
 from ticket_sentiment.tickets.schema import write_tickets
 
-__all__ = ["answered", "empty_database", "open_store", "postgres", "project", "rows", "store", "url"]
+__all__ = ["answered", "open_store", "project", "rows", "store", "url"]
 
 
 @pytest.fixture
