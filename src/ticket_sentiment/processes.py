@@ -10,7 +10,7 @@ import sys
 
 
 def few_collections() -> None:
-    """Let the collector of cycles look seldom, and not at the end; to be called before the heavy imports.
+    """Let the collector of cycles look seldom, and not at the end; best before the heavy imports.
 
     Torch, Evidently or MLflow are half a million objects that stay until the end. The collector would look
     through them dozens of times while they are imported and once more when the process ends: two fifths of
