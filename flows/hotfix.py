@@ -14,6 +14,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import exclusive
 from ticket_sentiment.hotfix.start import Started, finish, start
 from ticket_sentiment.params import Params, load_params
+from ticket_sentiment.processes import few_collections
 from ticket_sentiment.promotion.news import of_registration
 from ticket_sentiment.registry.registry import Registration
 
@@ -55,6 +56,7 @@ def hotfix(file: str | None = None, feedback_since: str | None = None) -> str:
 
 
 if __name__ == "__main__":
+    few_collections()
     parser = argparse.ArgumentParser(prog="ticket-sentiment hotfix", description=__doc__)
     parser.add_argument("file", nargs="?")
     parser.add_argument("--feedback-since")

@@ -15,6 +15,7 @@ from ticket_sentiment.feedback.export import replacements
 from ticket_sentiment.files import exclusive
 from ticket_sentiment.monitoring.live import export_live
 from ticket_sentiment.params import Params, load_params
+from ticket_sentiment.processes import few_collections
 from ticket_sentiment.promotion.news import of_registration
 from ticket_sentiment.registry.registry import Registration, export_champion, register
 from ticket_sentiment.tickets.collect import main as collect_tickets
@@ -68,6 +69,7 @@ def monthly_retrain(month: str | None = None, replace: list[str] | None = None, 
 
 
 if __name__ == "__main__":
+    few_collections()
     try:
         print("\n" + monthly_retrain())
     except TicketSentimentError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.gates.conftest import evidence_folders, good_evidence, params
-from tests.monitoring.conftest import empty_database, loop, project
+from tests.monitoring.conftest import loop, project
 from tests.monitoring.desk import in_service, traffic
 from tests.support.browser import AXE, PHONE, WIDE, Look, browser, look
 from tests.support.costs import ROOT, plain_case, write_benchmark
@@ -29,7 +29,7 @@ from ticket_sentiment.promotion.progress import read_progress
 from ticket_sentiment.tickets import validate
 from ticket_sentiment.tickets.schema import TICKETS, write_tickets
 
-__all__ = ["empty_database", "evidence_folders", "good_evidence", "loop", "params", "project"]
+__all__ = ["evidence_folders", "good_evidence", "loop", "params", "project"]
 
 pytestmark = [
     pytest.mark.skipif(browser() is None, reason="no Chromium here: install chromium"),

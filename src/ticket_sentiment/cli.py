@@ -10,7 +10,7 @@ from ticket_sentiment import actions
 from ticket_sentiment.costs.options import add_options
 from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.processes import die_with_parent, lean_memory
+from ticket_sentiment.processes import die_with_parent, few_collections, lean_memory
 
 # Stage or command: module with a `main(params)` that does it. Imported only when called, so that
 # `prepare` does not wait for torch.
@@ -45,6 +45,7 @@ def _stage(place: str) -> Callable[[argparse.Namespace], None]:
     def run(_: argparse.Namespace) -> None:
         from ticket_sentiment.params import load_params
 
+        few_collections()
         params = load_params()
         die_with_parent()
         lean_memory()

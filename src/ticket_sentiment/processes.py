@@ -1,10 +1,23 @@
-"""Processes that do not outlive the one that started them, and hold no more memory than they use."""
+"""Processes that do not outlive the one that started them, hold little memory, and end without delay."""
 
+import atexit
 import ctypes
+import gc
 import os
 import platform
 import signal
 import sys
+
+
+def few_collections() -> None:
+    """Let the collector of cycles look seldom, and not at the end; best before the heavy imports.
+
+    Torch, Evidently or MLflow are half a million objects that stay until the end. The collector would look
+    through them dozens of times while they are imported and once more when the process ends: two fifths of
+    the time of a stage on a small table. Counting references frees nearly everything without it.
+    """
+    gc.set_threshold(50_000, 20, 20)  # 700, 10, 10 by default
+    atexit.register(gc.freeze)  # the last of all: what is registered later is called before
 
 
 def die_with_parent(parent: int | None = None) -> None:

@@ -1,10 +1,10 @@
 import pytest
 
-from tests.registry.conftest import empty_database, project
+from tests.registry.conftest import project
 from tests.support.project import REPOSITORY
 from ticket_sentiment.params import Params, load_params
 
-__all__ = ["empty_database", "project"]
+__all__ = ["project"]
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import onnx
 import pytest
 import torch
 
-from tests.registry.conftest import empty_database, project
+from tests.registry.conftest import project
 from tests.support.tiny_model import tiny_tokenizer
 from ticket_sentiment.edge import npm
 from ticket_sentiment.edge.pack import pack
@@ -19,7 +19,7 @@ from ticket_sentiment.model.graph import build
 from ticket_sentiment.params import Gpu, Params, Quantize, load_params
 from ticket_sentiment.serving.classifier import Classifier
 
-__all__ = ["empty_database", "project"]
+__all__ = ["project"]
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = ROOT / npm.CACHE / f"{npm.NAME}-{npm.VERSION}"

@@ -6,18 +6,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tests.support.servers import PostgresServer
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.events.store import EventStore
 
 _number = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    yield server
-    server.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

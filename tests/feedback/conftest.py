@@ -1,6 +1,6 @@
 """An event database of each kind, and a DVC repository."""
 
-from tests.events.conftest import open_store, postgres, rows, url
+from tests.events.conftest import open_store, rows, url
 from tests.tickets.conftest import _dvc_template, dvc, params, repository
 
-__all__ = ["_dvc_template", "dvc", "open_store", "params", "postgres", "repository", "rows", "url"]
+__all__ = ["_dvc_template", "dvc", "open_store", "params", "repository", "rows", "url"]

@@ -1,13 +1,11 @@
 """The flow `monitor` with a real Prefect: an early retraining is made once, whatever is killed between."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
-from prefect.testing.utilities import prefect_test_harness
 
 from flows import monitor as module
 from flows.monitor import monitor
@@ -16,12 +14,6 @@ from tests.promotion.loop import Loop
 from ticket_sentiment.events import retrainings
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module", autouse=True)
-def prefect() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
 
 
 @flow(name="monthly-retrain")

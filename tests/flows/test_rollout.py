@@ -8,7 +8,6 @@ import pytest
 from bentoml._internal.bento import BentoStore
 from bentoml._internal.configuration.containers import BentoMLContainer
 from prefect.client.orchestration import get_client
-from prefect.testing.utilities import prefect_test_harness
 
 from flows.reconcile import reconcile
 from flows.rollback import rollback
@@ -21,12 +20,6 @@ from ticket_sentiment.promotion import moves
 from ticket_sentiment.promotion.moves import By
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module", autouse=True)
-def prefect() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from ticket_sentiment.gates.drift_features import (
     NUMERIC,
     REQUIRED,
     TICKET_COLUMNS,
+    TableRuntime,
     bundle_columns,
     check,
     check_vectors,
@@ -288,6 +289,17 @@ def test_a_text_is_told_from_another_language_only_where_it_is_long_enough():
         "Danke. [EMAIL] [PHONE] [NAME] [EMAIL] [PHONE] [NAME]",
     ]
     assert languages(texts, "en") == ["expected", "other", "too short", "too short"]
+
+
+def test_a_text_of_several_tables_is_asked_once_and_answered_alike(runtime, monkeypatch):
+    asked: list[str] = []
+    encode = runtime.encode
+    table = TableRuntime(runtime.bundle)
+    monkeypatch.setattr(table, "encode", lambda text: asked.append(text) or encode(text))
+    texts = ["thanks", "refund my card", "thanks"]
+    for some in (texts, texts[:2], [*texts, "late again"]):
+        assert table.probabilities(some).tobytes() == runtime.probabilities(some).tobytes()
+    assert sorted(asked) == ["late again", "refund my card", "thanks"]
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, reference):

@@ -8,18 +8,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.events.conftest import open_store, postgres, rows, url
+from tests.events.conftest import open_store, rows, url
 from tests.labelling.conftest import answered, store
-from tests.registry.conftest import empty_database, project
 from tests.support.evidence import tickets
-from tests.support.project import REPOSITORY, Project, git, write_card
+from tests.support.project import REPOSITORY, Project, git, make_project, write_card
 from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.files import read_json, sha256_tree, write_json, write_text
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.params import load_params
 from ticket_sentiment.tickets.schema import write_tickets
 
-__all__ = ["answered", "empty_database", "open_store", "postgres", "project", "rows", "store", "url"]
+__all__ = ["answered", "open_store", "rows", "store", "url"]
 
 
 @pytest.fixture
@@ -41,9 +40,26 @@ def _out(root: Path, path: str) -> dict:
     return entry | {"path": path}
 
 
+@pytest.fixture(scope="session")
+def _champion_template(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+    """The root of `champion`, made once by half a dozen of DVC's processes; copies share its artifacts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        project = make_project(tmp_path_factory.mktemp("champion") / "project", empty_database)
+        _make_champion(project)
+    return project.root
+
+
 @pytest.fixture
-def champion(project: Project) -> Project:
+def champion(_champion_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """Version 1 with the alias `champion`, made of files that DVC's cache of the repository holds."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    root = tmp_path / "project"
+    shutil.copytree(_champion_template, root)
+    return Project(root, load_params(root / "params.yaml"))
+
+
+def _make_champion(project: Project) -> None:
     root = project.root
     dvc(root, "init", "--quiet")
     for name in ("data/behaviour.yaml", "dvc.yaml", "dvc.hotfix.yaml"):
@@ -87,7 +103,6 @@ def champion(project: Project) -> Project:
     stages = {name: {"cmd": name} | stage for name, stage in stages.items()}
     write_text(root / "dvc.lock", yaml.safe_dump({"schema": "2.0", "stages": stages}))
     assert project.register().alias == "champion"
-    return project
 
 
 def judged(root: Path, decision: str = "pass") -> None:

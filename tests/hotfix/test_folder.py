@@ -115,7 +115,7 @@ def test_weights_that_are_nowhere_are_said_with_their_remedy(champion, laid_out)
         laid_out()
 
 
-def test_a_champion_without_a_way_back_is_said_with_its_remedy(champion, project):
+def test_a_champion_without_a_way_back_is_said_with_its_remedy(champion):
     store = champion.store
     version = store.client.get_model_version(store.model, "1")
     held = read_champion(store, champion.root)

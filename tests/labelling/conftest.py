@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from tests.events.conftest import open_store, postgres, rows, url
+from tests.events.conftest import open_store, rows, url
 from tests.events.events import NOON, prediction
 from tests.tickets.conftest import params
 from ticket_sentiment.events.store import EventStore
 
-__all__ = ["open_store", "params", "postgres", "rows", "url"]
+__all__ = ["open_store", "params", "rows", "url"]
 
 
 @pytest.fixture

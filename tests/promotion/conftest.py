@@ -2,12 +2,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.events.conftest import postgres, url
+from tests.events.conftest import url
 from tests.promotion.loop import Loop
-from tests.registry.conftest import empty_database, project
+from tests.registry.conftest import project
 from tests.support.project import Project
 
-__all__ = ["empty_database", "postgres", "project", "url"]
+__all__ = ["project", "url"]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ SMALL_TABLES: dict[str, dict[str, Any]] = {
     "validate": {"min_rows": 50, "min_signal": 0.3, "max_label_shift": 0.4, "language_sample": 100},
     "evaluate": {"bootstrap_samples": 200, "min_slice_rows": 30},
     "behaviour": {"cases_per_test": 10},
-    "drift": {"max_rows": 200, "embedding_rows": 200},
+    "drift": {"max_rows": 200, "embedding_rows": 200, "resamples": 20},
     "benchmark": {"texts": 20, "rounds": 2},
 }
 TINY_BASE = "./base"
@@ -210,6 +211,14 @@ def tiny(root: Path) -> Repository:
     made.edit_params(**TINY_MONTH)
     made.write_frontier(**TINY_SHAPE)
     return made
+
+
+@contextlib.contextmanager
+def no_server() -> Iterator[None]:
+    """As for a person who says no more than `make retrain`: the flow starts a Prefect server of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PREFECT_API_URL", raising=False)
+        yield
 
 
 def kill_at(repository: Repository, mark: str, everything: bool, *arguments: str) -> None:

@@ -36,6 +36,7 @@ from ticket_sentiment.gates.variants import (
     peak_memory_mb,
 )
 from ticket_sentiment.model.bundle import MANIFEST, load_bundle
+from ticket_sentiment.model.runtime import usable_cores
 from ticket_sentiment.params import Benchmark, Params
 
 HOLDOUT = Path("data/prepared/holdout.parquet")
@@ -185,11 +186,10 @@ def machine() -> dict[str, Any]:
         name, _, value = line.partition(":")
         fields.setdefault(name.strip(), value.strip())
     flags = set(fields.get("flags", fields.get("Features", "")).split())
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "cpu": fields.get("model name") or platform.processor() or platform.machine(),
         "architecture": platform.machine(),
-        "cores": usable,
+        "cores": usable_cores(),
         "flags": [flag for flag in CPU_FLAGS if flag in flags],
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),

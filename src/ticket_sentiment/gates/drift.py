@@ -26,6 +26,7 @@ from ticket_sentiment.gates.drift_features import (
     EMBEDDING,
     REQUIRED,
     TICKET_COLUMNS,
+    TableRuntime,
     answer_columns,
     bundle_columns,
     months_of,
@@ -186,8 +187,8 @@ def main(params: Params) -> None:
     }
     newest = about["current"]["month"] = about["current"].pop("months")[-1]
     held = tables["current"] = tables["current"][months_of(tables["current"]) == newest]
-    candidate = Runtime(load_bundle(BUNDLE))
-    champion = Runtime(load_bundle(CHAMPION)) if (CHAMPION / MANIFEST).exists() else None
+    candidate = TableRuntime(load_bundle(BUNDLE))
+    champion = TableRuntime(load_bundle(CHAMPION)) if (CHAMPION / MANIFEST).exists() else None
     digest = champion.bundle.digest if champion else None
     live = live_of(newest, digest, params.drift.min_live_rows, ("text", "channel", "created_at"))
     embed = base_embedding(params.train.base_model, params.train.max_length)

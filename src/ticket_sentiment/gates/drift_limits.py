@@ -22,6 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from ticket_sentiment.gates.drift_features import MIN_ROWS, NUMERIC
 from ticket_sentiment.params import Drift
@@ -75,7 +76,8 @@ def domain_auc(reference: NDArray[np.float32], current: NDArray[np.float32], see
     is_current = np.repeat([0, 1], [len(reference), len(current)])
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500))
-    scores = cross_val_score(classifier, vectors, is_current, cv=folds, scoring="roc_auc")
+    with threadpool_limits(1):  # products this small wait for other threads longer than they compute
+        scores = cross_val_score(classifier, vectors, is_current, cv=folds, scoring="roc_auc")
     return round(float(scores.mean()), 4)
 
 

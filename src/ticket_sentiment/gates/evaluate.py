@@ -87,7 +87,9 @@ def score_bundle(path: Path, texts: Sequence[str]) -> tuple[str, Scored]:
         TicketSentimentError: the bundle does not verify, or it answers with something that is no number.
     """
     bundle = load_bundle(path)
-    return bundle.digest, calibrated(path, Runtime(bundle).logits(texts), bundle.manifest.temperature)
+    return bundle.digest, calibrated(
+        path, Runtime(bundle).logits_of_table(texts), bundle.manifest.temperature
+    )
 
 
 def score_dense(folder: Path, texts: Sequence[str], max_length: int) -> Scored:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.bundle import Bundle, load_bundle, write_bundle
+from ticket_sentiment.processes import few_collections
 
 DENSE_TORCH, DENSE_ONNX, CPU_BUNDLE = "dense_torch_fp32", "dense_onnx_fp32", "cpu_bundle"
 CHAMPION = "champion"
@@ -103,6 +104,7 @@ def peak_resident_bytes() -> int:
 def _score_and_tell(
     load: Callable[[], Score], texts: Sequence[str], batch_size: int, tell: Connection
 ) -> None:
+    few_collections()
     load()(texts, batch_size)
     tell.send(peak_resident_bytes())
     tell.close()

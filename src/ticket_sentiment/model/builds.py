@@ -134,9 +134,8 @@ class Builder:
         """
         with tempfile.TemporaryDirectory() as name:
             scored = "fp32" if precision == "fp16" else precision
-            logits: NDArray[np.float32] = Runtime(self._bundle(Path(name) / scored, scored)).logits(
-                tune.texts
-            )
+            runtime = Runtime(self._bundle(Path(name) / scored, scored))
+            logits: NDArray[np.float32] = runtime.logits_of_table(tune.texts)
         return self._bundle(
             target,
             precision,

@@ -16,9 +16,9 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from ticket_sentiment.labels import LABELS
-from ticket_sentiment.model.classifier import sorted_batches
+from ticket_sentiment.model.classifier import has_bfloat16, sorted_batches
 from ticket_sentiment.model.compact import CompactClassifier
-from ticket_sentiment.model.fit import Loss, has_bfloat16
+from ticket_sentiment.model.fit import Loss
 from ticket_sentiment.params import Prune
 
 TEACHER_BATCH = 64

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import replacing
-from ticket_sentiment.model.classifier import pad, predict_rows
+from ticket_sentiment.model.classifier import has_bfloat16, pad, predict_rows
 from ticket_sentiment.model.replicas import Replicas
 
 Loss = Callable[[nn.Module, list[int], Tensor, Tensor], Tensor]
@@ -78,14 +78,6 @@ def write_curve(path: Path, curve: Sequence[Point]) -> None:
         writer = csv.writer(stream)
         writer.writerow([field.name for field in fields(Point)])
         writer.writerows([point.step, *(f"{value:.6f}" for value in astuple(point)[1:])] for point in curve)
-
-
-def has_bfloat16(where: torch.device) -> bool:
-    """Whether mixed precision pays: on a GPU, and on a CPU with bfloat16 products (2.2 times faster).
-
-    A CPU without those instructions would emulate them and be slower.
-    """
-    return where.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
 
 
 def bucketed_batches(

@@ -46,10 +46,11 @@ def build_bundles(params: Params, release: Path = RELEASE) -> dict:
             "int8": bundles["cpu"],
             "edge": bundles["edge"],
         }
-        answers = {name: Runtime(bundle).logits(holdout.texts) for name, bundle in scored.items()}
+        answers = {name: Runtime(bundle).logits_of_table(holdout.texts) for name, bundle in scored.items()}
     parity = {name: _parity(ours, expected) for name, ours in answers.items()}
     parity["edge_to_cpu"] = _parity(answers["edge"], answers["int8"])
-    parity["fp16"] = _parity(Runtime(bundles["gpu"]).logits(holdout.texts[:FP16_ROWS]), expected[:FP16_ROWS])
+    half = Runtime(bundles["gpu"]).logits_of_table(holdout.texts[:FP16_ROWS])
+    parity["fp16"] = _parity(half, expected[:FP16_ROWS])
     pruning = read_json(PRUNED / "pruning.json")
     return {
         "dense": {

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,6 +70,11 @@ def open_session(
             logger.warning("%s cannot be used: %s", _name(chosen[0]), reason)
             chosen = chosen[1:]
     return ort.InferenceSession(str(model), options, providers=chosen)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -139,6 +145,19 @@ class Runtime:
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             result[chosen] = self._run([rows[index] for index in chosen])
+        return result
+
+    def logits_of_table(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """`logits` of many texts, each alone, on all cores: the same numbers, sooner."""
+        rows, cores = self.token_ids(texts), usable_cores()
+        result = np.empty((len(rows), len(self.bundle.manifest.labels)), dtype=np.float32)
+
+        def score(first: int) -> None:
+            for index in range(first, len(rows), cores):
+                result[index] = self._run([rows[index]])[0]
+
+        with ThreadPoolExecutor(cores) as pool:  # a run of ONNX Runtime lets other threads go on
+            list(pool.map(score, range(cores)))
         return result
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
