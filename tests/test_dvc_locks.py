@@ -1,6 +1,40 @@
+import json
+import subprocess
+import sys
 import threading
+import time
 
 from ticket_sentiment.dvc_locks import mend_dvc_locks
+
+
+def test_a_dvc_that_is_at_work_is_waited_for_and_one_that_is_gone_is_not(tmp_path, capsys):
+    wait = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    other = subprocess.Popen([*wait, "dvc"], stdin=subprocess.PIPE)
+    another_program = subprocess.Popen(wait, stdin=subprocess.PIPE)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    lock = tmp_path / ".dvc/tmp/rwlock"
+    lock.parent.mkdir(parents=True)
+    held = {
+        str(pid): [{"pid": pid, "cmd": "dvc repro"}] for pid in (other.pid, gone.pid, another_program.pid)
+    }
+    lock.write_text(json.dumps({"read": held, "write": {"a": {"pid": gone.pid, "cmd": "dvc"}, "b": {}}}))
+    ended = threading.Event()
+
+    def end() -> None:
+        time.sleep(1)
+        ended.set()
+        other.communicate()
+
+    threading.Thread(target=end).start()
+    mend_dvc_locks(tmp_path)
+    assert ended.is_set()
+    assert capsys.readouterr().out == f"waiting for another dvc here (PID {other.pid})\n"
+    mend_dvc_locks(tmp_path)
+    lock.write_text('{"read": ')
+    mend_dvc_locks(tmp_path)
+    assert capsys.readouterr().out == ""
+    another_program.communicate()
 
 
 def test_a_half_written_dvc_lock_goes_and_a_whole_one_stays(tmp_path):

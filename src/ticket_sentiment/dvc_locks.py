@@ -1,10 +1,12 @@
-"""What a kill can leave of DVC's own files, and its removal."""
+"""What a kill can leave of DVC: its files half written, or itself still at work."""
 
 import json
 import time
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
+import psutil
 import yaml
 
 
@@ -34,11 +36,48 @@ def _remove_broken(path: Path, read: Callable[[str], object]) -> None:
     path.unlink(missing_ok=True)
 
 
-def mend_dvc_locks(root: Path) -> None:
-    """Remove what a kill left half written of DVC's state: it would refuse every command.
+def _at_work(root: Path) -> set[int]:
+    """Processes of DVC that hold one of its locks on paths, and live; not one that started this process."""
+    try:
+        lock = json.loads((root / ".dvc/tmp/rwlock").read_text(encoding="utf-8"))
+        holders = [*chain.from_iterable(lock["read"].values()), *lock["write"].values()]
+        named = {int(holder["pid"]) for holder in holders if holder}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set()  # none was made yet, or it is being written
+    living = set()
+    for number in named - {parent.pid for parent in psutil.Process().parents()}:
+        try:
+            process = psutil.Process(number)
+            # Another program may have got the number of one that is gone.
+            programs = {Path(argument).name for argument in process.cmdline()[:4]}  # python -m dvc
+            if process.status() != psutil.STATUS_ZOMBIE and "dvc" in programs:
+                living.add(number)
+        except psutil.Error:
+            continue
+    return living
 
-    The file of locks, `.dvc/tmp/rwlock`, held those of the process that is gone. `dvc.lock` is made anew by
-    the next `dvc repro`, which takes what was made before out of its run cache.
+
+def _wait_for_dvc(root: Path) -> None:
+    """Wait until no other DVC is at work in the repository, and say so.
+
+    DVC waits for its lock of the repository alone (`--wait-for-lock`). While it runs a stage it holds others,
+    on paths, at which the next DVC would fail: as after a flow that was killed, whose DVC goes on.
     """
+    told = False
+    while pids := _at_work(root):
+        if not told:
+            print(f"waiting for another dvc here (PID {', '.join(map(str, sorted(pids)))})", flush=True)
+            told = True
+        time.sleep(0.5)
+
+
+def mend_dvc_locks(root: Path) -> None:
+    """Make DVC's state such that its next command is not refused, whatever was killed before.
+
+    A DVC that is at work is waited for; what is half written is removed. The file of locks,
+    `.dvc/tmp/rwlock`, held those of the process that is gone. `dvc.lock` is made anew by the next
+    `dvc repro`, which takes what was made before out of its run cache.
+    """
+    _wait_for_dvc(root)
     _remove_broken(root / ".dvc/tmp/rwlock", json.loads)
     _remove_broken(root / "dvc.lock", _require_whole)

@@ -18,6 +18,7 @@ from ticket_sentiment.errors import TicketSentimentError
         (r"[^\W\d_]", r"[^[^\p{L}\p{N}_]\p{Nd}\u{5f}]"),
         ("(?:a|bc)?", "(?:(?:a|bc)){0,1}"),
         ("a++b", r"(?=(?<p1>(?:a){1,}))\k<p1>b"),
+        ("(?>ab|cd)e", r"(?=(?<p1>(?:ab|cd)))\k<p1>e"),
         ("(a)(?P<word>b)", "(?<g1>a)(?<word>b)"),
         ("(?<=a)(?!b)(?<!c)", "(?<=a)(?!b)(?<!c)"),
         ("a{2,3}?$", r"(?:a){2,3}?(?=\n?$)"),

@@ -36,6 +36,9 @@ LENIENT = {
     "min_holdout_rows": 10,
     "min_label_agreement": 0.8,
     "min_speedup": 0.1,
+    "max_label_noise": 1.0,
+    "min_coverage": 0.0,
+    "max_slice_loss": 1.0,
 }
 CALM_DRIFT = {
     "numeric_floor": 9.0,

@@ -1,7 +1,8 @@
 """Python's regular expressions in JavaScript's syntax (with its flag `v`): every pattern is written once.
 
-What JavaScript has not is written another way: possessive quantifiers as a lookahead and what it captured,
-`IGNORECASE` as both letters, `\\b` and `\\w` by Unicode's properties. What is not needed is refused.
+What JavaScript has not is written another way: possessive quantifiers and atomic groups as a lookahead and
+what it captured, `IGNORECASE` as both letters, `\\b` and `\\w` by Unicode's properties. What is not needed is
+refused.
 """
 
 import re
@@ -72,6 +73,8 @@ class _Writer:
                 direction, items = value
                 sign = "=" if kind is sre.ASSERT else "!"
                 return f"(?{'<' if direction < 0 else ''}{sign}{self.sequence(items, fold)})"
+            case sre.ATOMIC_GROUP:
+                return self.atomic(self.sequence(value, fold))
             case sre.MAX_REPEAT | sre.MIN_REPEAT | sre.POSSESSIVE_REPEAT:
                 return self.repeat(kind, *value, fold=fold)
         raise TicketSentimentError(
@@ -105,10 +108,11 @@ class _Writer:
         inner += f"{{{least},{'' if most == sre.MAXREPEAT else most}}}"
         if kind is sre.MIN_REPEAT:
             return inner + "?"
-        if kind is sre.POSSESSIVE_REPEAT:
-            name = f"p{next(self._possessive)}"
-            return rf"(?=(?<{name}>{inner}))\k<{name}>"
-        return inner
+        return self.atomic(inner) if kind is sre.POSSESSIVE_REPEAT else inner
+
+    def atomic(self, inner: str) -> str:
+        name = f"p{next(self._possessive)}"
+        return rf"(?=(?<{name}>{inner}))\k<{name}>"
 
 
 def javascript(pattern: re.Pattern[str]) -> str:

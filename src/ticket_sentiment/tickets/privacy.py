@@ -6,7 +6,8 @@ digits; others, social security numbers too, by their form or the word before th
 URLs: anything with a scheme, `www.`, or a path or query behind a host name. A bare host name
 ("never again amazon.com") stays: it says what the ticket is about and names nobody.
 
-Every pattern takes linear time: quantifiers are possessive or bounded, and starts are anchored.
+Every pattern takes linear time: quantifiers are possessive or bounded, and starts are anchored. Repeated
+groups are atomic instead: in Python before 3.11.5 a possessive one may miss (python/cpython#101955).
 """
 
 import functools
@@ -71,13 +72,13 @@ _URL_TAIL = ".,;:!?'\")]}*"
 _AT = r"(?:@| ?[\[(]at[\])] ?)"
 _DOT = r"(?:\.| ?[\[(]dot[\])] ?)"
 _EMAIL = re.compile(
-    rf"(?<![\w.+%@\-])(?:[\w.+%\-]++{_AT}[\w\-]++(?:{_DOT}[\w\-]++)++"
+    rf"(?<![\w.+%@\-])(?:[\w.+%\-]++{_AT}[\w\-]++(?>(?:{_DOT}[\w\-]++)+)"
     r"|(?=[\w.+%\-]{3})[\w.+%\-]++@[^\W\d_]{4})\w*+",  # someone@work, but not p@ssword
     re.IGNORECASE,
 )
 # Three letters at least: "@ss" and "@_@" are no names, nor is "@2pm".
 _HANDLE = re.compile(
-    r"(?:(?<![\w@])|(?<=\bRT))@(?=(?:[\d_]{0,20}+[^\W\d_]){3})\w++(?:@[\w\-]++(?:\.[\w\-]++)++)?"
+    r"(?:(?<![\w@])|(?<=\bRT))@(?=(?:[\d_]{0,20}+[^\W\d_]){3})\w++(?:@[\w\-]++(?>(?:\.[\w\-]++)+))?"
 )
 
 _IBAN = re.compile(
@@ -91,7 +92,7 @@ _NAMED_ACCOUNT = re.compile(
     r"(?: ?(?:no|nr|num|number|id)\b)?[ .:#=]{0,4}(?:is )?[:#]?)([0-9](?:[ \-]?[0-9]){5,25})(?!\w)",
     re.IGNORECASE,
 )
-_DIGIT_GROUPS = re.compile(r"(?<![\w.])\d++(?:[ .\-]\d++)*+(?!\w)")
+_DIGIT_GROUPS = re.compile(r"(?<![\w.])\d++(?>(?:[ .\-]\d++)*)(?!\w)")
 
 _END = r"(?![\w]|[\-./]\d)"
 _PHONE = re.compile(
