@@ -60,6 +60,7 @@ TINY_MONTH: dict[str, dict[str, Any]] = {
     "validate": {"min_language_share": 0.0, "max_duplicate_share": 1.0},
     "train": {
         "base_model": TINY_BASE,
+        "base_licence": "MIT",
         "epochs": 8,
         "batch_size": 8,
         "learning_rate": 5.0e-3,
@@ -68,7 +69,7 @@ TINY_MONTH: dict[str, dict[str, Any]] = {
     },
     "prune": {"batch_size": 8, "learning_rate": 5.0e-3},
     "budget": {"max_loss": 1.0},
-    "gate": {**LENIENT, "min_label_agreement": 0.0},
+    "gate": {**LENIENT, "min_label_agreement": 0.0, "max_signal": 1.0},
     "drift": CALM_DRIFT,
 }
 TINY_SHAPE = {"base_model": TINY_BASE, "layers": 2, "heads": 2, "ffn": 32, "embedding_bytes": 8}
