@@ -7,7 +7,7 @@ URLs: anything with a scheme, `www.`, or a path or query behind a host name. A b
 ("never again amazon.com") stays: it says what the ticket is about and names nobody.
 
 Every pattern takes linear time: quantifiers are possessive or bounded, and starts are anchored. Repeated
-groups are atomic instead: in Python before 3.11.5 a possessive one may miss (python/cpython#101955).
+groups are atomic instead: in Python before 3.11.5 a possessive one may miss (python/cpython#106052).
 """
 
 import functools
