@@ -28,6 +28,7 @@ from benchmarks.robustness.service import Report, verified
 from tests.batch.jobs import content
 from tests.support.serving import write_params
 from ticket_sentiment.batch.job import Model, score_files
+from ticket_sentiment.model.runtime import usable_cores
 from ticket_sentiment.params import load_params
 
 DEFAULTS = {"speed": 50_000, "memory": 1_000_000, "kills": 20_000, "cluster": 20_000, "flow": 100_000}
@@ -140,7 +141,7 @@ def main() -> int:
     )
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=7, help="of the kills")
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--workers", type=int, default=usable_cores())
     parser.add_argument("--project", type=Path, default=Path(), help="where `make retrain` has run")
     parser.add_argument("--bundle", type=Path, help="another than the project's released one")
     options = parser.parse_args()

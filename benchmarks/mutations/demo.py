@@ -1,6 +1,7 @@
 """The world of the suite: a project's released model, a champion beside it, and what both answer."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,12 @@ from numpy.typing import NDArray
 
 from benchmarks.mutations.bundles import HEAD, Encoder, constant, rewrite, with_head
 from benchmarks.mutations.heads import Head, fit
-from benchmarks.mutations.workplace import CHAMPION, RELEASE, Known, Workplace, read_holdout
+from benchmarks.mutations.workplace import CHAMPION, RELEASE, Known, Workplace, labels_of
 from ticket_sentiment.behaviour.cases import Plan, plan
 from ticket_sentiment.behaviour.specification import read_suite
 from ticket_sentiment.files import read_json, sha256_file, write_json
 from ticket_sentiment.gates import benchmark, drift, evaluate, inspection
-from ticket_sentiment.gates.baselines import label_ids, majority_probabilities
+from ticket_sentiment.gates.baselines import majority_probabilities
 from ticket_sentiment.gates.evaluate import Scored, score_dense
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.bundle import Bundle, load_bundle
@@ -26,18 +27,13 @@ TABLES = ("train", "tune", "holdout")
 SIBLING_SEED = 1
 
 
-def cached(path: Path, make: object) -> dict[str, NDArray]:
+def cached(path: Path, make: Callable[[], dict[str, NDArray]]) -> dict[str, NDArray]:
     """Arrays by name from a file, made and kept there where it is missing."""
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, **make())  # type: ignore[operator]
+        np.savez(path, **make())
     with np.load(path) as content:
         return {name: content[name] for name in content.files}
-
-
-def labels_of(name: str) -> NDArray[np.int64]:
-    """Class indices of a prepared table of the current folder."""
-    return label_ids(pd.read_parquet(f"data/prepared/{name}.parquet", columns=["label"])["label"])
 
 
 def texts_of(name: str) -> list[str]:
@@ -80,7 +76,7 @@ def released(project: Path, cache: Path, params: Params, behaviour: bool) -> tup
             cache / f"dense-{key}.npz",
             lambda: {"dense": score_dense(dense, suite.texts, params.train.max_length).probabilities},
         )
-    holdout = read_holdout()
+    holdout = evaluate.read_holdout()
     predictions = pd.read_parquet(evaluate.FOLDER / "predictions.parquet")
     scored = {
         name: Scored(predictions[[f"{name}_{label}" for label in LABELS]].to_numpy(np.float64))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from benchmarks.mutations.bundles import cut_vocabulary, last_product, read_as, scaled, with_head
 from benchmarks.mutations.catalogue import mutation
 from benchmarks.mutations.heads import Head, fit
-from benchmarks.mutations.workplace import RELEASE, Workplace
+from benchmarks.mutations.workplace import RELEASE, Workplace, labels_of
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.bundle import load_bundle
 
@@ -19,7 +19,7 @@ def learn(place: Workplace, labels: NDArray, seed: int = 0) -> Head:
     """A head learnt from the training tickets with these labels, on the released encoder."""
     features = place.known.features
     start = np.zeros((features["train"].shape[1], len(LABELS))), np.zeros(len(LABELS))
-    return fit(features["train"], labels, (features["tune"], place.labels("tune")), start)
+    return fit(features["train"], labels, (features["tune"], labels_of("tune")), start)
 
 
 def put(place: Workplace, head: Head, **options: bool) -> None:
@@ -37,17 +37,17 @@ def swapped(place: Workplace) -> None:
 
 @mutation("quality", "learnt from swapped labels", "negative and positive swapped in the training tickets")
 def learnt_swapped(place: Workplace) -> None:
-    put(place, learn(place, np.array([POSITIVE, NEUTRAL, NEGATIVE])[place.labels("train")]))
+    put(place, learn(place, np.array([POSITIVE, NEUTRAL, NEGATIVE])[labels_of("train")]))
 
 
 @mutation("quality", "learnt from noise", "the labels of all training tickets shuffled, after validation")
 def learnt_noise(place: Workplace) -> None:
-    put(place, learn(place, np.random.default_rng(7).permutation(place.labels("train"))))
+    put(place, learn(place, np.random.default_rng(7).permutation(labels_of("train"))))
 
 
 @mutation("quality", "a class never learnt", "no neutral ticket among the training tickets")
 def never_neutral(place: Workplace) -> None:
-    labels = place.labels("train")
+    labels = labels_of("train")
     draw = np.random.default_rng(7).choice([NEGATIVE, POSITIVE], len(labels))
     put(place, learn(place, np.where(labels == NEUTRAL, draw, labels)))
 
@@ -103,86 +103,50 @@ def deflated(place: Workplace) -> None:
     place.change_candidate(temperature=temperature * 4)
 
 
-@mutation("slices", "one channel broken", "words of product reviews are read as the", demo_only=True)
-def broken_channel(place: Workplace) -> None:
-    words = [
-        "phone",
-        "camera",
-        "player",
-        "product",
-        "battery",
-        "router",
-        "works",
-        "use",
-        "work",
-        "easy",
-        "bought",
-        "quality",
-        "recommend",
-        "price",
-        "problem",
-        "problems",
-        "great",
-        "love",
-        "excellent",
-    ]
-    place.change_candidate(tokenizer=read_as(words, "the"))
+# gate, name, how, words, what all of them are read as
+MISREAD = (
+    (
+        "slices",
+        "one channel broken",
+        "words of product reviews are read as the",
+        "phone camera player product battery router works use work easy bought quality recommend price "
+        "problem problems great love excellent",
+        "the",
+    ),
+    (
+        "behaviour",
+        "negation broken",
+        "not, no, never and n't are read as the",
+        "not no never t cannot nothing hardly neither nor don isn",
+        "the",
+    ),
+    (
+        "behaviour",
+        "a bias against women",
+        "she, her and women's names are read as awful",
+        "she her hers woman women mrs ms emily sarah anna maria fatima aisha mary laura julia lisa susan "
+        "jennifer linda emma",
+        "awful",
+    ),
+    (
+        "behaviour",
+        "thanks not understood",
+        "words of praise are read as the",
+        "thanks thank great good love perfect excellent happy best amazing wonderful fantastic brilliant "
+        "lovely helpful",
+        "the",
+    ),
+)
 
 
-@mutation("behaviour", "negation broken", "not, no, never and n't are read as the", demo_only=True)
-def negation(place: Workplace) -> None:
-    words = ("not", "no", "never", "t", "cannot", "nothing", "hardly", "neither", "nor", "don", "isn")
-    place.change_candidate(tokenizer=read_as(words, "the"), behaviour=True)
+def _misread(gate: str, name: str, how: str, words: str, other: str) -> None:
+    @mutation(gate, name, how, demo_only=True)
+    def misread(place: Workplace) -> None:
+        place.change_candidate(tokenizer=read_as(words.split(), other), behaviour=gate == "behaviour")
 
 
-@mutation("behaviour", "a bias against women", "she, her and women's names are read as awful", demo_only=True)
-def biased(place: Workplace) -> None:
-    words = [
-        "she",
-        "her",
-        "hers",
-        "woman",
-        "women",
-        "mrs",
-        "ms",
-        "emily",
-        "sarah",
-        "anna",
-        "maria",
-        "fatima",
-        "aisha",
-        "mary",
-        "laura",
-        "julia",
-        "lisa",
-        "susan",
-        "jennifer",
-        "linda",
-        "emma",
-    ]
-    place.change_candidate(tokenizer=read_as(words, "awful"), behaviour=True)
-
-
-@mutation("behaviour", "thanks not understood", "words of praise are read as the", demo_only=True)
-def no_praise(place: Workplace) -> None:
-    words = [
-        "thanks",
-        "thank",
-        "great",
-        "good",
-        "love",
-        "perfect",
-        "excellent",
-        "happy",
-        "best",
-        "amazing",
-        "wonderful",
-        "fantastic",
-        "brilliant",
-        "lovely",
-        "helpful",
-    ]
-    place.change_candidate(tokenizer=read_as(words, "the"), behaviour=True)
+for _one in MISREAD:
+    _misread(*_one)
 
 
 @mutation("behaviour", "capitals not understood", "they are not lowered any more", demo_only=True)

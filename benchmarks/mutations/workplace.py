@@ -27,7 +27,6 @@ from ticket_sentiment.gates.evaluate import Scored
 from ticket_sentiment.gates.evidence import gather
 from ticket_sentiment.gates.fail_closed import Limits
 from ticket_sentiment.gates.rules import GATES
-from ticket_sentiment.gates.slices import KNOWN_CUSTOMER
 from ticket_sentiment.gates.verdict import Verdict
 from ticket_sentiment.model.bundle import Bundle, load_bundle
 from ticket_sentiment.model.runtime import Runtime
@@ -38,6 +37,11 @@ from ticket_sentiment.tickets.schema import TICKETS, month_files, read_tickets, 
 RELEASE, CHAMPION = Path("models/release"), Path("models/champion/bundle")
 OF_TICKETS = ("data", "leakage", "privacy")  # gates that look at the tickets and at no model
 OF_TABLES = ("leakage", "privacy")
+
+
+def labels_of(name: str) -> NDArray[np.int64]:
+    """Class indices of a prepared table of the current folder."""
+    return label_ids(pd.read_parquet(f"data/prepared/{name}.parquet", columns=["label"])["label"])
 
 
 @dataclass
@@ -76,10 +80,6 @@ class Workplace:
     params: Params
     known: Known
     made_anew: set[str]
-
-    def labels(self, name: str) -> NDArray[np.int64]:
-        """Class indices of a prepared table."""
-        return label_ids(pd.read_parquet(f"data/prepared/{name}.parquet", columns=["label"])["label"])
 
     def change_tickets(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
         """Change all collected tickets, each row with its `month`; then validate, prepare and inspect."""
@@ -197,9 +197,3 @@ def copy(original: Path, target: Path) -> Path:
         shutil.copytree(original / name, target / name)
     shutil.copyfile(original / "params.yaml", target / "params.yaml")
     return target
-
-
-def read_holdout() -> pd.DataFrame:
-    """The holdout of the current folder, as stage `evaluate` scores it."""
-    holdout = evaluate.read_table(evaluate.HOLDOUT)
-    return holdout.assign(**{KNOWN_CUSTOMER: evaluate.known_customers(holdout)})

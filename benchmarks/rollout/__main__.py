@@ -16,7 +16,6 @@ every test, in worlds that are less kind to statistics.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -29,6 +28,7 @@ from typing import TypeVar
 import numpy as np
 
 from benchmarks.rollout.watch import straight_to_half, watch
+from ticket_sentiment.model.runtime import usable_cores
 from ticket_sentiment.params import Params, Rollout, load_params
 from ticket_sentiment.rollout.evidence import ByArm
 from ticket_sentiment.rollout.guardrails import GUARDRAILS, TITLES
@@ -214,7 +214,7 @@ def main() -> int:
     """Run, print, judge."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--runs", type=int, default=2000)
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes")
+    parser.add_argument("--workers", type=int, default=usable_cores(), help="processes")
     parser.add_argument("--parts", default=",".join(PARTS), help="which, for example policy,saving")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     arguments = parser.parse_args()

@@ -9,7 +9,6 @@ below --work, once. Exit status 1 when a bar is missed.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from benchmarks.serving.peers import HEAVY, PEERS
 from benchmarks.serving.rounds import Settings
 from benchmarks.serving.servers import Server
 from tests.support.serving import free_port
+from ticket_sentiment.model.runtime import usable_cores
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -45,9 +45,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of one window")
     parser.add_argument("--warm-up", type=float, default=1.0, help="seconds before each window")
-    parser.add_argument(
-        "--workers", type=int, default=len(os.sched_getaffinity(0)), help="a server's processes"
-    )
+    parser.add_argument("--workers", type=int, default=usable_cores(), help="a server's processes")
     parser.add_argument("--project", type=Path, default=Path(), help="where `make retrain` has run")
     parser.add_argument("--work", type=Path, default=Path("var/bench"))
     parser.add_argument("--heavy", action="store_true")

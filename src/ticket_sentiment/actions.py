@@ -229,18 +229,18 @@ def cost(arguments: argparse.Namespace) -> None:
 
 def autoscale(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.autoscaling.command import main as autoscale
+    from ticket_sentiment.costs.options import given
     from ticket_sentiment.params import load_params
 
-    given = {
-        key: value for key in ("tickets_per_day", "profile") if (value := getattr(arguments, key)) is not None
-    }
-    autoscale(load_params(), given, arguments.policy, arguments.benchmark, arguments.json, arguments.page)
+    traffic = given(arguments, ("tickets_per_day", "profile"))
+    autoscale(load_params(), traffic, arguments.policy, arguments.benchmark, arguments.json, arguments.page)
 
 
 def simulate(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.costs.options import given
     from ticket_sentiment.params import load_params
     from ticket_sentiment.rollout.simulation import main as simulate
     from ticket_sentiment.rollout.world import Traffic
 
-    given = {key: getattr(arguments, key) for key in TRAFFIC if getattr(arguments, key) is not None}
-    simulate(load_params(), Traffic(**given), arguments.runs, arguments.seed, arguments.hotfix)
+    traffic = Traffic(**given(arguments, TRAFFIC))
+    simulate(load_params(), traffic, arguments.runs, arguments.seed, arguments.hotfix)

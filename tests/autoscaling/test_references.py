@@ -32,5 +32,5 @@ def test_a_fleet_that_never_changes_misses_what_its_pods_miss():
     assert enough.replica_seconds == 600 and enough.missed / enough.requests < 0.001
     assert short.missed / short.requests == pytest.approx(1 / 3, abs=0.01)
     assert short.missed == pytest.approx(missed_with(day, 1, TABLE, 1).sum())
-    assert short.kept == pytest.approx(2 / 3, abs=0.01)
+    assert 1 - short.share_missed == pytest.approx(2 / 3, abs=0.01)
     assert sum(short.missed_by_minute) == pytest.approx(short.missed)

@@ -51,7 +51,7 @@ def write_page(found: dict[str, Any], setting: Setting, results: Sequence[Result
 def title(setting: Setting, result: Result) -> str:
     """What became of the day under the judged policy."""
     day, hours = result.days[0], result.hours(result.days[0])
-    share = missed(day.missed / day.requests)
+    share = missed(day.share_missed)
     words = "every request in time" if share == "none" else f"{share} of the requests missed the objective"
     if result.scenario.notice is not None:
         words += ", none was lost" if not day.lost else f", {number(day.lost, 0)} were lost"

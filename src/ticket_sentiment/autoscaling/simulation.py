@@ -47,9 +47,9 @@ class Day:
     killed: int = 0
 
     @property
-    def kept(self) -> float:
-        """Share of the requests that met the objective."""
-        return 1 - self.missed / self.requests
+    def share_missed(self) -> float:
+        """Share of the requests that missed the objective."""
+        return self.missed / self.requests
 
 
 class _Control:

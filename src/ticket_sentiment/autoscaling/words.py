@@ -42,7 +42,7 @@ def row(result: Result, name: str, day: Day, setting: Setting) -> dict[str, Any]
     """One policy on one day."""
     return {
         "policy": name,
-        "missed": day.missed / day.requests,
+        "missed": day.share_missed,
         "lost": day.lost,
         "replica_hours": day.replica_seconds / 3600,
         "over_clairvoyant": result.hours(day),
@@ -81,7 +81,7 @@ def answer(setting: Setting, results: Sequence[Result]) -> dict[str, Any]:
     """Whether the judged policy is within its bounds, and what to know of it."""
     knobs, first, ordinary = setting.params.autoscale, setting.policies[0], results[0]
     day = ordinary.days[0]
-    share, hours = day.missed / day.requests, ordinary.hours(day)
+    share, hours = day.share_missed, ordinary.hours(day)
     downs = sum(result.scale_downs(first, result.days[0]) for result in results)
     holds = share <= knobs.max_missed and hours <= knobs.max_hours and not downs
     title = (
@@ -108,7 +108,7 @@ def _line(result: Result) -> str:
     day = result.days[0]
     lost = f", {number(day.lost, 0)} requests lost" if day.lost else ""
     name = result.scenario.name
-    share = missed(day.missed / day.requests)
+    share = missed(day.share_missed)
     return f"{name[0].upper()}{name[1:]}: {share} of the day's requests missed{lost}."
 
 

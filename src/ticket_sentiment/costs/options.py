@@ -1,6 +1,7 @@
 """The options of `ticket-sentiment cost`; it imports nothing that takes time."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def given(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What a person gave, by key of section costs."""
-    return {key: value for key, *_ in OPTIONS.values() if (value := getattr(arguments, key)) is not None}
+KEYS = tuple(key for key, *_ in OPTIONS.values())
+
+
+def given(arguments: argparse.Namespace, keys: Iterable[str] = KEYS) -> dict[str, Any]:
+    """Of these options those that a person gave; by default by key of section costs."""
+    return {key: value for key in keys if (value := getattr(arguments, key)) is not None}

@@ -21,7 +21,7 @@ from ticket_sentiment.gates.card_parts import Part
 from ticket_sentiment.gates.decision_section import in_words
 from ticket_sentiment.gates.evidence import Evidence, Missing
 from ticket_sentiment.gates.evidence_types import Compression, Evaluation
-from ticket_sentiment.gates.licence import base_licence
+from ticket_sentiment.gates.licence import licence_of
 from ticket_sentiment.gates.words import bytes_in_words, number
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.bundle import Bundle
@@ -70,7 +70,7 @@ def make_card(evidence: Evidence, gate: dict[str, Any], params: Params) -> Card:
         params: sections `report`, `tickets`, `prepare`, `validate`, `serve` and `train` are read.
     """
     bundles = {device: getattr(evidence, device) for device in DEVICES}
-    licence = params.train.base_licence or base_licence(params.train.base_model)
+    licence = licence_of(params.train)
     front = {
         "license": licence,
         "base_model": params.train.base_model,

@@ -254,6 +254,12 @@ def known_customers(holdout: pd.DataFrame, tickets: Path = TICKETS) -> pd.Series
     return holdout["customer_id"].notna() & holdout["customer_id"].isin(seen)
 
 
+def read_holdout() -> pd.DataFrame:
+    """The holdout with `known_customer`, as `report` takes it."""
+    holdout = read_table(HOLDOUT)
+    return holdout.assign(**{KNOWN_CUSTOMER: known_customers(holdout)})
+
+
 def report(
     holdout: pd.DataFrame, scored: Mapping[str, Scored], digests: Mapping[str, str], params: Params
 ) -> dict[str, Any]:
@@ -286,8 +292,7 @@ def report(
 
 def main(params: Params) -> None:
     """Score all models on data/prepared/holdout.parquet and write reports/evaluation/."""
-    holdout = read_table(HOLDOUT)
-    holdout = holdout.assign(**{KNOWN_CUSTOMER: known_customers(holdout)})
+    holdout = read_holdout()
     scored, digests = score_all(read_table(TRAIN), holdout, params.train.max_length)
     write_tables(FOLDER, holdout, scored, label_ids(holdout["label"]))
     about = {

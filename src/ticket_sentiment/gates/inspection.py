@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ticket_sentiment.files import sha256_tree, write_json
-from ticket_sentiment.gates.licence import base_licence
+from ticket_sentiment.gates.licence import licence_of
 from ticket_sentiment.gates.tables import read_prepared
 from ticket_sentiment.params import Params
 from ticket_sentiment.tickets.privacy import dedup_key, mask
@@ -50,6 +50,5 @@ def inspect(folder: Path = PREPARED) -> dict[str, Any]:
 
 def main(params: Params) -> None:
     """data/prepared and the base weights to reports/inspection.json."""
-    base = params.train.base_model
-    weights = {"base_model": base, "licence": params.train.base_licence or base_licence(base)}
+    weights = {"base_model": params.train.base_model, "licence": licence_of(params.train)}
     write_json(RESULT, inspect() | {"weights": weights})

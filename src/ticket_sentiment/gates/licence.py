@@ -6,9 +6,16 @@ from pathlib import Path
 
 import yaml
 
+from ticket_sentiment.params import Train
+
 NOT_STATED = "not stated: look it up where the weights come from"
 PACKAGE = "package:"
 FENCE = "---\n"
+
+
+def licence_of(train: Train) -> str:
+    """What params.yaml states of the base weights, else `base_licence`."""
+    return train.base_licence or base_licence(train.base_model)
 
 
 def base_licence(base_model: str) -> str:

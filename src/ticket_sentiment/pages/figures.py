@@ -178,9 +178,8 @@ def coverage_plot(
         chosen: where the service's threshold lies.
         description: for readers who do not see the plot.
     """
-    top = (
-        math.ceil(25 * max(0.04, chosen[1], *(risk for _, risk in points))) / 25
-    )  # quarters are whole percents
+    highest = max(0.04, chosen[1], *(risk for _, risk in points))
+    top = math.ceil(25 * highest) / 25  # its quarters are whole percents
     plot = _Square(top, ("tickets that are answered, the surest first", "answers that are wrong"))
     path = " ".join(f"{plot.x(coverage)},{plot.y(risk)}" for coverage, risk in points)
     plot.parts.append(f'<polyline points="{path}" class="step main"/>')

@@ -36,6 +36,7 @@ from ticket_sentiment.gates.benchmark import machine
 from ticket_sentiment.model.classifier import load_base
 from ticket_sentiment.model.compact import from_dense
 from ticket_sentiment.model.frontier import FRONTIER, FrontierPoint, allowed, write_frontier
+from ticket_sentiment.model.runtime import usable_cores
 from ticket_sentiment.params import Budget, Params, Shape
 from ticket_sentiment.processes import die_with_parent
 from ticket_sentiment.search.points import (
@@ -172,7 +173,7 @@ def run(jobs: Sequence[Job], tables: Tables, params: Params, folder: Path) -> di
     clock = Clock(jobs, done, params.search.workers)
     waiting = [job for job in jobs if job not in done]
     running: dict[Future[Result], Job] = {}
-    threads = max(1, len(os.sched_getaffinity(0)) // params.search.workers)
+    threads = max(1, usable_cores() // params.search.workers)
     os.environ["TQDM_DISABLE"] = "1"  # bars of several workers would overwrite each other
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(params.search.workers, spawn, _prepare_worker, (threads, os.getpid())) as pool:
