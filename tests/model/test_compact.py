@@ -48,6 +48,24 @@ def test_the_last_layer_computed_for_the_first_token_only_gives_the_same_answer(
     torch.testing.assert_close(short[:, 0], whole[:, 0], atol=1e-6, rtol=1e-5)
 
 
+def test_multiplications_are_what_one_more_token_costs():
+    model = from_dense(tiny_classifier())
+    made = []
+    for layer in model.layers:
+        for part in layer.children():
+            if isinstance(part, torch.nn.Linear):
+                part.register_forward_hook(
+                    lambda module, given, _: made.append(module.weight.numel() * given[0].shape[1])
+                )
+
+    def of(tokens):
+        made.clear()
+        model(torch.full((1, tokens), 7), torch.ones((1, tokens), dtype=torch.long))
+        return sum(made)
+
+    assert model.config.multiplications == of(9) - of(8)
+
+
 def test_padding_changes_nothing():
     model = from_dense(tiny_classifier())
     ids, mask = batch(tiny_classifier())

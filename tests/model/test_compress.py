@@ -19,7 +19,8 @@ def tables(workspace, small_params):
 def test_the_teacher_speaks_on_labelled_unlabelled_and_made_texts(workspace, small_params, tables):
     teacher = ask(small_params, workspace / "models/dense", tables)
     made = len(teacher.texts) - 240 - 20
-    assert made == sum(len(text.split()) >= 4 for text in teacher.texts[:260])
+    long = sum(len(text.split()) >= 4 for text in teacher.texts[:260])
+    assert made == small_params.prune.varied_copies * long
     assert (teacher.labels[:240] >= 0).all()
     assert (teacher.labels[240:] == -1).all()
     assert teacher.answers.logits.shape == (len(teacher.texts), 3)
@@ -71,3 +72,13 @@ def test_embeddings_that_cannot_be_cut_into_so_many_parts_are_refused(workspace,
     teacher = ask(small_params, workspace / "models/dense", tables)
     with pytest.raises(TicketSentimentError, match="embedding_bytes must divide the hidden size 32"):
         shrink(teacher, Shape(layers=1, heads=2, ffn=16, embedding_bytes=5), small_params)
+
+
+def test_every_shape_learns_for_about_as_long(workspace, small_params, tables):
+    teacher = ask(small_params, workspace / "models/dense", tables)
+    settings, dense = small_params.prune, teacher.model.config.multiplications
+    batches = -(-len(teacher.texts) // settings.batch_size)
+    for shape in (Shape(layers=3, heads=4, ffn=64, embedding_bytes=0), *small_params.search.shapes):
+        student = compress(teacher, shape, tables["tune"], small_params)
+        cost = student.model.config.multiplications
+        assert student.curve[-1].step * cost == pytest.approx(settings.effort * dense * batches, rel=0.05)

@@ -43,6 +43,18 @@ def test_it_learns_and_is_left_at_its_best():
     assert score(network)[1] == max(point.macro_f1 for point in curve)
 
 
+def test_epochs_need_not_be_whole():
+    network, score, seen = model(), tuning_score(ROWS, TEXTS.labels), []
+
+    def watched(network, indices, ids, mask):
+        seen.extend(indices)
+        return loss(network, indices, ids, mask)
+
+    curve = fit(network, ROWS, watched, score, FitSettings(**{**vars(SETTINGS), "epochs": 1.5}), "train")
+    assert len(seen) == 96 + 48
+    assert [point.step for point in curve] == [3, 6, 9]
+
+
 def test_the_same_seed_gives_the_same_weights():
     networks = [model(), model()]
     for network in networks:

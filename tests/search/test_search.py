@@ -127,7 +127,7 @@ def test_other_knobs_or_other_tickets_are_another_search(workspace, small_params
         )
         == first
     )
-    more = small_params.prune.model_copy(update={"epochs": 9})
+    more = small_params.prune.model_copy(update={"effort": 9.0})
     assert key(small_params.model_copy(update={"prune": more}), tables) != first
     tables.sha256 = "0" * 64
     assert key(small_params, tables) != first

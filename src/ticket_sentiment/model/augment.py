@@ -1,19 +1,28 @@
 """More texts to distil on: the teacher answers whatever it is asked, so a student need not wait for tickets.
 
 What was said of every made text is the teacher's own answer to it; no label is guessed. Word deletion after
-Wei and Zou 2019, "EDA: Easy Data Augmentation Techniques"; joining two texts after Guo, Mao and Zhang 2019,
-"Augmenting Data with Mixup for Sentence Classification", here on words.
+Wei and Zou 2019, "EDA: Easy Data Augmentation Techniques"; joining texts after Guo, Mao and Zhang 2019,
+"Augmenting Data with Mixup for Sentence Classification", here on words. Tickets also carry what the training
+months may lack (a footer, an emoji, a sentence in another language); a student that never heard the teacher on
+such a ticket answers differently there.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from ticket_sentiment.model.asides import ASIDES
 
 SHORTEST = 4  # words; a shorter text has nothing to leave out
 LEFT_OUT = 0.1  # share of words
 PART = (0.5, 1.0)  # of a text that is kept in one piece
+MOST_JOINED = 4  # pieces of a long text
+MOST_ASIDES = 2
+
+Words = list[str]
+Way = Callable[[Sequence[str], Sequence[Words], random.Random], Words]
 
 
-def _part(words: Sequence[str], draw: random.Random) -> list[str]:
+def _part(words: Sequence[str], draw: random.Random) -> Words:
     """A piece of a text, some words left out."""
     length = max(2, round(len(words) * draw.uniform(*PART)))
     start = draw.randint(0, len(words) - length)
@@ -21,8 +30,37 @@ def _part(words: Sequence[str], draw: random.Random) -> list[str]:
     return kept or list(words[start : start + length])
 
 
+def _piece(words: Sequence[str], others: Sequence[Words], draw: random.Random) -> Words:
+    return _part(words, draw)
+
+
+def _joined(words: Sequence[str], others: Sequence[Words], draw: random.Random) -> Words:
+    """The first half of a piece, and a piece of another text."""
+    part = _part(words, draw)
+    return part[: max(2, len(part) // 2)] + _part(draw.choice(others), draw)
+
+
+def _long(words: Sequence[str], others: Sequence[Words], draw: random.Random) -> Words:
+    """The text among pieces of others."""
+    pieces = [_part(draw.choice(others), draw) for _ in range(draw.randint(1, MOST_JOINED - 1))]
+    pieces.insert(draw.randint(0, len(pieces)), list(words))
+    return [word for piece in pieces for word in piece]
+
+
+def _with_asides(words: Sequence[str], others: Sequence[Words], draw: random.Random) -> Words:
+    """The text with something in front of it or behind."""
+    whole = list(words)
+    for _ in range(draw.randint(1, MOST_ASIDES)):
+        aside = draw.choice(draw.choice(ASIDES)).split()
+        whole = whole + aside if draw.random() < 0.7 else aside + whole
+    return whole
+
+
+WAYS: dict[Way, float] = {_piece: 0.4, _joined: 0.35, _long: 0.05, _with_asides: 0.2}  # and their shares
+
+
 def varied(texts: Sequence[str], copies: int, seed: int) -> list[str]:
-    """For each text and each copy a new one: half of them a piece of it, half joined with a piece of another.
+    """For each text and each copy a new one, made in one of `WAYS`.
 
     Args:
         texts: what is varied; those of fewer than four words are passed over.
@@ -31,11 +69,7 @@ def varied(texts: Sequence[str], copies: int, seed: int) -> list[str]:
     """
     draw = random.Random(seed)
     long = [words for text in texts if len(words := text.split()) >= SHORTEST]
-    made = []
-    for _ in range(copies):
-        for words in long:
-            part = _part(words, draw)
-            if draw.random() < 0.5:
-                part = part[: max(2, len(part) // 2)] + _part(draw.choice(long), draw)
-            made.append(" ".join(part))
-    return made
+    ways, shares = list(WAYS), list(WAYS.values())
+    return [
+        " ".join(draw.choices(ways, shares)[0](words, long, draw)) for _ in range(copies) for words in long
+    ]

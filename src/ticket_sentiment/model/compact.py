@@ -47,6 +47,13 @@ class CompactConfig:
     def layers(self) -> int:
         return len(self.heads)
 
+    @property
+    def multiplications(self) -> int:
+        """Of a token with weight matrices: in the last layer only its key and value are computed."""
+        widths = [heads * self.head_size for heads in self.heads]
+        whole = sum(4 * width + 2 * ffn for width, ffn in zip(widths[:-1], self.ffn[:-1], strict=True))
+        return self.hidden * (whole + 2 * widths[-1])
+
 
 class Layer(nn.Module):
     """Attention and feed-forward, each followed by a residual and a layer norm."""

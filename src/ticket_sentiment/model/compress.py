@@ -142,19 +142,23 @@ def shrink(teacher: Teacher, shape: Shape, params: Params) -> tuple[Student, lis
 
 
 def compress(teacher: Teacher, shape: Shape, tune: LabelledTexts, params: Params) -> Student:
-    """Cut to `shape` and distil; the student is left at its best evaluation on the tuning tickets."""
+    """Cut to `shape` and distil; the student is left at its best evaluation on the tuning tickets.
+
+    Every shape learns for about as long: a small one needs more epochs, and they cost less.
+    """
     settings, train = params.prune, params.train
     deterministic(settings.seed)
     where = device()
     student, rows = shrink(teacher, shape, params)
     tuning = tune.sample(train.evaluation_rows, settings.seed)
+    dearer = teacher.model.config.multiplications / student.model.config.multiplications
     curve = fit(
         student.model.to(where),
         rows,
         distillation_loss(teacher.answers, student.layers, teacher.labels, settings, where),
         tuning_score(encode(student.tokenizer, tuning.texts, train.max_length), tuning.labels),
         FitSettings(
-            epochs=settings.epochs,
+            epochs=settings.effort * dearer,
             batch_size=settings.batch_size,
             learning_rate=settings.learning_rate,
             embedding_learning_rate=0.0,

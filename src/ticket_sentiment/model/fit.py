@@ -1,6 +1,7 @@
 """The one training loop: fine-tuning the dense model and distilling the pruned one both go through it."""
 
 import csv
+import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +31,7 @@ BUCKET = 32  # batches sorted together: hardly any padding, and the order still 
 class FitSettings:
     """What the loop needs to know. Learning rates are peaks; the schedule is linear with warm-up."""
 
-    epochs: int
+    epochs: float  # a part of one at the end
     batch_size: int
     learning_rate: float
     embedding_learning_rate: float
@@ -148,7 +149,7 @@ def fit(
         _parameter_groups(model, settings), betas=(0.9, 0.999), eps=1e-8, fused=True
     )
     per_epoch = math.ceil(len(rows) / settings.batch_size)
-    total = per_epoch * settings.epochs
+    total = math.ceil(per_epoch * settings.epochs)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, _schedule(total, round(total * settings.warmup_share))
     )
@@ -164,8 +165,10 @@ def fit(
 
     bar = tqdm(total=total, desc=name, unit="batch", mininterval=5)
     with bar, Replicas(model, settings.seed) as replicas:
-        for _ in range(settings.epochs):
-            for indices in bucketed_batches(rows, settings.batch_size, generator):
+        for _ in range(math.ceil(settings.epochs)):
+            for indices in itertools.islice(
+                bucketed_batches(rows, settings.batch_size, generator), total - step
+            ):
                 value = replicas.backward(loss_of, indices)
                 step += 1
                 if not math.isfinite(value):

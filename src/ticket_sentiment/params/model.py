@@ -69,7 +69,7 @@ class Search(Section):
 class Prune(Section):
     importance_rows: int = Field(ge=1)
     varied_copies: int = Field(ge=0)
-    epochs: int = Field(ge=1)
+    effort: float = Field(gt=0)
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     distillation_temperature: float = Field(gt=0)
