@@ -34,6 +34,8 @@ def test_the_repository_s_own_file_is_valid():
         (lambda p: p["train"].update(epochs=0), "train.epochs"),
         (lambda p: p["gate"].update(min_macro_f1=55), "gate.min_macro_f1"),
         (lambda p: p["prune"].pop("effort"), "prune.effort: Field required"),
+        (lambda p: p["search"]["more_seeds"].update(big=[3]), "more_seeds: Value error, big is none of"),
+        (lambda p: p["search"]["more_seeds"].update({"4x12x1024-e96": [7]}), "7 is there twice"),
         (lambda p: p.pop("gate"), "gate: Field required"),
         (lambda p: p["tickets"].update(source={"kind": "ftp"}), "tickets.source"),
         (lambda p: p["rollout"].update(alpha=0.5), "rollout.alpha"),

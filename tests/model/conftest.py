@@ -36,7 +36,7 @@ def small_params(tmp_path: Path) -> Params:
     raw["prune"] |= {"effort": 2.0, "batch_size": 32, "learning_rate": 5.0e-3}
     raw["budget"] |= {"max_loss": 0.2, "margin": 0.0}
     shapes = [{"layers": 2, "heads": 2, "ffn": 32, "embedding_bytes": size} for size in (0, 8)]
-    raw["search"] = {"seeds": [1, 2], "workers": 2, "shapes": shapes}
+    raw["search"] = {"seeds": [1, 2], "workers": 2, "shapes": shapes, "more_seeds": {}}
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(raw))
     return load_params(path)

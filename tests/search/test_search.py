@@ -133,6 +133,16 @@ def test_other_knobs_or_other_tickets_are_another_search(workspace, small_params
     assert key(small_params, tables) != first
 
 
+def test_some_shapes_are_made_for_more_seeds(small_params):
+    base = plan(small_params)
+    name = small_params.search.shapes[1].name
+    search = small_params.search.model_copy(update={"more_seeds": {name: [3, 4]}})
+    more = plan(small_params.model_copy(update={"search": search}))
+    made = [(job.seed, job.name) for job in more if job not in base]
+    assert made == [(3, "dense"), (3, name), (4, "dense"), (4, name)]
+    assert [job for job in more if job in base] == base
+
+
 def test_the_time_left_counts_what_is_not_done_by_what_its_like_took(small_params):
     jobs = plan(small_params)
     clock = Clock(jobs, {}, workers=2)

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import (
     Field,
+    ValidationInfo,
     field_validator,
 )
 
@@ -59,11 +60,23 @@ class Search(Section):
     seeds: list[int] = Field(min_length=1)
     workers: int = Field(ge=1)
     shapes: list[Shape] = Field(min_length=1)
+    more_seeds: dict[str, list[int]]
 
     @field_validator("seeds", "shapes")
     @classmethod
     def _once(cls, values: list[Any]) -> list[Any]:
         return without_repeats(values)
+
+    @field_validator("more_seeds")
+    @classmethod
+    def _of_these(cls, more: dict[str, list[int]], info: ValidationInfo) -> dict[str, list[int]]:
+        names = [shape.name for shape in info.data.get("shapes", [])]
+        unknown = next((name for name in more if name not in names), None)
+        if unknown is not None:
+            raise ValueError(f"{unknown} is none of the shapes: {', '.join(names)}")
+        for seeds in more.values():
+            without_repeats([*info.data.get("seeds", []), *seeds])
+        return more
 
 
 class Prune(Section):

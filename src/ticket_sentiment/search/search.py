@@ -84,6 +84,13 @@ def plan(params: Params) -> list[Job]:
         jobs.append(Job(seed, "dense", "dense", whole))
         jobs.append(Job(seed, "dense_int8", "dense_int8", whole))
         jobs += [Job(seed, "compressed", shape.name, shape) for shape in search.shapes]
+    for seed in sorted({seed for seeds in search.more_seeds.values() for seed in seeds}):
+        jobs.append(Job(seed, "dense", "dense", whole))
+        jobs += [
+            Job(seed, "compressed", shape.name, shape)
+            for shape in search.shapes
+            if seed in search.more_seeds.get(shape.name, [])
+        ]
     first = search.seeds[0]
     jobs += [
         Job(first, "upper_layers_dropped", f"lower_{layers}", whole.model_copy(update={"layers": layers}))
