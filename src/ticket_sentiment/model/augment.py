@@ -3,20 +3,24 @@
 What was said of every made text is the teacher's own answer to it; no label is guessed. Word deletion after
 Wei and Zou 2019, "EDA: Easy Data Augmentation Techniques"; joining texts after Guo, Mao and Zhang 2019,
 "Augmenting Data with Mixup for Sentence Classification", here on words. Tickets also carry what the training
-months may lack (a footer, an emoji, a sentence in another language); a student that never heard the teacher on
-such a ticket answers differently there.
+months may lack (a footer, an emoji, a sentence in another language: asides.yaml); a student that never heard
+the teacher on such a ticket answers differently there.
 """
 
 import random
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from ticket_sentiment.model.asides import ASIDES
+import yaml
 
 SHORTEST = 4  # words; a shorter text has nothing to leave out
 LEFT_OUT = 0.1  # share of words
 PART = (0.5, 1.0)  # of a text that is kept in one piece
 MOST_JOINED = 4  # pieces of a long text
 MOST_ASIDES = 2
+ASIDES: dict[str, list[str]] = yaml.safe_load(
+    (Path(__file__).parent / "asides.yaml").read_text(encoding="utf-8")
+)  # by kind
 
 Words = list[str]
 Way = Callable[[Sequence[str], Sequence[Words], random.Random], Words]
@@ -51,7 +55,7 @@ def _with_asides(words: Sequence[str], others: Sequence[Words], draw: random.Ran
     """The text with something in front of it or behind."""
     whole = list(words)
     for _ in range(draw.randint(1, MOST_ASIDES)):
-        aside = draw.choice(draw.choice(ASIDES)).split()
+        aside = draw.choice(ASIDES[draw.choice(list(ASIDES))]).split()
         whole = whole + aside if draw.random() < 0.7 else aside + whole
     return whole
 

@@ -59,7 +59,7 @@ CONFIDENCE = 0.95
 def key(params: Params, tables: Tables) -> str:
     """What a result depends on beside its seed and shape, the code too; another key is another folder."""
     package = Path(ticket_sentiment.__file__).parent
-    code = sorted([*package.glob("model/*.py"), package / "search/points.py"])
+    code = sorted([*package.glob("model/*.*"), package / "search/points.py"])
     parts = {
         "code": [sha256_file(path) for path in code],
         "data": tables.sha256,
