@@ -2,13 +2,12 @@
 
 What was said of every made text is the teacher's own answer to it; no label is guessed. Word deletion after
 Wei and Zou 2019, "EDA: Easy Data Augmentation Techniques"; joining texts after Guo, Mao and Zhang 2019,
-"Augmenting Data with Mixup for Sentence Classification", here on words. Customers also write what the
-training months may lack (a footer, an emoji, a sentence in another language, a plain problem:
-phrases.yaml); a student that never heard the teacher on such a text answers differently there.
+"Augmenting Data with Mixup for Sentence Classification", here on words. Tickets also carry what the
+training months may lack (a footer, an emoji, a sentence in another language: asides.yaml); a student that
+never heard the teacher on such a ticket answers differently there.
 """
 
 import random
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,10 +18,9 @@ LEFT_OUT = 0.1  # share of words
 PART = (0.5, 1.0)  # of a text that is kept in one piece
 MOST_JOINED = 4  # pieces of a long text
 MOST_ASIDES = 2
-BEHIND = 0.7  # share of them; the rest stand in front
-WITH_ASIDE = 0.3  # share of the short tickets
-PHRASES = yaml.safe_load((Path(__file__).parent / "phrases.yaml").read_text(encoding="utf-8"))
-SLOT = re.compile(r"{(\w+)}")
+ASIDES: dict[str, list[str]] = yaml.safe_load(
+    (Path(__file__).parent / "asides.yaml").read_text(encoding="utf-8")
+)  # by kind
 
 Words = list[str]
 Way = Callable[[Sequence[str], Sequence[Words], random.Random], Words]
@@ -57,22 +55,12 @@ def _with_asides(words: Sequence[str], others: Sequence[Words], draw: random.Ran
     """The text with something in front of it or behind."""
     whole = list(words)
     for _ in range(draw.randint(1, MOST_ASIDES)):
-        kind = draw.choice(list(PHRASES["beside"].values()))
-        aside = draw.choice(kind).split()
-        whole = whole + aside if draw.random() < BEHIND else aside + whole
+        aside = draw.choice(ASIDES[draw.choice(list(ASIDES))]).split()
+        whole = whole + aside if draw.random() < 0.7 else aside + whole
     return whole
 
 
-def _ticket(words: Sequence[str], others: Sequence[Words], draw: random.Random) -> Words:
-    """None of the text: a short ticket from a template, sometimes with something beside it."""
-    template, fillings = draw.choice(PHRASES["tickets"]["templates"]), PHRASES["tickets"]["words"]
-    text = SLOT.sub(lambda slot: draw.choice(fillings[slot[1]]), template)
-    made = (text[:1].upper() + text[1:]).split()
-    return _with_asides(made, others, draw) if draw.random() < WITH_ASIDE else made
-
-
-# With their shares.
-WAYS: dict[Way, float] = {_piece: 0.4, _joined: 0.3, _long: 0.05, _with_asides: 0.1, _ticket: 0.15}
+WAYS: dict[Way, float] = {_piece: 0.4, _joined: 0.35, _long: 0.05, _with_asides: 0.2}  # and their shares
 
 
 def varied(texts: Sequence[str], copies: int, seed: int) -> list[str]:
