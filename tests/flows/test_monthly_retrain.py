@@ -42,7 +42,13 @@ def repository(tmp_path_factory, demo_available) -> Repository:
     slice_of_demo(made.root / "exports/tickets.csv", rows=200)
     made.edit_params(
         train={"epochs": 4, "batch_size": 8, "learning_rate": 2.0e-4, "evaluations_per_epoch": 1},
-        prune={"epochs": 5, "batch_size": 8, "learning_rate": 5.0e-4, "importance_rows": 32},
+        prune={
+            "varied_copies": 1,
+            "effort": 1.2,
+            "batch_size": 8,
+            "learning_rate": 5.0e-4,
+            "importance_rows": 32,
+        },
         budget={"max_loss": 1.0},
         gate=LENIENT,
         drift=CALM_DRIFT,
