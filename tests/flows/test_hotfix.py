@@ -18,7 +18,7 @@ KILLS = ("data/hotfix", "Running stage 'prepare'", "Running stage 'train'", "Run
 
 
 def write_corrections(repository: Repository, name: str, verb: str) -> None:
-    """A coherent mistake of a model that has learnt single words."""
+    """A coherent mistake of a model that has learnt single words, and never saw this one."""
     rows = [f"{word} {verb} {end},negative" for word in WORDS for end in ENDS]
     (repository.root / name).write_text("\n".join(["text,label", *rows]) + "\n")
 
@@ -31,8 +31,8 @@ def repository(tmp_path_factory) -> Repository:
         hotfix={"learning_rate": 3.0e-3, "batch_size": 8, "replay_rows": 100},
         gate={"min_corrected": 0.8, "max_broken": 1.0},
     )
-    write_corrections(made, "fixes.csv", "refund")
-    write_corrections(made, "others.csv", "slow")
+    write_corrections(made, "fixes.csv", "never")
+    write_corrections(made, "others.csv", "used")
     made.retrain()
     (version,) = made.versions()
     assert version.aliases == ["champion"]
@@ -62,7 +62,7 @@ def test_corrections_become_a_challenger_and_the_month_stays_as_it_was(repositor
     assert second.tags["bento.cpu"] in output and second.tags["bento.gpu"] in output
     page = (folder / "reports/release.html").read_text()
     assert "This is a hotfix of version 1" in page
-    assert any(f"{word} refund {end}" in page for word in WORDS for end in ENDS)  # some of the corrected
+    assert any(f"{word} never {end}" in page for word in WORDS for end in ENDS)  # some of the corrected
     assert "Hotfix    of version 1" in output
     old, new = (
         load_bundle(path).manifest for path in (root / "models/release/cpu", folder / "models/release/cpu")
