@@ -18,6 +18,7 @@ LEFT_OUT = 0.1  # share of words
 PART = (0.5, 1.0)  # of a text that is kept in one piece
 MOST_JOINED = 4  # pieces of a long text
 MOST_ASIDES = 2
+BEHIND = 0.7  # share of them; the others stand in front
 ASIDES: dict[str, list[str]] = yaml.safe_load(
     (Path(__file__).parent / "asides.yaml").read_text(encoding="utf-8")
 )  # by kind
@@ -56,7 +57,7 @@ def _with_asides(words: Sequence[str], others: Sequence[Words], draw: random.Ran
     whole = list(words)
     for _ in range(draw.randint(1, MOST_ASIDES)):
         aside = draw.choice(ASIDES[draw.choice(list(ASIDES))]).split()
-        whole = whole + aside if draw.random() < 0.7 else aside + whole
+        whole = whole + aside if draw.random() < BEHIND else aside + whole
     return whole
 
 

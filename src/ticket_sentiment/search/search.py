@@ -59,7 +59,7 @@ CONFIDENCE = 0.95
 def key(params: Params, tables: Tables) -> str:
     """What a result depends on beside its seed and shape, the code too; another key is another folder."""
     package = Path(ticket_sentiment.__file__).parent
-    code = sorted([*package.glob("model/*.*"), package / "search/points.py"])
+    code = sorted([*package.glob("model/*.py"), *package.glob("model/*.yaml"), package / "search/points.py"])
     parts = {
         "code": [sha256_file(path) for path in code],
         "data": tables.sha256,
@@ -79,17 +79,16 @@ def plan(params: Params) -> list[Job]:
     search = params.search
     whole = Shape(layers=99, heads=99, ffn=99999, embedding_bytes=0)
     depths = sorted({shape.layers for shape in search.shapes}, reverse=True)
+    more = sorted({seed for seeds in search.more_seeds.values() for seed in seeds})
     jobs = []
-    for seed in search.seeds:
+    for seed in (*search.seeds, *more):
         jobs.append(Job(seed, "dense", "dense", whole))
-        jobs.append(Job(seed, "dense_int8", "dense_int8", whole))
-        jobs += [Job(seed, "compressed", shape.name, shape) for shape in search.shapes]
-    for seed in sorted({seed for seeds in search.more_seeds.values() for seed in seeds}):
-        jobs.append(Job(seed, "dense", "dense", whole))
+        if seed in search.seeds:
+            jobs.append(Job(seed, "dense_int8", "dense_int8", whole))
         jobs += [
             Job(seed, "compressed", shape.name, shape)
             for shape in search.shapes
-            if seed in search.more_seeds.get(shape.name, [])
+            if seed in (*search.seeds, *search.more_seeds.get(shape.name, []))
         ]
     first = search.seeds[0]
     jobs += [
