@@ -70,6 +70,7 @@ def test_the_suite_is_as_large_as_it_claims(whole):
     assert len(whole.tests) >= 60
     assert sum(len(planned.cases) for planned in whole.tests) >= 10_000
     assert all(len(planned.cases) >= 20 for planned in whole.tests)
+    assert all(len(planned.test.templates) >= 6 for planned in whole.tests), "no few sentences decide a test"
     assert {planned.test.kind for planned in whole.tests} == {
         "minimum",
         "invariance",
