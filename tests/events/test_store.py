@@ -53,7 +53,7 @@ def test_a_prediction_is_kept_with_all_it_carries_but_the_text(url, open_store, 
         "arm": "challenger", "epoch": 3, "bundle_digest": DIGEST, "model_version": "7", "label": "positive",
         "p_negative": 0.125, "p_neutral": 0.25, "p_positive": 0.625, "confidence": 0.625, "abstain": False,
         "cached": True, "backend": "cpu", "latency_ms": 1.5, "shadow": False, "text": None,
-        "unit": None, "text_chars": 37, "capital_share": 0.0, "non_ascii_share": 0.0,
+        "unit": None, "channel": None, "text_chars": 37, "capital_share": 0.0, "non_ascii_share": 0.0,
     }  # fmt: skip
     assert (store.written, store.dropped, store.queued) == (1, 0, 0)
 
@@ -83,6 +83,17 @@ def test_a_text_is_kept_masked_when_it_is_to_be_kept(url, open_store, rows):
     store.predicted(PREDICTION)
     assert store.flush(10)
     assert rows(url, "SELECT text FROM predictions") == [{"text": "my number is [PHONE], thanks"}]
+
+
+def test_a_channel_is_kept_masked_as_that_of_a_collected_ticket(url, open_store, rows):
+    store = open_store(url)
+    store.predicted(prediction(request_id="1", channel="email"))
+    store.predicted(prediction(request_id="2", channel="call from +44 20 7946 0958"))
+    store.predicted(prediction(request_id="3", channel="half \ud800"))
+    assert store.flush(10)
+    found = rows(url, "SELECT channel FROM predictions ORDER BY request_id")
+    assert [row["channel"] for row in found] == ["email", "call from [PHONE]"]
+    assert store.dropped == 1
 
 
 def test_the_shape_of_a_text_is_kept_where_the_text_is_not(url, open_store, rows):

@@ -172,14 +172,27 @@ def test_a_holdout_that_is_unlike_live_traffic_is_seen(reference, runtime, tmp_p
     for live, wanted in (
         (tickets(300, seed=5), set()),
         (tickets(300, seed=5, negative=0.6), {"predicted_label"}),
+        (tickets(300, seed=5).assign(channel="email"), {"channel"}),
     ):
         live_answers(live, runtime).to_parquet(LIVE)
         found = live_of("2026-09", digest, 60, REQUIRED)
         assert (found.kind, len(found.table)) == ("predictions", 300)
         measures, _ = drift.holdout(held, found, runtime, embed, PARAMS, "en")
-        assert set(measures) == set(LIVE_COLUMNS)
+        assert set(measures) == {*LIVE_COLUMNS, "channel"}
         assert {name for name, item in measures.items() if item["drifted"]} >= wanted
         assert bool(wanted) == any(item["drifted"] for item in measures.values())
+    some = live_answers(tickets(300, seed=5), runtime)
+    for said, expected in (
+        (280, {*LIVE_COLUMNS, "channel"}),
+        (250, set(LIVE_COLUMNS)),
+        (0, set(LIVE_COLUMNS)),
+    ):
+        some.assign(channel=some["channel"].where(some.index < said)).to_parquet(LIVE)
+        measures, _ = drift.holdout(
+            held, live_of("2026-09", digest, 60, REQUIRED), runtime, embed, PARAMS, "en"
+        )
+        assert set(measures) == expected, "of a few callers' channels nothing follows"
+        assert not any(item["drifted"] for item in measures.values())
     assert len(read_answers(LIVE, "0" * 64, "2026-09")) == 0  # of another model
     assert len(read_answers(LIVE, digest, "2026-08")) == 0  # of another month
     assert live_of("2026-09", None, 60, REQUIRED).kind == "none"  # nobody is in service
@@ -388,7 +401,7 @@ def test_the_stage_writes_the_contract(tmp_path: Path, monkeypatch: pytest.Monke
     assert drift.PAGES["incoming"].stat().st_size > 100_000
     assert "nothing to compare" in drift.PAGES["holdout"].read_text()
     reference = pd.read_parquet(drift.PROFILE)
-    assert set(reference) == {"created_at", "bundle_digest", "label", *LIVE_COLUMNS}  # and no text
+    assert set(reference) == {"created_at", "bundle_digest", "label", "channel", *LIVE_COLUMNS}  # and no text
     assert len(reference) == len(newest)
     digests = [load_bundle(path).digest for path in (drift.BUNDLE, drift.CHAMPION)]
     assert [result["bundle_digest"], result["champion_digest"]] == digests
@@ -401,4 +414,4 @@ def test_the_stage_writes_the_contract(tmp_path: Path, monkeypatch: pytest.Monke
     drift.main(params)
     read = Evidence.model_validate_json(drift.RESULT.read_text())
     assert (read.live.kind, read.live.rows) == ("predictions", 100)
-    assert set(read.holdout) == set(LIVE_COLUMNS)
+    assert set(read.holdout) == {*LIVE_COLUMNS, "channel"}

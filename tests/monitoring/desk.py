@@ -1,6 +1,6 @@
 """A champion with a reference, and answers to tickets that are like it or not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -25,6 +25,11 @@ def texts(rows: int, seed: int) -> list[str]:
     return [" ".join(random.choice(WORDS, random.integers(4, 14))) for _ in range(rows)]
 
 
+def channels(rows: int, seed: int, chat: float = 0.3) -> list[str]:
+    """Of tickets like those of the holdout."""
+    return list(np.random.default_rng(seed).choice(["email", "chat"], rows, p=[1 - chat, chat]))
+
+
 def answered(rows: int, seed: int) -> tuple[list[str], np.ndarray]:
     """Labels and confidences of answers like those on the holdout."""
     random = np.random.default_rng(seed)
@@ -43,6 +48,7 @@ def write_reference(loop: Loop, digest: str, rows: int = 1000) -> None:
         label=np.where(right, labels, others),
         created_at=pd.Timestamp("2026-04-01", tz="UTC") + pd.to_timedelta(np.arange(rows) % 28, unit="D"),
         bundle_digest=digest,
+        channel=channels(rows, 1),
     )
     target = loop.root / PROFILE
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -70,8 +76,9 @@ def traffic(
     change: Callable[[str], str] = str,
     seed: int = 3,
     until: datetime | None = None,
+    said: Sequence[str | None] = (),
 ) -> list[Prediction]:
-    """Answers of the last days, evenly; written to the event database."""
+    """Answers of the last days, evenly; written to the event database. `said`: their channels."""
     labels, confidence = answered(rows, seed)
     now, made = until or loop.ledger.now(), []
     for index, (label, sure, text) in enumerate(zip(labels, confidence, texts(rows, seed), strict=True)):
@@ -80,6 +87,7 @@ def traffic(
             Prediction(
                 at, f"r-{seed}-{index}", f"T-{seed}-{index}", None, "champion", 1, digest, "1", label,
                 (0.2, 0.2, 0.6), float(sure), bool(sure < 0.45), False, "cpu", 2.0, False, change(text),
+                channel=said[index] if said else None,
             )
         )  # fmt: skip
     store = loop.events()

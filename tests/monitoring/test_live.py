@@ -7,7 +7,7 @@ import pandas as pd
 from tests.events.events import prediction
 from tests.monitoring.desk import in_service
 from tests.promotion.loop import Loop
-from ticket_sentiment.gates.drift_live import LIVE, LIVE_COLUMNS
+from ticket_sentiment.gates.drift_live import CHANNEL, LIVE, LIVE_COLUMNS
 from ticket_sentiment.monitoring.live import export_live
 from ticket_sentiment.registry.registry import export_champion
 
@@ -22,9 +22,10 @@ def test_the_champions_answers_of_the_month_are_written_without_a_text(loop: Loo
     export_champion(loop.params)
     store = loop.events()
     answer = {"arm": "champion", "bundle_digest": digest, "cached": False, "text": "MY order"}
+    said = {"channel": "email"}
     for number, changes in enumerate(
         (
-            {},
+            said,
             {"at": APRIL + timedelta(days=5)},
             {"at": APRIL + timedelta(days=40)},  # of another month
             {"bundle_digest": "f" * 64},  # of another model
@@ -38,7 +39,8 @@ def test_the_champions_answers_of_the_month_are_written_without_a_text(loop: Loo
     store.close(5)
     assert export_live(loop.params) == 2
     table = pd.read_parquet(LIVE)
-    assert set(table) == {"created_at", "bundle_digest", *LIVE_COLUMNS}
+    assert set(table) == {"created_at", "bundle_digest", *LIVE_COLUMNS, CHANNEL}
+    assert table[CHANNEL].fillna("unsaid").to_list() == ["email", "unsaid"]
     assert list(table["text_chars"]) == [8.0, 8.0] and list(table["capital_share"]) == [2 / 7, 2 / 7]
     assert set(table["bundle_digest"]) == {digest} and set(table["predicted_label"]) == {"positive"}
     first = LIVE.read_bytes()

@@ -3,14 +3,16 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pandas as pd
 import pytest
 
-from tests.monitoring.desk import in_service, people_label, traffic
+from tests.monitoring.desk import channels, in_service, people_label, traffic
 from tests.promotion.loop import Loop
 from tests.support.page import Page
 from ticket_sentiment.events.database import open_engine
 from ticket_sentiment.monitoring import look as monitor
 from ticket_sentiment.monitoring.page import headline, markdown, write_page
+from ticket_sentiment.monitoring.reference import FOLDER
 from ticket_sentiment.params import Params
 
 
@@ -69,6 +71,32 @@ def test_a_feed_in_capitals_is_seen_within_a_day_and_asks_for_no_retraining(
     assert monitor.ask_early(found, params) is None
     text = markdown(found)
     assert "FeedChanged" in text and "docs/drift.md#feedchanged" in text
+
+
+def test_another_mix_of_channels_is_seen_where_callers_say_theirs(loop: Loop, params: Params) -> None:
+    digest = in_service(loop)
+    traffic(loop, digest, days=7, said=channels(600, 3))
+    found = monitor.look(params)
+    assert names(found) == [] and "channel" in found.facts.windows[1].tests
+    traffic(loop, digest, days=0.9, rows=300, seed=6, said=channels(300, 6, chat=0.7))
+    found = monitor.look(params)
+    assert "FeedChanged" in names(found)
+    changed = next(alarm for alarm in found.alarms if alarm.name == "FeedChanged")
+    assert len(changed.evidence) == 2 and "Mix of channels" in changed.evidence[0]
+
+
+def test_callers_that_say_no_channel_and_a_reference_without_one_are_no_change(
+    loop: Loop, params: Params
+) -> None:
+    digest = in_service(loop)
+    traffic(loop, digest, days=7, said=[*channels(500, 3), *[None] * 100])
+    found = monitor.look(params)
+    assert names(found) == [] and "channel" not in found.facts.windows[1].tests
+    kept = loop.root / FOLDER / f"{digest}.parquet"
+    pd.read_parquet(kept).drop(columns="channel").to_parquet(kept)
+    traffic(loop, digest, days=7, rows=6000, seed=7, said=channels(6000, 7))
+    found = monitor.look(params)
+    assert names(found) == [] and "channel" not in found.facts.windows[1].tests
 
 
 def test_a_change_that_lasts_asks_for_one_retraining_and_then_cools_down(loop: Loop, params: Params) -> None:

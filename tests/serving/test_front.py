@@ -69,6 +69,19 @@ def test_work_of_a_caller_who_has_gone_is_not_run_and_not_answered() -> None:
     run(test, model)
 
 
+def test_the_channel_that_a_caller_names_is_recorded() -> None:
+    async def test(service: Service) -> None:
+        await service.ask({"text": "one", "channel": "email"})
+        await service.ask(
+            {"tickets": [{"text": "two", "channel": "chat"}, {"text": "three"}]}, "/v1/classify/batch"
+        )
+        assert [event.channel for event in service.store.predictions] == ["email", "chat", None]
+        refused = await service.ask({"text": "four", "channel": "x" * 61})
+        assert (refused.status, refused.code) == (422, "invalid_field")
+
+    run(test)
+
+
 def test_a_batch_at_its_deadline_has_the_answers_that_were_ready() -> None:
     async def test(service: Service) -> None:
         tickets = [{"text": f"text {n}"} for n in range(20)]

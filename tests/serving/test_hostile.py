@@ -157,6 +157,7 @@ BODIES: dict[str, tuple[bytes, int]] = {  # and the status that POST /v1/classif
     "text an object": (b'{"text": {"text": "great"}}', 422),
     "body a string": (b'"great"', 422),
     "body an array": (b'[{"text": "great"}]', 422),
+    "channel an array": (b'{"text": "great", "channel": ["email"]}', 422),
     "priority an array": (b'{"text": "great", "priority": ["urgent"]}', 422),
     "customer a number": (b'{"text": "great", "customer_id": 1.5}', 422),
     "duplicate keys": (b'{"text": "terrible", "text": "great"}', 200),

@@ -10,7 +10,9 @@ import sqlalchemy as sa
 from ticket_sentiment.events.schema import feedback, predictions
 from ticket_sentiment.rollout.assignment import ARMS, Arm
 
-ANSWER_COLUMNS = ("at", "label", "confidence", "abstain", "text_chars", "capital_share", "non_ascii_share")
+ANSWER_COLUMNS = (
+    "at", "label", "confidence", "abstain", "text_chars", "capital_share", "non_ascii_share", "channel"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

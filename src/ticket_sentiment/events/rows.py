@@ -25,8 +25,8 @@ def prediction_row(event: Prediction, writer: str, sequence: int, store_text: bo
     Raises:
         ValueError: an identifier that cannot be stored, or a number that is none.
     """
-    if not (storable(event.request_id) and (event.ticket_id is None or storable(event.ticket_id))):
-        raise ValueError("an identifier holds a NUL or half a surrogate pair")
+    if not all(storable(text) for text in (event.request_id, event.ticket_id, event.channel) if text):
+        raise ValueError("an identifier or the channel holds a NUL or half a surrogate pair")
     if not math.isfinite(sum(event.probabilities) + event.confidence + event.latency_ms):
         raise ValueError("a probability, the confidence or the latency is no number")
     return {
@@ -50,6 +50,7 @@ def prediction_row(event: Prediction, writer: str, sequence: int, store_text: bo
         "shadow": event.shadow,
         "text": clean(event.text) if store_text and event.text else None,
         "unit": event.unit,
+        "channel": clean(event.channel) if event.channel else None,  # as of collected tickets
         # Taken here, where no request waits; the text need not be kept for it.
         **(dict.fromkeys(Shape.__annotations__) if event.text is None else shape(event.text)),
     }

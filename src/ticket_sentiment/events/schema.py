@@ -58,6 +58,7 @@ predictions = sa.Table(
     sa.Column("text_chars", sa.Integer),
     sa.Column("capital_share", sa.Double),
     sa.Column("non_ascii_share", sa.Double),
+    sa.Column("channel", sa.Text),  # as the caller named it
 )
 
 exposures = sa.Table(

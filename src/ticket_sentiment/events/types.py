@@ -48,6 +48,7 @@ class Prediction(NamedTuple):
         text: the masked text. It is stored only with `events.store_text`, and masked again before; its length
             and shares of capitals and of characters beyond ASCII always are.
         unit: that of the exposure, by which answers are counted; None where no trial was on.
+        channel: where the ticket came from, as the caller sent it; None when it did not.
     """
 
     at: datetime
@@ -68,6 +69,7 @@ class Prediction(NamedTuple):
     shadow: bool
     text: str | None = None
     unit: str | None = None
+    channel: str | None = None
 
 
 class Exposure(NamedTuple):

@@ -36,7 +36,7 @@ from ticket_sentiment.gates.drift_features import (
     ticket_columns,
 )
 from ticket_sentiment.gates.drift_limits import Limit, learn, learn_embedding
-from ticket_sentiment.gates.drift_live import LIVE_COLUMNS, PROFILE_SCHEMA, Live, live_of
+from ticket_sentiment.gates.drift_live import CHANNEL, PROFILE_SCHEMA, Live, live_columns, live_of
 from ticket_sentiment.gates.tables import read_prepared
 from ticket_sentiment.model.bundle import MANIFEST, load_bundle
 from ticket_sentiment.model.runtime import Runtime
@@ -112,9 +112,8 @@ def holdout(
     held, seen = (sample(part, drift.max_rows, drift.seed) for part in (table, live.table))
     columns: tuple[str, ...]
     if live.kind == "predictions":
-        columns, vectors, limits = LIVE_COLUMNS, (None, None), {}
-        answered = answer_columns(runtime.probabilities(held["text"].tolist()))
-        sides = pd.concat([shape_columns(held["text"].tolist()), answered], axis=1), seen[list(columns)]
+        columns, vectors, limits = live_columns(held, seen), (None, None), {}
+        sides = answered(held, runtime)[list(columns)], seen[list(columns)]
     else:
         columns = tuple(name for name in (*TICKET_COLUMNS, *BUNDLE_COLUMNS) if name != "label")
         sides = tuple(
@@ -150,12 +149,17 @@ def answers(tickets: pd.DataFrame, candidate: Runtime, champion: Runtime, drift:
     return compare(Side("champion", before), Side("candidate", now), limits, drift)
 
 
-def profile(table: pd.DataFrame, runtime: Runtime) -> pa.Table:
-    """What the candidate answers to the holdout, without a text, and the right label: its live reference."""
+def answered(table: pd.DataFrame, runtime: Runtime) -> pd.DataFrame:
+    """LIVE_COLUMNS and CHANNEL of tickets that a bundle answers now."""
     texts = table["text"].tolist()
     columns = pd.concat([shape_columns(texts), answer_columns(runtime.probabilities(texts))], axis=1)
+    return columns.assign(**{CHANNEL: table[CHANNEL].array})
+
+
+def profile(table: pd.DataFrame, runtime: Runtime) -> pa.Table:
+    """What the candidate answers to the holdout, without a text, and the right label: its live reference."""
     own = {name: table[name].array for name in ("created_at", "label")}
-    columns = columns.assign(**own, bundle_digest=runtime.bundle.digest)
+    columns = answered(table, runtime).assign(**own, bundle_digest=runtime.bundle.digest)
     return pa.Table.from_pandas(columns, schema=PROFILE_SCHEMA, preserve_index=False)
 
 

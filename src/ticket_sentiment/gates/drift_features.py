@@ -215,5 +215,6 @@ def summary(table: pd.DataFrame, column: str) -> float | dict[str, float]:
     """What a person reads beside a distance: the mean of a number, the shares of the classes."""
     if column in NUMERIC:
         return round(float(table[column].mean()), 4)
-    classes = CLASSES.get(column) or sorted(table[column].unique())
-    return {name: round(float((table[column] == name).mean()), 4) for name in classes}
+    values = table[column].dropna()
+    classes = CLASSES.get(column) or sorted(values.unique())
+    return {name: round(float((values == name).mean()), 4) for name in classes}

@@ -29,11 +29,14 @@ from ticket_sentiment.tickets.schema import TICKETS, read_tickets
 LIVE = Path("data/live/answers.parquet")
 # Those of an answer that the event database holds without a text.
 LIVE_COLUMNS = (*SHAPE_COLUMNS, *ANSWER_COLUMNS)
+CHANNEL = "channel"  # which a caller may leave out
+MIN_SAID = 0.9  # share of the answers that must have one: else the mix is that of some callers only
 LIVE_SCHEMA = pa.schema(
     [
         pa.field("created_at", pa.timestamp("us", tz="UTC"), nullable=False),
         pa.field("bundle_digest", pa.string(), nullable=False),
         *(pa.field(name, pa.string() if name in CLASSES else pa.float64()) for name in LIVE_COLUMNS),
+        pa.field(CHANNEL, pa.string()),
     ]
 )
 PROFILE_SCHEMA = LIVE_SCHEMA.append(pa.field("label", pa.string(), nullable=False))
@@ -46,7 +49,7 @@ class Live:
     Attributes:
         kind: `predictions`: the champion's recorded answers; `unlabelled`: tickets of the month without a
             label; `none`: neither, so that the holdout is all that is known of the month.
-        table: created_at and LIVE_COLUMNS, or tickets; None of `none`.
+        table: created_at, LIVE_COLUMNS and CHANNEL, or tickets; None of `none`.
         tickets: all of the month, canonical, no text twice: created_at, text, channel.
         labelled_share: of those.
     """
@@ -57,6 +60,15 @@ class Live:
     labelled_share: float
 
 
+def live_columns(reference: pd.DataFrame, answers: pd.DataFrame) -> tuple[str, ...]:
+    """LIVE_COLUMNS, and CHANNEL where the reference has it and nearly every answer says it.
+
+    A reference of a release before channels were recorded has none.
+    """
+    said = CHANNEL in reference and len(answers) > 0 and answers[CHANNEL].notna().mean() >= MIN_SAID
+    return (*LIVE_COLUMNS, CHANNEL) if said else LIVE_COLUMNS
+
+
 def read_answers(path: Path, digest: str, month: str) -> pd.DataFrame:
     """The answers of a bundle in a month; none where there is no file.
 
@@ -64,8 +76,8 @@ def read_answers(path: Path, digest: str, month: str) -> pd.DataFrame:
         TicketSentimentError: the file is not one of ours.
     """
     if not path.is_file():
-        return pd.DataFrame({name: [] for name in ("created_at", *LIVE_COLUMNS)})
-    table = read_prepared(path, ("created_at", "bundle_digest", *LIVE_COLUMNS))
+        return pd.DataFrame({name: [] for name in ("created_at", *LIVE_COLUMNS, CHANNEL)})
+    table = read_prepared(path, LIVE_SCHEMA.names)
     mine = table[(table["bundle_digest"] == digest) & (months_of(table) == month)]
     if mine[list(LIVE_COLUMNS)].isna().any().any():
         raise TicketSentimentError(

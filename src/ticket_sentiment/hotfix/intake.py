@@ -75,8 +75,9 @@ def gather_feedback(
         rows = connection.execute(labels_where(feedback.c.at >= since)).all()
         said = pd.DataFrame([tuple(row) for row in rows], columns=FEEDBACK_SCHEMA.names, dtype=object)
         ids = sorted(set(said["ticket_id"]))
-        texts = {ticket: text for ticket, (text, _) in collected_texts(root, ids).items()}
-        texts |= stored_texts(connection, [ticket for ticket in ids if ticket not in texts])
+        collected = collected_texts(root, ids)
+        stored = stored_texts(connection, [ticket for ticket in ids if ticket not in collected])
+        texts = {ticket: text for ticket, (text, _) in (stored | collected).items()}
     said["at"] = pd.to_datetime(said["at"], utc=True)
     tickets = pd.DataFrame({"ticket_id": ids, "label": None, "label_source": None}, dtype=object)
     tickets, _ = relabel(tickets.assign(created_at=LONG_AGO), said, params.prepare)

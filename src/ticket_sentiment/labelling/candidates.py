@@ -76,16 +76,16 @@ def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))
 
 
-def stored_texts(connection: sa.Connection, ids: Sequence[str]) -> dict[str, str]:
-    """Masked texts that the event database keeps (`events.store_text`), the latest of each ticket."""
-    found: dict[str, str] = {}
+def stored_texts(connection: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str | None]]:
+    """Masked text and channel of tickets whose text the event database keeps, the latest of each."""
+    found: dict[str, tuple[str, str | None]] = {}
     for chunk in _chunks(ids):
         query = (
-            sa.select(predictions.c.ticket_id, predictions.c.text)
+            sa.select(predictions.c.ticket_id, predictions.c.text, predictions.c.channel)
             .where(predictions.c.ticket_id.in_(chunk), predictions.c.text.is_not(None))
             .order_by(predictions.c.at, predictions.c.writer, predictions.c.sequence)
         )
-        found.update((str(row.ticket_id), str(row.text)) for row in connection.execute(query))
+        found.update((row.ticket_id, (row.text, row.channel)) for row in connection.execute(query))
     return found
 
 

@@ -117,10 +117,10 @@ def make_queue(
 
 
 def _texts(connection: sa.Connection, ids: list[str], root: Path) -> dict[str, tuple[str, str | None]]:
-    """Text and channel: from data/tickets, else the text that the event database keeps."""
+    """Text and channel: from data/tickets, else as the event database keeps them."""
     texts: dict[str, tuple[str, str | None]] = dict(found.collected_texts(root, ids))
     rest = [id_ for id_ in ids if id_ not in texts]
-    return texts | {id_: (text, None) for id_, text in found.stored_texts(connection, rest).items()}
+    return texts | found.stored_texts(connection, rest)
 
 
 def _novelty(

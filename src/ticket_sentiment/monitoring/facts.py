@@ -14,7 +14,7 @@ from ticket_sentiment.events.live import Counts, counts, judged, latest
 from ticket_sentiment.gates.drift_evidently import Side, compare
 from ticket_sentiment.gates.drift_features import sample
 from ticket_sentiment.gates.drift_limits import learn
-from ticket_sentiment.gates.drift_live import LIVE_COLUMNS
+from ticket_sentiment.gates.drift_live import live_columns
 from ticket_sentiment.gates.evidence_types import DriftTest
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.monitoring.live import answer_table
@@ -107,7 +107,8 @@ def _window(
     tests, page = {}, ""
     if reference is not None and len(table) >= settings.min_rows:
         known = sample(reference, settings.max_rows, params.drift.seed)
-        limits = learn(known, known["created_at"], LIVE_COLUMNS, len(table), params.drift, days)
+        columns = live_columns(known, table)
+        limits = learn(known, known["created_at"], columns, len(table), params.drift, days)
         found, page = compare(Side("reference", known), Side("live", table), limits, params.drift)
         tests = {name: DriftTest.model_validate(test) for name, test in found.items()}
     seen = counts(connection, since, before)

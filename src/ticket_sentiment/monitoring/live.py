@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from ticket_sentiment.events.live import answers
 from ticket_sentiment.feedback.database import NoEventDatabase, event_url, reading_events
 from ticket_sentiment.files import read_json, replacing
-from ticket_sentiment.gates.drift_live import LIVE, LIVE_COLUMNS, LIVE_SCHEMA
+from ticket_sentiment.gates.drift_features import SHAPE_COLUMNS
+from ticket_sentiment.gates.drift_live import CHANNEL, LIVE, LIVE_COLUMNS, LIVE_SCHEMA
 from ticket_sentiment.gates.evidence import CHAMPION, SPLIT
 from ticket_sentiment.params import Params
 from ticket_sentiment.registry.store import digest_at
@@ -24,9 +25,9 @@ from ticket_sentiment.tickets.schema import month_bounds
 def answer_table(
     connection: sa.Connection, digest: str, since: datetime, before: datetime, most: int
 ) -> pd.DataFrame:
-    """A bundle's answers in a time (events.live.answers): created_at, abstain and LIVE_COLUMNS."""
+    """A bundle's answers in a time (events.live.answers): created_at, abstain, LIVE_COLUMNS, channel."""
     rows: Sequence[Any] = answers(connection, digest, since, before, most)
-    names = ("created_at", "predicted_label", "confidence", "abstain", *LIVE_COLUMNS[:3])
+    names = ("created_at", "predicted_label", "confidence", "abstain", *SHAPE_COLUMNS, CHANNEL)
     table = pd.DataFrame([tuple(row) for row in rows], columns=list(names))
     table["created_at"] = pd.to_datetime(table["created_at"], utc=True).astype("datetime64[us, UTC]")
     numbers = [name for name in LIVE_COLUMNS if name != "predicted_label"]

@@ -16,7 +16,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import replacing
 from ticket_sentiment.gates.drift import PROFILE
 from ticket_sentiment.gates.drift_features import check
-from ticket_sentiment.gates.drift_live import LIVE_COLUMNS, PROFILE_SCHEMA
+from ticket_sentiment.gates.drift_live import CHANNEL, LIVE_COLUMNS, PROFILE_SCHEMA
 from ticket_sentiment.gates.tables import read_prepared
 from ticket_sentiment.registry.store import Store, registered
 
@@ -26,7 +26,7 @@ FOLDER = Path("var/monitor/reference")
 def reference_of(store: Store, digest: str, root: Path = Path()) -> pd.DataFrame:
     """The reference of a bundle: PROFILE_SCHEMA, one row a ticket of its holdout.
 
-    It is fetched once and then lies in FOLDER.
+    It is fetched once and then lies in FOLDER. One of a release before channels were recorded has none.
 
     Raises:
         TicketSentimentError: no version has this bundle, it has no reference, or that is about another.
@@ -34,7 +34,7 @@ def reference_of(store: Store, digest: str, root: Path = Path()) -> pd.DataFrame
     kept = root / FOLDER / f"{digest}.parquet"
     if not kept.is_file():
         _fetch(store, digest, kept)
-    table = read_prepared(kept, PROFILE_SCHEMA.names)
+    table = read_prepared(kept, [name for name in PROFILE_SCHEMA.names if name != CHANNEL])
     if set(table["bundle_digest"]) != {digest}:
         kept.unlink()
         raise TicketSentimentError(f"the reference of bundle {digest[:12]} is about another one: retrain")

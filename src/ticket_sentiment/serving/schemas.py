@@ -12,6 +12,7 @@ from ticket_sentiment.serving.errors import ApiError
 
 NO_NUL = r"^[^\x00]*$"  # which PostgreSQL cannot store
 Identifier = Annotated[str, Field(max_length=200, pattern=NO_NUL)]
+Channel = Annotated[str, Field(min_length=1, max_length=60, pattern=NO_NUL)]
 RequiredIdentifier = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
 MAX_PROBLEMS = 20  # more can only be unknown keys, and to list them all would take the loop's time
 Route = Literal["local", "remote", "fallback"]
@@ -30,6 +31,9 @@ class Ticket(Body):
     text: str = Field(description="what the customer wrote; masked for personal data before anything else")
     ticket_id: Identifier | None = Field(None, description="joins the answer with later feedback")
     customer_id: Identifier | None = Field(None, description="keeps a customer with one model; never stored")
+    channel: Channel | None = Field(
+        None, description="where it came from, e.g. email, as the tickets that are learnt from name it"
+    )
     priority: Literal["normal", "urgent"] = Field("normal", description="urgent tickets are scored first")
 
 

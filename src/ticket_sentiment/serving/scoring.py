@@ -294,7 +294,7 @@ class Scorer:
                 at, request.request_id, ticket.ticket_id, customer, arm, split.epoch, digest,
                 version, answer.label, answer.probabilities, answer.confidence,
                 answer.confidence < self._abstain_below, cached, answer.backend, 1000 * seconds, shadow,
-                case.text, case.unit,
+                case.text, case.unit, ticket.channel,
             )  # fmt: skip
 
         seconds = time.monotonic() - request.started
