@@ -32,9 +32,9 @@ from ticket_sentiment.model.runtime import usable_cores
 from ticket_sentiment.params import Params, Rollout, load_params
 from ticket_sentiment.rollout.evidence import ByArm
 from ticket_sentiment.rollout.guardrails import GUARDRAILS, TITLES
+from ticket_sentiment.rollout.scenario import Scenario, Traffic
 from ticket_sentiment.rollout.simulation import Summary, scenarios, simulate, summarise, table
 from ticket_sentiment.rollout.split_check import log_bayes_factor, split_p
-from ticket_sentiment.rollout.world import Scenario, Traffic
 
 T = TypeVar("T")
 DAYS_OF_SPLIT = 30.0

@@ -11,8 +11,8 @@ from ticket_sentiment.params import Rollout
 from ticket_sentiment.rollout.evidence import Evidence
 from ticket_sentiment.rollout.guardrails import guardrails, split_checks
 from ticket_sentiment.rollout.policy import Decision, Plan
+from ticket_sentiment.rollout.scenario import Scenario, Traffic
 from ticket_sentiment.rollout.simulation import simulate
-from ticket_sentiment.rollout.world import Scenario, Traffic
 
 
 @dataclass

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ticket_sentiment.environment import flow_environment
 
-TRAFFIC = {  # options of `simulate`, fields of rollout.world.Traffic
+TRAFFIC = {  # options of `simulate`, fields of rollout.scenario.Traffic
     "tickets_per_day": (float, "2000"),
     "customers": (int, "who send them, a few of them most; 2000"),
     "label_share": (float, "of the audited tickets that ever get a label; 0.8"),
@@ -239,8 +239,8 @@ def autoscale(arguments: argparse.Namespace) -> None:
 def simulate(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.costs.options import given
     from ticket_sentiment.params import load_params
+    from ticket_sentiment.rollout.scenario import Traffic
     from ticket_sentiment.rollout.simulation import main as simulate
-    from ticket_sentiment.rollout.world import Traffic
 
     traffic = Traffic(**given(arguments, TRAFFIC))
     simulate(load_params(), traffic, arguments.runs, arguments.seed, arguments.hotfix)

@@ -11,8 +11,9 @@ from tests.rollout.evidence import SETTINGS
 from ticket_sentiment import cli
 from ticket_sentiment.params import load_params
 from ticket_sentiment.rollout.policy import decide
+from ticket_sentiment.rollout.scenario import Scenario, Traffic
 from ticket_sentiment.rollout.simulation import Outcome, simulate, summarise, table
-from ticket_sentiment.rollout.world import Scenario, Traffic, World
+from ticket_sentiment.rollout.world import World
 
 OBJECTIVE = load_params(Path(__file__).parents[2] / "params.yaml").serve.objective_ms
 BUSY = Traffic(tickets_per_day=4000.0, looks_per_day=1)  # quicker to simulate: fewer looks until the end

@@ -15,7 +15,8 @@ from ticket_sentiment.params import Params, Rollout
 from ticket_sentiment.rollout.evidence import Evidence
 from ticket_sentiment.rollout.guardrails import Name
 from ticket_sentiment.rollout.policy import Action, Decision, Plan, decide
-from ticket_sentiment.rollout.world import Scenario, Traffic, World
+from ticket_sentiment.rollout.scenario import Scenario, Traffic
+from ticket_sentiment.rollout.world import World
 
 Ending = Literal["promoted", "rolled back", "stopped"]
 Judge = Callable[[Evidence, Rollout], Decision]
