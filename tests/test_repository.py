@@ -79,6 +79,20 @@ def test_a_stage_names_every_module_it_runs(stage):
 
 
 @pytest.mark.parametrize("stage", DVC["stages"])
+def test_a_stage_names_every_file_that_its_module_does(stage):
+    """A champion, a report or a table that a module has a path of is among what the stage reads or makes."""
+    entries = DVC["stages"][stage]
+    listed = set().union(*(names(entries.get(kind, [])) for kind in ("deps", "outs", "metrics")))
+    values = vars(importlib.import_module(STAGES[stage])).values()
+    paths = [item for value in values for item in (value.values() if isinstance(value, dict) else [value])]
+    for path in (item for item in paths if isinstance(item, Path)):
+        name = path.as_posix()
+        if path.parts[:1] in (("data",), ("models",), ("reports",)):
+            near = (name == one or name.startswith(one + "/") or one.startswith(name + "/") for one in listed)
+            assert any(near), f"{stage} knows {name}, which is neither read nor made"
+
+
+@pytest.mark.parametrize("stage", DVC["stages"])
 def test_a_stage_reads_what_exists_or_another_makes(stage):
     tracked = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
