@@ -46,6 +46,10 @@ def test_the_repository_s_own_file_is_valid():
         (lambda p: p["rollout"]["hotfix"].update(alpha=0.2), "rollout.hotfix.alpha: is not a known key"),
         (lambda p: p["tickets"].update(labels={"bad": "negativ"}), "tickets.labels.bad"),
         (lambda p: p["tickets"].update(feedback="maybe"), "tickets.feedback"),
+        (
+            lambda p: p["registry"].update(tracking_uri="postgresql://mlflow:pw@db/mlflow"),
+            "registry.tracking_uri: Value error, holds a password: put the URL in the variable MLFLOW",
+        ),
         (lambda p: p["prepare"].update(label_sources=["a", "b", "a"]), "prepare.label_sources: "),
         (
             lambda p: p["labelling"]["quotas"].update(audit=0.9),

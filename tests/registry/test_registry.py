@@ -96,6 +96,17 @@ def test_review_waits_for_a_person(project: Project) -> None:
     assert "move the alias `champion`" in description
 
 
+def test_labels_that_mlflow_takes_for_no_name_are_one_value(project: Project) -> None:
+    theirs = {"Good, I am satisfied 🙂": "positive", "Bad (with comment)": "negative"}
+    tickets = project.params.tickets.model_copy(update={"labels": theirs})
+    project.params = project.params.model_copy(update={"tickets": tickets})
+    project.result()
+    project.register()
+    found = runs(project)[0].data.params
+    assert json.loads(found["tickets.labels"]) == theirs
+    assert found["tickets.source.kind"] == "demo" and "tickets.labels.Bad (with comment)" not in found
+
+
 def test_fail_leaves_a_run_and_no_version(project: Project) -> None:
     project.result(decision="fail")
     found = project.register()

@@ -1,6 +1,5 @@
 """Sections of params.yaml about what happens in service: events, labelling, rollout."""
 
-import re
 from itertools import pairwise
 from typing import Annotated, Self
 
@@ -11,25 +10,18 @@ from pydantic import (
     model_validator,
 )
 
-from ticket_sentiment.params.section import Section, Share
+from ticket_sentiment.params.section import Section, Share, without_password
 
 
 class Events(Section):
     """The event database: predictions, exposures, feedback, rollout states."""
 
-    url: str = Field(pattern=r"^[a-z0-9+]+://")
+    url: Annotated[str, Field(pattern=r"^[a-z0-9+]+://"), without_password("that events.url_env names")]
     url_env: str = Field(min_length=1)
     queue: int = Field(ge=1)
     store_text: bool
     keep_days: int = Field(ge=1)
     keep_text_days: int = Field(ge=1)
-
-    @field_validator("url")
-    @classmethod
-    def _no_password(cls, url: str) -> str:
-        if re.search(r"://[^/]*:[^/]*@|password=", url):
-            raise ValueError("holds a password: put the URL in the variable that events.url_env names")
-        return url
 
 
 class Quotas(Section):

@@ -1,8 +1,10 @@
 """What all sections of params.yaml are made of."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -19,6 +21,21 @@ class Section(BaseModel):
     """Frozen, strict about keys: a typo fails before any work starts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def without_password(variable: str) -> Any:
+    """Refuse a URL with a password: what is in params.yaml is versioned, and shown with every run.
+
+    Args:
+        variable: the environment variable that may hold it instead.
+    """
+
+    def check(url: str) -> str:
+        if re.search(r"://[^/]*:[^/]*@|password=", url):
+            raise ValueError(f"holds a password: put the URL in the variable {variable}")
+        return url
+
+    return AfterValidator(check)
 
 
 def without_repeats(values: list[Any]) -> list[Any]:

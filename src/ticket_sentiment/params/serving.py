@@ -6,7 +6,7 @@ from pydantic import (
     Field,
 )
 
-from ticket_sentiment.params.section import Section, Share
+from ticket_sentiment.params.section import Section, Share, without_password
 
 
 class Webhook(Section):
@@ -19,7 +19,7 @@ class Webhook(Section):
 
 
 class Registry(Section):
-    tracking_uri: str = Field(min_length=1)
+    tracking_uri: Annotated[str, Field(min_length=1), without_password("MLFLOW_TRACKING_URI")]
     experiment: str = Field(min_length=1)
     model: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
     signing_key_env: str = Field(min_length=1)

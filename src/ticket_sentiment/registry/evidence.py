@@ -1,6 +1,7 @@
 """What an MLflow run shows of a result: params, metrics, figures and files, read from the stages' outputs."""
 
 import csv
+import json
 import re
 import shutil
 import time
@@ -38,6 +39,9 @@ SOURCES = (
 )
 
 
+NAME = re.compile(r"[A-Za-z0-9_.-]+")  # what every store of MLflow takes in a name
+
+
 def leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted names and values of everything in nested dicts that is no dict."""
     if isinstance(value, dict):
@@ -48,8 +52,18 @@ def leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def run_params(params: Params) -> list[Param]:
-    """params.yaml, flattened."""
-    return [Param(key, str(value)) for key, value in leaves(params.model_dump(mode="json", by_alias=True))]
+    """params.yaml, flattened; a map whose keys MLflow would refuse (a label of yours) is one value."""
+
+    def flat(value: Any, prefix: str) -> Iterator[Param]:
+        if not isinstance(value, dict):
+            yield Param(prefix, str(value))
+        elif all(NAME.fullmatch(key) for key in value):
+            for key, item in value.items():
+                yield from flat(item, f"{prefix}.{key}" if prefix else key)
+        else:
+            yield Param(prefix, json.dumps(value, ensure_ascii=False))
+
+    return list(flat(params.model_dump(mode="json", by_alias=True), ""))
 
 
 def _numbers(value: Any) -> dict[str, float]:
