@@ -229,6 +229,20 @@ def test_bad_evidence_is_caught_by_its_gate(good_evidence, verdicts, file, key, 
         assert set(found[name]["reasons"]) <= set(found["all"]["reasons"])
 
 
+def test_months_that_nothing_was_learnt_from_hold_nothing_up(good_evidence, verdicts):
+    """A channel that was renamed years ago, a month of then whose texts told their labels."""
+    path = good_evidence() / VALIDATION
+    old = json.loads(path.read_text())["months"]["2026-08"] | {"channels": {"fax": 1.0}, "signal": 0.99}
+    edit_json(path, "months.2023-05", old)
+    assert verdicts()["data"]["decision"] == "pass"
+    edit_json(path, "months.2026-08", old)
+    found = verdicts()["data"]
+    assert found["decision"] == "review"
+    assert [words for words in ("channel fax", "does the text") if words in " ".join(found["reasons"])] == [
+        "channel fax", "does the text",
+    ]  # fmt: skip
+
+
 def moves(path, measure: str) -> None:
     """A measure of reports/drift.json beyond its limit."""
     edit_json(path, f"{measure}.value", 0.9)

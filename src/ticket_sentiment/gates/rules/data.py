@@ -28,10 +28,15 @@ def validated(validation: Validation, tickets_sha256: str) -> Iterator[Finding]:
 
 
 def gone_channels(validation: Validation, split: Split, floor: float) -> list[str]:
-    """Channels with at least `floor` of the tickets before the holdout, of which hardly one is in it."""
-    held = [validation.months[month] for month in split.months.holdout if month in validation.months]
-    first = min(split.months.holdout)
-    earlier = [facts for month, facts in validation.months.items() if month < first]
+    """Channels with at least `floor` of the tickets that were learnt from, of which hardly one is held out.
+
+    Months before those do not count: a channel that was renamed is a matter for a person until the training
+    has forgotten its old name, not for years.
+    """
+    held, earlier = (
+        [validation.months[month] for month in names if month in validation.months]
+        for names in (split.months.holdout, (*split.months.train, *split.months.tune))
+    )
 
     def mean(channel: str, group: list) -> float:
         rows = sum(facts.rows for facts in group)
@@ -58,8 +63,9 @@ def suspicious(validation: Validation, split: Split, limits: Limits) -> Iterator
             f"{share(noise)} of the labels seem wrong (limit {share(most)}): "
             "look at the worst of them, which reports/validation names.",
         )
+    used = {*split.months.train, *split.months.tune, *split.months.holdout}
     for month, facts in validation.months.items():
-        if facts.signal is not None and facts.signal > limits.gate.max_signal:
+        if month in used and facts.signal is not None and facts.signal > limits.gate.max_signal:
             yield finding(
                 limits.missed("max_signal"),
                 f"In {month} a bag of words tells the labels with a macro-F1 of {number(facts.signal, 3)} "
