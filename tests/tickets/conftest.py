@@ -36,7 +36,7 @@ def limits(params: Params) -> Validate:
 
 @pytest.fixture
 def sizes() -> Prepare:
-    return Prepare(holdout_months=1, tune_months=1, train_months=0)
+    return Prepare(holdout_months=1, tune_months=1, train_months=0, max_unlabelled=20000)
 
 
 @pytest.fixture

@@ -117,6 +117,17 @@ def test_unlabelled_tickets_of_training_months_are_kept_apart(tickets, sizes):
     assert dropped["unlabelled_late"] == 3
 
 
+def test_of_very_many_tickets_without_a_label_the_newest_stay(tickets, sizes):
+    rows = _in(tickets, "2026-01")
+    _set(tickets, rows, label=None)
+    few = sizes.model_copy(update={"max_unlabelled": 20})
+    (whole, _, _), (some, _, dropped) = prepare.split(tickets, sizes), prepare.split(tickets, few)
+    everyone, stayed = whole["unlabelled"]["created_at"], some["unlabelled"]["created_at"]
+    assert len(stayed) == 20 and dropped["unlabelled_surplus"] == len(everyone) - 20 > 0
+    assert list(stayed) == list(everyone.sort_values()[-20:])
+    assert sum(map(len, some.values())) + sum(dropped.values()) == len(tickets)
+
+
 def test_too_few_months(tickets, sizes):
     short = tickets[tickets["created_at"].dt.month > 2]
     with pytest.raises(

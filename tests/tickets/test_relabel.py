@@ -13,7 +13,7 @@ from ticket_sentiment.tickets.schema import COLUMNS, FEEDBACK_SCHEMA
 
 WRITTEN = pd.Timestamp("2026-03-10T12:00", tz="UTC")
 SOURCES = ["audit", "agent", "import", "csat"]
-RULES = Prepare(holdout_months=1, tune_months=1, train_months=0, label_sources=SOURCES)
+RULES = Prepare(holdout_months=1, tune_months=1, train_months=0, max_unlabelled=0, label_sources=SOURCES)
 NOTHING = Relabelled(labels=0, orphans=0, too_early=0, confirmed=0, changed=0, added=0, kept=0, conflicts=0)
 
 

@@ -76,6 +76,7 @@ class Prepare(Section):
     holdout_months: int = Field(ge=1)
     tune_months: int = Field(ge=1)
     train_months: int = Field(ge=0)
+    max_unlabelled: int = Field(ge=0)
     label_sources: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
     unknown_sources: Literal["last", "refuse"] = "last"
 

@@ -83,8 +83,8 @@ def split(
 
     Returns:
         Tables train, tune, holdout (labelled) and unlabelled (of the training months, and all of the months
-        before them: their labels may be out of date, their words are not); the months of each split; how
-        many rows were dropped and why.
+        before them: their labels may be out of date, their words are not; the newest `max_unlabelled`); the
+        months of each split; how many rows were dropped and why.
 
     Raises:
         TicketSentimentError: too few months or rows, or a class is missing in a split.
@@ -103,6 +103,7 @@ def split(
             "conflict",
             "text_in_later_split",
             "customer_in_later_split",
+            "unlabelled_surplus",
         ),
         0,
     )
@@ -120,7 +121,9 @@ def split(
     old = tickets["month"] < months["train"][0]
     early = ordered(tickets[old | (tickets["month"].isin(months["train"]) & tickets["label"].isna())])
     later = customers - set(parts["train"]["customer_id"].dropna())
-    parts["unlabelled"] = _independent(_unique(early.assign(label=None), dropped), keys, later, dropped)
+    fresh = _independent(_unique(early.assign(label=None), dropped), keys, later, dropped)
+    parts["unlabelled"] = fresh.tail(sizes.max_unlabelled)
+    dropped["unlabelled_surplus"] = len(fresh) - len(parts["unlabelled"])
     _require_classes(parts, months)
     return {name: part[list(COLUMNS)] for name, part in parts.items()}, months, dropped
 
