@@ -136,6 +136,22 @@ def test_a_loss_of_quality_is_an_alarm_when_it_is_certain(loop: Loop, params: Pa
     assert found.facts.lag_hours == pytest.approx(1.0)
 
 
+def test_answers_of_a_gpu_service_are_the_champions_and_stay_so_while_mlflow_is_away(
+    loop: Loop, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_service(loop)
+    old = loop.ledger.now() - timedelta(days=2)
+    given = traffic(loop, loop.tag(1, "bundle.gpu.digest"), days=3, rows=900, until=old, change=str.upper)
+    labelled = people_label(loop, given, accuracy=0.4)
+    found = monitor.look(params)
+    assert names(found) == ["AnswersDrifted", "QualityFell"]
+    assert (found.facts.windows[1].rows, found.facts.labelled) == (900, labelled)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert names(monitor.look(params)) == ["AnswersDrifted", "QualityFell"]
+    (loop.root / FOLDER / f"{found.facts.champion}.json").unlink()
+    assert monitor.look(params).facts.windows[1].rows == 0, "only the digest that the state names is known"
+
+
 def test_silence_is_no_health(loop: Loop, params: Params) -> None:
     digest = in_service(loop, reference=False)
     old = traffic(loop, digest, days=1, rows=60, until=loop.ledger.now() - timedelta(days=6))

@@ -1,6 +1,6 @@
 """What was answered lately, without a text: for drift, and for the monitoring of the model in service."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -34,16 +34,16 @@ def _seen(since: datetime, before: datetime) -> sa.ColumnElement[bool]:
 
 
 def answers(
-    connection: sa.Connection, digest: str, since: datetime, before: datetime, most: int
+    connection: sa.Connection, digests: Collection[str], since: datetime, before: datetime, most: int
 ) -> Sequence[Any]:
-    """A bundle's answers that somebody saw, at most about `most`, evenly over the time.
+    """A release's answers that somebody saw, at most about `most`, evenly over the time.
 
     Those from the cache are left out, as the holdout holds no text twice, and those of a service that did not
     record the shape of a text yet.
 
     Args:
         connection: to the event database.
-        digest: of the bundle.
+        digests: of its bundles, one for each device (registry.store.release_digests).
         since: first moment; before: the first one after.
         most: rows; of more every so manieth is taken.
 
@@ -52,7 +52,7 @@ def answers(
     """
     p = predictions.c
     wanted = (
-        _seen(since, before) & (p.bundle_digest == digest) & p.cached.is_(False) & p.text_chars.is_not(None)
+        _seen(since, before) & p.bundle_digest.in_(digests) & p.cached.is_(False) & p.text_chars.is_not(None)
     )
     total = connection.scalar(sa.select(sa.func.count()).where(wanted)) or 0
     each = max(1, -(-total // most))
@@ -92,13 +92,13 @@ def latest(connection: sa.Connection) -> tuple[datetime | None, datetime | None]
 
 
 def judged(
-    connection: sa.Connection, digest: str, since: datetime, before: datetime, left_out: str
+    connection: sa.Connection, digests: Collection[str], since: datetime, before: datetime, left_out: str
 ) -> Sequence[Any]:
-    """Tickets that a bundle answered in a time and a person labelled after.
+    """Tickets that a release answered in a time and a person labelled after.
 
     Args:
         connection: to the event database.
-        digest: of the bundle.
+        digests: of its bundles, as of `answers`.
         since: first moment of the answers; before: the first one after.
         left_out: a source whose labels do not count: corrections were chosen because the answer was wrong.
 
@@ -110,7 +110,7 @@ def judged(
     first = sa.func.row_number().over(partition_by=p.ticket_id, order_by=(p.at, p.writer, p.sequence))
     answered = (
         sa.select(p.ticket_id, p.label, p.at, first.label("place"))
-        .where(_seen(since, before) & (p.bundle_digest == digest) & p.ticket_id.is_not(None))
+        .where(_seen(since, before) & p.bundle_digest.in_(digests) & p.ticket_id.is_not(None))
         .subquery()
     )
     last = sa.func.row_number().over(

@@ -1,5 +1,6 @@
 """What one look at the model in service sees, before anything is made of it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from ticket_sentiment.gates.drift_live import live_columns
 from ticket_sentiment.gates.evidence_types import DriftTest
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.monitoring.live import answer_table
-from ticket_sentiment.monitoring.reference import reference_of
+from ticket_sentiment.monitoring.reference import digests_of, reference_of
 from ticket_sentiment.params import Params
 from ticket_sentiment.promotion.progress import read_progress
 from ticket_sentiment.registry.store import connect
@@ -96,14 +97,14 @@ def _mix(labels: pd.Series) -> dict[str, float]:
 
 def _window(
     connection: sa.Connection,
-    digest: str,
+    digests: Collection[str],
     reference: pd.DataFrame | None,
     days: float,
     params: Params,
     before: datetime,
 ) -> Window:
     settings, since = params.monitor, before - timedelta(days=days)
-    table = answer_table(connection, digest, since, before, settings.max_rows)
+    table = answer_table(connection, digests, since, before, settings.max_rows)
     tests, page = {}, ""
     if reference is not None and len(table) >= settings.min_rows:
         known = sample(reference, settings.max_rows, params.drift.seed)
@@ -118,7 +119,7 @@ def _window(
 
 def _lasting(
     connection: sa.Connection,
-    digest: str,
+    digests: Collection[str],
     reference: pd.DataFrame | None,
     long: Window,
     params: Params,
@@ -129,7 +130,7 @@ def _lasting(
     if not moved:
         return ()
     half = long.days / 2
-    earlier = _window(connection, digest, reference, half, params, now - timedelta(days=half))
+    earlier = _window(connection, digests, reference, half, params, now - timedelta(days=half))
     return tuple(name for name in moved if name in earlier.tests and earlier.tests[name].drifted)
 
 
@@ -145,7 +146,8 @@ def _month(now: datetime, maturity: timedelta) -> datetime:
 
 
 def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
-    """Read the event database, the registry and the ledger. It changes nothing but a cached reference.
+    """Read the event database, the registry and the ledger. It changes nothing but what is kept of the
+    registry for when it is away.
 
     Raises:
         EventStoreUnavailable: the event database does not answer.
@@ -154,21 +156,23 @@ def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
     if entry is None:
         return Facts(now)
     digest, trouble, reference = entry.state.champion, [], None
+    registry = connect(params, root)
+    digests = digests_of(registry, digest, root)
     try:
-        reference = reference_of(connect(params, root), digest, root)
+        reference = reference_of(registry, digest, root)
     except TicketSentimentError as error:
         trouble.append(str(error))
     maturity = timedelta(hours=params.rollout.maturity_hours)
     month = _month(now, maturity)
     with ledger.database.reading("how the model does is unknown") as connection:
         short, long = (
-            _window(connection, digest, reference, days, params, now)
+            _window(connection, digests, reference, days, params, now)
             for days in (params.monitor.short_days, params.monitor.long_days)
         )
-        lasting = _lasting(connection, digest, reference, long, params, now)
+        lasting = _lasting(connection, digests, reference, long, params, now)
         rows = [
             row
-            for row in judged(connection, digest, month, now - maturity, params.hotfix.source)
+            for row in judged(connection, digests, month, now - maturity, params.hotfix.source)
             if audited(row.ticket_id, params.rollout.audit_salt, params.rollout.audit_share)
         ]
         last_answer, last_label = latest(connection)
