@@ -1,6 +1,6 @@
 """What was answered lately, without a text: for drift, and for the monitoring of the model in service."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -93,8 +93,8 @@ def latest(connection: sa.Connection) -> tuple[datetime | None, datetime | None]
 
 def judged(
     connection: sa.Connection, digests: Collection[str], since: datetime, before: datetime, left_out: str
-) -> Sequence[Any]:
-    """Tickets that a release answered in a time and a person labelled after.
+) -> Iterable[Any]:
+    """Tickets that a release answered in a time, and what a person said of them after.
 
     Args:
         connection: to the event database.
@@ -103,8 +103,9 @@ def judged(
         left_out: a source whose labels do not count: corrections were chosen because the answer was wrong.
 
     Returns:
-        Rows: ticket_id, the answer's label, the label of the person (the latest), the time of the answer and
-        of the label; of a ticket that was asked twice the first answer. In the order of the ids.
+        Rows, some thousand at a time: ticket_id, the answer's label, the label of the person (the latest;
+        None without one), the time of the answer and of the label; of a ticket that was asked twice the
+        first answer. In the order of the ids.
     """
     p, f = predictions.c, feedback.c
     first = sa.func.row_number().over(partition_by=p.ticket_id, order_by=(p.at, p.writer, p.sequence))
@@ -120,8 +121,13 @@ def judged(
     a, b = answered.c, labels.c
     query = (
         sa.select(a.ticket_id, a.label, b.label.label("truth"), a.at, b.at.label("labelled_at"))
-        .join_from(answered, labels, (a.ticket_id == b.ticket_id) & (b.at >= a.at))
-        .where(a.place == 1, b.place == 1)
+        .join_from(
+            answered,
+            labels,
+            (a.ticket_id == b.ticket_id) & (b.place == 1) & (b.at >= a.at),
+            isouter=True,
+        )
+        .where(a.place == 1)
         .order_by(a.ticket_id)
     )
-    return connection.execute(query).all()
+    return connection.execute(query.execution_options(yield_per=5000))

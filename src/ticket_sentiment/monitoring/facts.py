@@ -63,7 +63,8 @@ class Facts:
         accuracy, abstentions, mix: of the champion on its holdout, None without a reference.
         windows: the short and the long one.
         lasting: measures that moved in the long window and in the earlier half of it, too.
-        right, labelled: of the audited tickets answered since `month` began and labelled.
+        audited: tickets of the audit answered since `month` began and `rollout.maturity_hours` ago.
+        labelled, right: of them, those with a label, and those of them that were answered right.
         month: first moment of the time that quality is counted from.
         lag_hours: median time from an answer to its label; None where there is no label.
         last_answer, last_label: None where there never was one.
@@ -80,8 +81,9 @@ class Facts:
     mix: dict[str, float] = field(default_factory=dict)
     windows: tuple[Window, ...] = ()
     lasting: tuple[str, ...] = ()
-    right: int = 0
+    audited: int = 0
     labelled: int = 0
+    right: int = 0
     month: datetime | None = None
     lag_hours: float | None = None
     last_answer: datetime | None = None
@@ -170,7 +172,7 @@ def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
             for days in (params.monitor.short_days, params.monitor.long_days)
         )
         lasting = _lasting(connection, digests, reference, long, params, now)
-        rows = [
+        drawn = [
             row
             for row in judged(connection, digests, month, now - maturity, params.hotfix.source)
             if audited(row.ticket_id, params.rollout.audit_salt, params.rollout.audit_share)
@@ -182,6 +184,7 @@ def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
         "abstentions": float((reference["confidence"] < params.serve.abstain_below).mean()),
         "mix": _mix(reference["predicted_label"]),
     }  # fmt: skip
+    rows = [row for row in drawn if row.truth is not None]
     found = read_progress(ledger, params, now)
     return Facts(
         now=now,
@@ -189,8 +192,9 @@ def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
         version=entry.change.champion_version if entry.change else None,
         windows=(short, long),
         lasting=lasting,
-        right=sum(row.label == row.truth for row in rows),
+        audited=len(drawn),
         labelled=len(rows),
+        right=sum(row.label == row.truth for row in rows),
         month=month,
         lag_hours=median((row.labelled_at - row.at) / HOUR for row in rows) if rows else None,
         last_answer=last_answer,
