@@ -36,7 +36,7 @@ def _seen(since: datetime, before: datetime) -> sa.ColumnElement[bool]:
 def answers(
     connection: sa.Connection, digests: Collection[str], since: datetime, before: datetime, most: int
 ) -> Sequence[Any]:
-    """A release's answers that somebody saw, at most about `most`, evenly over the time.
+    """A release's answers that somebody saw, at most `most`, evenly over the time.
 
     Those from the cache are left out, as the holdout holds no text twice, and those of a service that did not
     record the shape of a text yet.
@@ -45,7 +45,7 @@ def answers(
         connection: to the event database.
         digests: of its bundles, one for each device (registry.store.release_digests).
         since: first moment; before: the first one after.
-        most: rows; of more every so manieth is taken.
+        most: rows; of more every so manieth of them is taken, whatever else was recorded between them.
 
     Returns:
         Rows of ANSWER_COLUMNS, oldest first.
@@ -56,8 +56,10 @@ def answers(
     )
     total = connection.scalar(sa.select(sa.func.count()).where(wanted)) or 0
     each = max(1, -(-total // most))
-    query = sa.select(*(p[name] for name in ANSWER_COLUMNS)).where(wanted, p.sequence % each == 0)
-    return connection.execute(query.order_by(p.at, p.writer, p.sequence)).all()
+    place = sa.func.row_number().over(order_by=(p.at, p.writer, p.sequence)).label("place")
+    found = sa.select(*(p[name] for name in ANSWER_COLUMNS), place).where(wanted).subquery()
+    query = sa.select(*(found.c[name] for name in ANSWER_COLUMNS)).where((found.c.place - 1) % each == 0)
+    return connection.execute(query.order_by(found.c.place)).all()
 
 
 def counts(connection: sa.Connection, since: datetime, before: datetime) -> Counts:
