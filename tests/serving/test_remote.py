@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.front import SERVE, Reply, Service, run
-from tests.support.hybrid import KEY, LOCAL, REMOTE, URGENT, Pair, between, gpu, routes, settings
+from tests.support.hybrid import KEY, LOCAL, REMOTE, URGENT, Pair, between, challenger, gpu, routes, settings
 from tests.support.remote import Impostor, good, http, listening
 from tests.support.serving import FakeClassifier
 from ticket_sentiment.cache.cache import PredictionCache
@@ -171,12 +171,6 @@ def test_another_version_is_a_miss_that_is_said_once_and_asked_for_again_later(
 
 def on_trial(share: float = 0.5) -> RolloutState:
     return RolloutState(1, "salt", LOCAL, "d" * 64, share, False, datetime.now(UTC))
-
-
-def challenger() -> FakeClassifier:
-    model = FakeClassifier("d" * 64)
-    model.version = "2"
-    return model
 
 
 def test_each_arm_is_answered_by_its_own_version_without_a_state_over_there() -> None:

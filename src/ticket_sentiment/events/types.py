@@ -43,7 +43,8 @@ class Prediction(NamedTuple):
         abstain: whether the confidence was below the threshold.
         cached: whether the answer came from the cache.
         backend: what computed it.
-        latency_ms: milliseconds from the request's arrival to its answer; of a shadow answer, of scoring.
+        latency_ms: milliseconds from the request's arrival to its answer; of a batch's ticket, from when it
+            was begun, here or by the other service; of a shadow answer, of scoring.
         shadow: whether nobody saw it.
         text: the masked text. It is stored only with `events.store_text`, and masked again before; its length
             and shares of capitals and of characters beyond ASCII always are.
