@@ -195,6 +195,28 @@ def test_each_arm_is_answered_by_its_own_version_without_a_state_over_there() ->
     between(test, gpu(), gpu("c" * 64, "2"), here=(FakeClassifier(LOCAL), challenger()))
 
 
+def test_what_was_answered_there_and_scored_in_shadow_here_is_no_pair() -> None:
+    """The one computes in fp16, the other in int8; but the other arm was heard."""
+
+    async def test(made: Pair) -> None:
+        made.here.arms.apply(RolloutState(1, "salt", LOCAL, "d" * 64, 0.0, True, datetime.now(UTC)))
+        for asked in (URGENT, {"text": "my parcel"}):
+            await made.ask(asked | {"customer_id": "c"})
+        while made.here.engine.shadow_scored < 2:
+            await asyncio.sleep(0.001)
+        events = made.here.store.predictions
+        unit = made.here.store.exposures[0].unit
+        assert {(e.text, e.shadow): e.unit for e in events} == {
+            ("my invoice", False): unit,
+            ("my invoice", True): None,
+            ("my parcel", False): unit,
+            ("my parcel", True): unit,
+        }
+        assert [event.arm for event in events if event.shadow] == ["challenger"] * 2
+
+    between(test, gpu(), gpu("c" * 64, "2"), here=(FakeClassifier(LOCAL), challenger()))
+
+
 def test_on_trial_no_arm_goes_to_a_service_that_holds_only_one() -> None:
     async def test(made: Pair) -> None:
         state = on_trial(1.0)

@@ -48,7 +48,8 @@ class Prediction(NamedTuple):
         shadow: whether nobody saw it.
         text: the masked text. It is stored only with `events.store_text`, and masked again before; its length
             and shares of capitals and of characters beyond ASCII always are.
-        unit: that of the exposure, by which answers are counted; None where no trial was on.
+        unit: that of the exposure, by which answers are counted; None where no trial was on, and of a shadow
+            answer to what the other service answered: on another device they are no pair.
         channel: where the ticket came from, as the caller sent it; None when it did not.
     """
 

@@ -311,8 +311,8 @@ class Scorer:
             assert shadow is not None
 
             def scored(answer: Answer, seconds: float) -> None:
-                self._records.predicted(
-                    prediction(other, shadow.digest, shadow.version, answer, False, seconds, True)
-                )
+                unseen = prediction(other, shadow.digest, shadow.version, answer, False, seconds, True)
+                # Here and there it is computed with other numbers: no pair, but both arms were heard.
+                self._records.predicted(unseen._replace(unit=None) if case.route == "remote" else unseen)
 
             self.engine.shadow(shadow, case.text, scored)
