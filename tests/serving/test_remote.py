@@ -297,6 +297,7 @@ def test_the_address_of_the_other_service() -> None:
     assert remote_address(SERVE.remote, {}) is of("") is None
     assert of("http://gpu:3000/") == ("http://gpu:3000", None)
     assert of("https://gpu.example/sentiment", "secret") == ("https://gpu.example/sentiment", "secret")
+    assert of("http://gpu", "secret\n") == ("http://gpu", "secret"), "as of a file"
     for url in (
         "gpu:3000",
         "ftp://gpu",
