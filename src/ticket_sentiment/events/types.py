@@ -29,7 +29,7 @@ class Prediction(NamedTuple):
     """One model's answer to one ticket.
 
     Attributes:
-        at: when the request came, with a time zone.
+        at: when it was answered, with a time zone; of a shadow answer, when the one was that went out.
         request_id: the same for the champion's answer and the challenger's shadow answer to one request.
         ticket_id: as the caller sent it; joins with feedback. None when there was none.
         customer: `tickets.privacy.pseudonym` of the customer; None when there was none. Never the id itself.
