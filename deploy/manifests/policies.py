@@ -7,6 +7,7 @@ from functools import cache
 from deploy.manifests.render import ROOT, Object, containers, labels_match, name_of, of_kind, params, pods
 from ticket_sentiment.serving.application import FLUSH_SECONDS
 from ticket_sentiment.serving.settings import METRICS_HOST
+from ticket_sentiment.tickets.privacy import PSEUDONYM_KEY
 
 BY_DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 BY_TAG = re.compile(r"[^@\s]+:(?!latest$)[\w.-]+")
@@ -57,7 +58,7 @@ def environment(objects: list[Object]) -> Iterator[str]:
     held = params()
     known = {
         METRICS_HOST, held.events.url_env, held.cache.redis_url_env, held.serve.remote.url_env,
-        held.serve.remote.key_env, *held.serve.api_keys.environment,
+        held.serve.remote.key_env, *held.serve.api_keys.environment, PSEUDONYM_KEY,
     }  # fmt: skip
     for item in of_kind(objects, "Deployment"):
         for container in containers(item["spec"]["template"]):

@@ -24,6 +24,7 @@ def test_there_and_back():
         {"probabilities": [1.5, -0.5, 0]},
         {"probabilities": ["a", "b", "c"]},
         {"probabilities": None},
+        {"probabilities": [10**400, 0, 0]},  # more than a float holds
         {"backend": 1},
     ],
 )

@@ -203,6 +203,19 @@ def test_the_document_names_every_overlay_and_every_secret():
 
 
 @rendered
+@pytest.mark.parametrize("overlay", sorted(OVERLAYS))
+def test_services_and_flows_make_pseudonyms_with_one_key(overlay):
+    """Else a customer whom the service met is another one in the tickets, and nothing says so."""
+    name, found = "TICKET_SENTIMENT_PSEUDONYM_KEY", []
+    for _, pod in render.pods(objects_of(overlay)):
+        for container in pod["spec"]["containers"]:
+            held = {variable["name"]: variable.get("valueFrom") for variable in container.get("env", [])}
+            found.append(held.get(name))
+    one = {"name": "ticket-sentiment-pseudonyms", "key": "key", "optional": True}
+    assert found and all(item == {"secretKeyRef": one} for item in found)
+
+
+@rendered
 def test_what_is_gone_is_missed():
     def without(name: str) -> list[str]:
         return errors([item for item in objects_of("cpu") if render.name_of(item) != name])

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import sqlalchemy as sa
@@ -104,8 +105,8 @@ def random_events(seed: int, requests: int = 600) -> list[Event]:
     return made
 
 
-def put(store: EventStore, events: list[Event]) -> None:
-    """Into the database, as the service does."""
+def put(store: EventStore, events: list[Event], late: timedelta = timedelta(0)) -> None:
+    """Into the database, as the service does; labels are received so long after they were given."""
     for event in events:
         match event:
             case Prediction():
@@ -116,7 +117,9 @@ def put(store: EventStore, events: list[Event]) -> None:
                 assert store.failed(event)
             case Feedback():
                 event = event._replace(at=min(event.at, NOW))
-                store.feedback(event)
+                with patch("ticket_sentiment.events.store.datetime") as clock:
+                    clock.now.return_value = event.at + late
+                    store.feedback(event)
     assert store.flush(30)
 
 
@@ -359,6 +362,17 @@ def test_a_first_label_keeps_its_place_when_an_earlier_answer_is_labelled_later(
     before = read(begun).epochs[1].first_labels
     assert before.champion == FirstLabels(1, 1)
     put(store, [feedback("2", "positive", at=at + timedelta(hours=40), ticket_id=early)])
+    assert read(begun).epochs[1].first_labels == before
+
+
+def test_a_first_label_keeps_its_place_when_one_that_was_given_earlier_is_received_later(begun, store):
+    """As of a table of answers to a survey that is sent in once a week."""
+    early, late, at, hour = audited_ticket(0), audited_ticket(1), BEGAN[4], timedelta(hours=1)
+    put(store, [served(at, ticket_id=early), served(at + hour, ticket_id=late)])
+    put(store, [feedback("1", at=at + 2 * hour, ticket_id=late)])
+    before = read(begun).epochs[1].first_labels
+    assert before.champion == FirstLabels(1, 1)
+    put(store, [feedback("2", "positive", at=at + hour, ticket_id=early)], late=40 * hour)
     assert read(begun).epochs[1].first_labels == before
 
 

@@ -98,13 +98,16 @@ def traffic(
     return made
 
 
-def people_label(loop: Loop, predictions: list[Prediction], accuracy: float) -> int:
-    """Labels for the audited of these tickets, an hour after each answer; how many."""
+def people_label(loop: Loop, predictions: list[Prediction], accuracy: float, only_wrong: bool = False) -> int:
+    """Labels for the audited of these tickets, or those answered wrong, an hour after; how many of them."""
     settings, store, random = loop.params.rollout, loop.events(), np.random.default_rng(4)
     chosen = [p for p in predictions if audited(p.ticket_id, settings.audit_salt, settings.audit_share)]
     for p in chosen:
         other = LABELS[(LABELS.index(p.label) + 1) % len(LABELS)]
-        label = p.label if random.random() < accuracy else other
+        right = random.random() < accuracy
+        if right and only_wrong:
+            continue
+        label = p.label if right else other
         store.feedback(Feedback(p.at + timedelta(hours=1), p.ticket_id, "audit", f"e-{p.ticket_id}", label))
     store.close(5)
     return len(chosen)

@@ -18,6 +18,7 @@ def test_the_champions_answers_of_the_month_are_written_without_a_text(loop: Loo
     monkeypatch.chdir(loop.root)
     assert export_live(loop.params) == 0 and not LIVE.exists(), "there is no champion"
     digest = in_service(loop)
+    gpu = loop.tag(1, "bundle.gpu.digest")
     loop.project.result(seed=2)  # the candidate
     export_champion(loop.params)
     store = loop.events()
@@ -26,7 +27,7 @@ def test_the_champions_answers_of_the_month_are_written_without_a_text(loop: Loo
     for number, changes in enumerate(
         (
             said,
-            {"at": APRIL + timedelta(days=5)},
+            {"at": APRIL + timedelta(days=5), "bundle_digest": gpu},  # of the same release
             {"at": APRIL + timedelta(days=40)},  # of another month
             {"bundle_digest": "f" * 64},  # of another model
             {"cached": True},

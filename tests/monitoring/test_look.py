@@ -136,6 +136,35 @@ def test_a_loss_of_quality_is_an_alarm_when_it_is_certain(loop: Loop, params: Pa
     assert found.facts.lag_hours == pytest.approx(1.0)
 
 
+def test_where_people_only_correct_what_is_wrong_quality_is_not_known(loop: Loop, params: Params) -> None:
+    digest = in_service(loop)
+    old = loop.ledger.now() - timedelta(days=2)
+    given = traffic(loop, digest, days=3, rows=900, until=old)
+    drawn = people_label(loop, given, accuracy=0.6, only_wrong=True)
+    found = monitor.look(params)
+    assert names(found) == [] and found.facts.right == 0
+    few = found.facts.labelled
+    assert few >= params.monitor.min_labels and found.facts.audited == drawn
+    said = f"Only {few} of {drawn} audited tickets have a label, 60 % are needed: the quality in service is"
+    assert said in page_of(found, params, loop).text
+
+
+def test_answers_of_a_gpu_service_are_the_champions_and_stay_so_while_mlflow_is_away(
+    loop: Loop, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_service(loop)
+    old = loop.ledger.now() - timedelta(days=2)
+    given = traffic(loop, loop.tag(1, "bundle.gpu.digest"), days=3, rows=900, until=old, change=str.upper)
+    labelled = people_label(loop, given, accuracy=0.4)
+    found = monitor.look(params)
+    assert names(found) == ["AnswersDrifted", "QualityFell"]
+    assert (found.facts.windows[1].rows, found.facts.labelled) == (900, labelled)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert names(monitor.look(params)) == ["AnswersDrifted", "QualityFell"]
+    (loop.root / FOLDER / f"{found.facts.champion}.json").unlink()
+    assert monitor.look(params).facts.windows[1].rows == 0, "only the digest that the state names is known"
+
+
 def test_silence_is_no_health(loop: Loop, params: Params) -> None:
     digest = in_service(loop, reference=False)
     old = traffic(loop, digest, days=1, rows=60, until=loop.ledger.now() - timedelta(days=6))

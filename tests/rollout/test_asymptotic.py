@@ -7,6 +7,7 @@ import pytest
 import statsmodels.api as sm
 from ville import normal_mixture
 
+from tests.support.sums import sums_of_units
 from ticket_sentiment.rollout.asymptotic import (
     MIN_EFFECTIVE_UNITS,
     Difference,
@@ -17,7 +18,6 @@ from ticket_sentiment.rollout.asymptotic import (
     upper_bound,
 )
 from ticket_sentiment.rollout.evidence import ByArm, UnitSums
-from ticket_sentiment.rollout.sums import sums_of_units
 
 SHARES = {1: 0.1, 2: 0.3, 3: 0.5}
 

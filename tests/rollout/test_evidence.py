@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.rollout.evidence import BEGAN, SETTINGS, epoch, evidence, single
+from tests.support.sums import sums_of_units
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.rollout.evidence import (
     ByArm,
@@ -17,7 +18,6 @@ from ticket_sentiment.rollout.evidence import (
     UnitSums,
 )
 from ticket_sentiment.rollout.policy import decide
-from ticket_sentiment.rollout.sums import sums_of_units
 
 NAN = float("nan")
 OVERLAP = Overlap(2, 3, "champion", "champion", errors=CrossSums(1, 4, 0, 0, 0))

@@ -43,6 +43,18 @@ def value(made: Application, name: str) -> float | None:
     return made.metrics.registry.get_sample_value(f"ticket_sentiment_{name}")
 
 
+@pytest.mark.parametrize(("key", "warned"), [("", True), ("secret", False)])
+def test_pseudonyms_without_a_key_are_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, key: str, warned: bool
+) -> None:
+    monkeypatch.setenv("TICKET_SENTIMENT_PSEUDONYM_KEY", key)
+
+    async def test(_: Application) -> None: ...
+
+    run(tmp_path, test)
+    assert ("TICKET_SENTIMENT_PSEUDONYM_KEY is not set" in caplog.text) is warned
+
+
 def test_a_sample_that_fails_is_not_the_last_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

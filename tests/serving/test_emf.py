@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from tests.support.serving import REPOSITORY, Server, free_port
 from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.params import load_params
 from ticket_sentiment.registry.build import Release, stage_context
-from ticket_sentiment.serving.emf import Page, added, lines, of_arm, of_service, quantiles, read, total
+from ticket_sentiment.serving.emf import Page, added, every, lines, of_arm, of_service, quantiles, read, total
 
 PARAMS = load_params(REPOSITORY / "params.yaml")
 PAGE = Path(__file__).with_name("metrics-page.txt").read_text()  # of a service that two texts were sent to
@@ -80,6 +82,25 @@ def test_a_line_is_a_document_of_the_format():
         assert set(document) == {"_aws", *dimensions, *named}
         assert all(math.isfinite(document[name]) for name in named)
         assert all(isinstance(document[name], str) for name in dimensions)
+
+
+def test_a_page_that_is_cut_short_is_a_service_that_is_away():
+    """As of one that is killed while it answers."""
+
+    class Cut(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"# HELP")
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Cut) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        pages = every(60, f"http://127.0.0.1:{server.server_port}/metrics", lambda _: True)
+        (told,) = [json.loads(text) for text in lines(PARAMS.objectives.cloudwatch, 100, pages)]
+    assert told["Up"] == 0
 
 
 @pytest.fixture

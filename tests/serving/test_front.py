@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -234,6 +235,26 @@ def test_an_answer_that_an_arm_owed_is_recorded_as_its_failure() -> None:
         assert not service.cache.enabled
 
     run(test, FakeClassifier("a" * 64), FakeClassifier("b" * 64))
+
+
+def test_a_ticket_of_a_batch_has_its_own_time_and_one_that_was_not_begun_no_failure() -> None:
+    """Else its place in the batch is measured, which is of neither arm."""
+
+    async def test(service: Service) -> None:
+        service.arms.apply(on_trial(0.5))
+        tickets = [{"text": f"text {n}", "customer_id": f"c{n}"} for n in range(20)]
+        began = time.monotonic()
+        await service.ask({"tickets": tickets}, "/v1/classify/batch", **{"x-request-timeout-ms": "20000"})
+        took = 1000 * (time.monotonic() - began)
+        latencies = [event.latency_ms for event in service.store.predictions]
+        assert len(latencies) == 20
+        assert sum(latencies) <= took * service.engine.width, "so many at a time, each counted once"
+        tickets = [{"text": f"other {n}", "customer_id": f"c{n}"} for n in range(40)]
+        await service.ask({"tickets": tickets}, "/v1/classify/batch", **{"x-request-timeout-ms": "50"})
+        assert len(service.store.predictions) < 60
+        assert len(service.store.failures) <= service.engine.width
+
+    run(test, FakeClassifier("a" * 64, seconds=0.005), FakeClassifier("b" * 64, seconds=0.01))
 
 
 def test_a_challenger_that_is_too_slow_has_failed_too() -> None:

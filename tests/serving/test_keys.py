@@ -39,6 +39,28 @@ def test_keys_of_the_environment_and_of_a_file(tmp_path: Path, monkeypatch: pyte
     assert not ApiKeys(keys(), tmp_path)
 
 
+def test_a_key_of_the_environment_may_end_with_a_newline_as_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HELPDESK_KEY", f"{KEY}\n")
+    assert ApiKeys(keys(environment=["HELPDESK_KEY"]), tmp_path).index(None, KEY.encode()) == 0
+    monkeypatch.setenv("HELPDESK_KEY", "short" + " " * 20)
+    with pytest.raises(TicketSentimentError, match="HELPDESK_KEY"):
+        ApiKeys(keys(environment=["HELPDESK_KEY"]), tmp_path)
+
+
+def test_the_old_and_the_new_key_of_a_forwarder_both_forward(tmp_path: Path) -> None:
+    hashes = [hashlib.sha256(key.encode()).hexdigest() for key in (KEY, OTHER, "x" * 16)]
+    lines = zip(("front", "front", "website"), hashes, strict=True)
+    (tmp_path / "keys").write_text("".join(f"{name} {digest}\n" for name, digest in lines))
+    held = ApiKeys(keys(file="keys", forwarders=["front"]), tmp_path)
+    assert [held.forwards(held.index(None, key.encode())) for key in (KEY, OTHER, "x" * 16)] == [
+        True, True, False
+    ]  # fmt: skip
+    with pytest.raises(TicketSentimentError, match=r"forwarders: no key is named back \(front"):
+        ApiKeys(keys(file="keys", forwarders=["back"]), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("authorization", "api_key", "status"),
     [

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.front import SERVE, Reply, Service, run
-from tests.support.hybrid import KEY, LOCAL, REMOTE, URGENT, Pair, between, gpu, routes, settings
+from tests.support.hybrid import KEY, LOCAL, REMOTE, URGENT, Pair, between, challenger, gpu, routes, settings
 from tests.support.remote import Impostor, good, http, listening
 from tests.support.serving import FakeClassifier
 from ticket_sentiment.cache.cache import PredictionCache
@@ -173,12 +173,6 @@ def on_trial(share: float = 0.5) -> RolloutState:
     return RolloutState(1, "salt", LOCAL, "d" * 64, share, False, datetime.now(UTC))
 
 
-def challenger() -> FakeClassifier:
-    model = FakeClassifier("d" * 64)
-    model.version = "2"
-    return model
-
-
 def test_each_arm_is_answered_by_its_own_version_without_a_state_over_there() -> None:
     async def test(made: Pair) -> None:
         state = on_trial()
@@ -197,6 +191,28 @@ def test_each_arm_is_answered_by_its_own_version_without_a_state_over_there() ->
             assign(f"customer-{n}", None, state) for n in range(8)
         ]
         assert routes(results) == ["remote"] * 8
+
+    between(test, gpu(), gpu("c" * 64, "2"), here=(FakeClassifier(LOCAL), challenger()))
+
+
+def test_what_was_answered_there_and_scored_in_shadow_here_is_no_pair() -> None:
+    """The one computes in fp16, the other in int8; but the other arm was heard."""
+
+    async def test(made: Pair) -> None:
+        made.here.arms.apply(RolloutState(1, "salt", LOCAL, "d" * 64, 0.0, True, datetime.now(UTC)))
+        for asked in (URGENT, {"text": "my parcel"}):
+            await made.ask(asked | {"customer_id": "c"})
+        while made.here.engine.shadow_scored < 2:
+            await asyncio.sleep(0.001)
+        events = made.here.store.predictions
+        unit = made.here.store.exposures[0].unit
+        assert {(e.text, e.shadow): e.unit for e in events} == {
+            ("my invoice", False): unit,
+            ("my invoice", True): None,
+            ("my parcel", False): unit,
+            ("my parcel", True): unit,
+        }
+        assert [event.arm for event in events if event.shadow] == ["challenger"] * 2
 
     between(test, gpu(), gpu("c" * 64, "2"), here=(FakeClassifier(LOCAL), challenger()))
 
@@ -281,6 +297,7 @@ def test_the_address_of_the_other_service() -> None:
     assert remote_address(SERVE.remote, {}) is of("") is None
     assert of("http://gpu:3000/") == ("http://gpu:3000", None)
     assert of("https://gpu.example/sentiment", "secret") == ("https://gpu.example/sentiment", "secret")
+    assert of("http://gpu", "secret\n") == ("http://gpu", "secret"), "as of a file"
     for url in (
         "gpu:3000",
         "ftp://gpu",

@@ -1,11 +1,14 @@
 """The other service killed, slow or full: the ticket is answered here, in time."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
-from tests.support.hybrid import URGENT, Pair, between, routes
+from tests.support.hybrid import LOCAL, URGENT, Pair, between, challenger, routes
+from tests.support.serving import FakeClassifier
 from ticket_sentiment.cache.cache import PredictionCache
+from ticket_sentiment.rollout.state import RolloutState
 from ticket_sentiment.serving import remote as module
 
 
@@ -72,6 +75,21 @@ def test_a_slow_one_is_given_up_in_time_to_keep_the_callers_deadline() -> None:
         assert made.here.remote.available, "a caller in a hurry is no sign of a slow service"
 
     between(test, breaker_failures=1)
+
+
+def test_on_trial_what_neither_answered_in_time_is_a_failure_of_its_arm() -> None:
+    async def test(made: Pair) -> None:
+        made.here.arms.apply(RolloutState(1, "s", LOCAL, "d" * 64, 0.5, False, datetime.now(UTC)))
+        made.line.delay = 30.0
+        tickets = [{"text": f"invoice {n}", "customer_id": f"c{n}"} for n in range(6)]
+        reply = await made.ask({"tickets": tickets}, "/v1/classify/batch", **{"x-request-timeout-ms": "600"})
+        late = [result for result in reply["results"] if "error" in result]
+        assert {result["error"]["code"] for result in late} == {"deadline_exceeded"}
+        store = made.here.store
+        assert len(store.failures) == len(late) > 3 and len(store.exposures) == 6
+
+    # The model here takes longer than what the other service leaves of the deadline.
+    between(test, here=(FakeClassifier(LOCAL, seconds=0.2), challenger(seconds=0.2)))
 
 
 def test_a_caller_without_time_for_both_is_answered_here_at_once() -> None:

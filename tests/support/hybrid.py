@@ -29,6 +29,12 @@ def gpu(digest: str = REMOTE, version: str = "1") -> FakeClassifier:
     return model
 
 
+def challenger(seconds: float = 0.0) -> FakeClassifier:
+    model = FakeClassifier("d" * 64, seconds=seconds)
+    model.version = "2"
+    return model
+
+
 class Pair:
     """A service here, and the other one behind a line."""
 

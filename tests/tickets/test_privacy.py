@@ -11,7 +11,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ticket_sentiment.tickets import canonical, privacy
-from ticket_sentiment.tickets.privacy import _RULES, clean, count_masks, dedup_key, mask, normalise, pseudonym
+from ticket_sentiment.tickets.privacy import (
+    _RULES,
+    clean,
+    count_masks,
+    dedup_key,
+    keyed,
+    mask,
+    normalise,
+    pseudonym,
+)  # fmt: skip
 
 MASKED = [
     # e-mail
@@ -274,7 +283,13 @@ def test_a_pseudonym_is_stable_and_keyed(monkeypatch):
     assert plain == pseudonym("customer 17") != pseudonym("customer 18")
     assert len(plain) == 16 and set(plain) <= set("0123456789abcdef")
     monkeypatch.setenv("TICKET_SENTIMENT_PSEUDONYM_KEY", "a long secret " * 20)
-    assert pseudonym("customer 17") != plain
+    assert keyed() and pseudonym("customer 17") != plain
+    monkeypatch.setenv("TICKET_SENTIMENT_PSEUDONYM_KEY", "secret")
+    same = pseudonym("customer 17")
+    monkeypatch.setenv("TICKET_SENTIMENT_PSEUDONYM_KEY", "secret\n")
+    assert pseudonym("customer 17") == same, "as of a file"
+    monkeypatch.setenv("TICKET_SENTIMENT_PSEUDONYM_KEY", " ")
+    assert not keyed() and pseudonym("customer 17") == plain
 
 
 def test_serving_gets_the_standard_library_alone():

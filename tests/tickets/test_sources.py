@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.params import FilesSource, SqlSource, Tickets
+from ticket_sentiment.params import DemoSource, FilesSource, SqlSource, Tickets
 from ticket_sentiment.tickets.sources import map_rows, read_raw
 
 HEADER = "ticket_id,created_at,text,label\n"
@@ -272,6 +272,19 @@ def test_hub_without_its_package_says_what_to_install(tmp_path):
             read_raw(tickets, tmp_path)
     else:
         pytest.skip("datasets is installed here: test_hub_reads_a_local_data_set runs instead")
+
+
+def test_real_customers_without_a_key_for_their_pseudonyms_are_a_warning(read, monkeypatch, caplog, tmp_path):
+    monkeypatch.delenv("TICKET_SENTIMENT_PSEUDONYM_KEY", raising=False)
+    demo = DemoSource(kind="demo", first_month="2026-01", months=3, seed=1)
+    read_raw(Tickets(source=demo), tmp_path)
+    assert not caplog.messages
+    read({"in.csv": HEADER + ROW})
+    (said,) = caplog.messages
+    assert said.startswith("TICKET_SENTIMENT_PSEUDONYM_KEY is not set")
+    monkeypatch.setenv("TICKET_SENTIMENT_PSEUDONYM_KEY", "secret")
+    read({"in.csv": HEADER + ROW})
+    assert len(caplog.messages) == 1
 
 
 def test_hub_reads_a_local_data_set(tmp_path):

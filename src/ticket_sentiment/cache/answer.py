@@ -57,7 +57,7 @@ def decode(text: str | bytes, key: str) -> Answer:
             and math.isclose(negative + neutral + positive, 1, abs_tol=0.001)
             and min(negative, neutral, positive) >= 0
         )
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         whole = False
     if not whole:
         raise ValueError("not an answer to this key")

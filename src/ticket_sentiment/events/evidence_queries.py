@@ -39,7 +39,7 @@ ANSWERS = _temporary(
     sa.Column("unit", sa.Text, nullable=False),
     sa.Column("at", UtcTime, nullable=False),
     sa.Column("correct", sa.Integer),  # 1 or 0; null without a label
-    sa.Column("observed", sa.Double),  # second since 1970 from which it was labelled and mature
+    sa.Column("observed", sa.Double),  # second since 1970 from which a look finds it labelled and mature
 )
 
 # A unit's requests `n` and bad outcomes `y` in an epoch and arm, by metric.
@@ -109,8 +109,10 @@ def answer_rows(first: int, last: int, before: datetime, maturity_s: float, left
         .subquery()
     )
     labelled = (LABELS.c.ticket_id == served.c.ticket_id) & (LABELS.c.at >= served.c.at)
+    # Given and here: one that is sent in late was not there for the looks before.
+    given, received = _second(feedback.c.at), _second(feedback.c.received_at)
     first_label = (
-        sa.select(sa.func.min(_second(feedback.c.at)))
+        sa.select(sa.func.min(sa.case((received > given, received), else_=given)))
         .where(
             feedback.c.ticket_id == served.c.ticket_id,
             feedback.c.at >= served.c.at,
@@ -210,7 +212,7 @@ def cross_sums() -> sa.Select[Any]:
 def first_labels(ramp: Sequence[int]) -> sa.Select[Any]:
     """Of ANSWERS: epoch, arm, units, and those of them whose first label says that the answer was right.
 
-    The first is the one that was labelled and mature first, so that a later one never takes its place.
+    The first is the one that a look could first find labelled and mature, so that none takes its place later.
     """
     a = ANSWERS.c
     place = sa.func.row_number().over(partition_by=a.unit, order_by=(a.observed, a.at, a.ticket_id, a.arm))

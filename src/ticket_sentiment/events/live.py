@@ -1,6 +1,6 @@
 """What was answered lately, without a text: for drift, and for the monitoring of the model in service."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -34,30 +34,32 @@ def _seen(since: datetime, before: datetime) -> sa.ColumnElement[bool]:
 
 
 def answers(
-    connection: sa.Connection, digest: str, since: datetime, before: datetime, most: int
+    connection: sa.Connection, digests: Collection[str], since: datetime, before: datetime, most: int
 ) -> Sequence[Any]:
-    """A bundle's answers that somebody saw, at most about `most`, evenly over the time.
+    """A release's answers that somebody saw, at most `most`, evenly over the time.
 
     Those from the cache are left out, as the holdout holds no text twice, and those of a service that did not
     record the shape of a text yet.
 
     Args:
         connection: to the event database.
-        digest: of the bundle.
+        digests: of its bundles, one for each device (registry.store.release_digests).
         since: first moment; before: the first one after.
-        most: rows; of more every so manieth is taken.
+        most: rows; of more every so manieth of them is taken, whatever else was recorded between them.
 
     Returns:
         Rows of ANSWER_COLUMNS, oldest first.
     """
     p = predictions.c
     wanted = (
-        _seen(since, before) & (p.bundle_digest == digest) & p.cached.is_(False) & p.text_chars.is_not(None)
+        _seen(since, before) & p.bundle_digest.in_(digests) & p.cached.is_(False) & p.text_chars.is_not(None)
     )
     total = connection.scalar(sa.select(sa.func.count()).where(wanted)) or 0
     each = max(1, -(-total // most))
-    query = sa.select(*(p[name] for name in ANSWER_COLUMNS)).where(wanted, p.sequence % each == 0)
-    return connection.execute(query.order_by(p.at, p.writer, p.sequence)).all()
+    place = sa.func.row_number().over(order_by=(p.at, p.writer, p.sequence)).label("place")
+    found = sa.select(*(p[name] for name in ANSWER_COLUMNS), place).where(wanted).subquery()
+    query = sa.select(*(found.c[name] for name in ANSWER_COLUMNS)).where((found.c.place - 1) % each == 0)
+    return connection.execute(query.order_by(found.c.place)).all()
 
 
 def counts(connection: sa.Connection, since: datetime, before: datetime) -> Counts:
@@ -92,25 +94,26 @@ def latest(connection: sa.Connection) -> tuple[datetime | None, datetime | None]
 
 
 def judged(
-    connection: sa.Connection, digest: str, since: datetime, before: datetime, left_out: str
-) -> Sequence[Any]:
-    """Tickets that a bundle answered in a time and a person labelled after.
+    connection: sa.Connection, digests: Collection[str], since: datetime, before: datetime, left_out: str
+) -> Iterable[Any]:
+    """Tickets that a release answered in a time, and what a person said of them after.
 
     Args:
         connection: to the event database.
-        digest: of the bundle.
+        digests: of its bundles, as of `answers`.
         since: first moment of the answers; before: the first one after.
         left_out: a source whose labels do not count: corrections were chosen because the answer was wrong.
 
     Returns:
-        Rows: ticket_id, the answer's label, the label of the person (the latest), the time of the answer and
-        of the label; of a ticket that was asked twice the first answer. In the order of the ids.
+        Rows, some thousand at a time: ticket_id, the answer's label, the label of the person (the latest;
+        None without one), the time of the answer and of the label; of a ticket that was asked twice the
+        first answer. In the order of the ids.
     """
     p, f = predictions.c, feedback.c
     first = sa.func.row_number().over(partition_by=p.ticket_id, order_by=(p.at, p.writer, p.sequence))
     answered = (
         sa.select(p.ticket_id, p.label, p.at, first.label("place"))
-        .where(_seen(since, before) & (p.bundle_digest == digest) & p.ticket_id.is_not(None))
+        .where(_seen(since, before) & p.bundle_digest.in_(digests) & p.ticket_id.is_not(None))
         .subquery()
     )
     last = sa.func.row_number().over(
@@ -120,8 +123,13 @@ def judged(
     a, b = answered.c, labels.c
     query = (
         sa.select(a.ticket_id, a.label, b.label.label("truth"), a.at, b.at.label("labelled_at"))
-        .join_from(answered, labels, (a.ticket_id == b.ticket_id) & (b.at >= a.at))
-        .where(a.place == 1, b.place == 1)
+        .join_from(
+            answered,
+            labels,
+            (a.ticket_id == b.ticket_id) & (b.place == 1) & (b.at >= a.at),
+            isouter=True,
+        )
+        .where(a.place == 1)
         .order_by(a.ticket_id)
     )
-    return connection.execute(query).all()
+    return connection.execute(query.execution_options(yield_per=5000))

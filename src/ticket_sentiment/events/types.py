@@ -29,7 +29,7 @@ class Prediction(NamedTuple):
     """One model's answer to one ticket.
 
     Attributes:
-        at: when the request came, with a time zone.
+        at: when it was answered, with a time zone; of a shadow answer, when the one was that went out.
         request_id: the same for the champion's answer and the challenger's shadow answer to one request.
         ticket_id: as the caller sent it; joins with feedback. None when there was none.
         customer: `tickets.privacy.pseudonym` of the customer; None when there was none. Never the id itself.
@@ -43,11 +43,13 @@ class Prediction(NamedTuple):
         abstain: whether the confidence was below the threshold.
         cached: whether the answer came from the cache.
         backend: what computed it.
-        latency_ms: milliseconds from the request's arrival to its answer; of a shadow answer, of scoring.
+        latency_ms: milliseconds from the request's arrival to its answer; of a batch's ticket, from when it
+            was begun, here or by the other service; of a shadow answer, of scoring.
         shadow: whether nobody saw it.
         text: the masked text. It is stored only with `events.store_text`, and masked again before; its length
             and shares of capitals and of characters beyond ASCII always are.
-        unit: that of the exposure, by which answers are counted; None where no trial was on.
+        unit: that of the exposure, by which answers are counted; None where no trial was on, and of a shadow
+            answer to what the other service answered: on another device they are no pair.
         channel: where the ticket came from, as the caller sent it; None when it did not.
     """
 

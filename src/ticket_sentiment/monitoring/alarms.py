@@ -15,7 +15,7 @@ from ticket_sentiment.alerts.alert import Alert
 from ticket_sentiment.gates.rules.drift import NAMES
 from ticket_sentiment.gates.words import number, share
 from ticket_sentiment.monitoring.facts import Facts, Window
-from ticket_sentiment.params import Monitor, Severity
+from ticket_sentiment.params import Monitor, Params, Rollout, Severity
 from ticket_sentiment.rollout.betting import Outcomes, lower_bound, upper_bound
 
 Name = Literal[
@@ -74,14 +74,23 @@ def accuracy_interval(right: int, labelled: int, alpha: float) -> tuple[float, f
     return low, high
 
 
-def alarms(found: Facts, settings: Monitor) -> tuple[Alarm, ...]:
+def covered(found: Facts, settings: Rollout) -> bool:
+    """Whether enough of the audited tickets have a label to say something of quality, as for a rollout.
+
+    Where few have, they are mostly those that somebody corrected because the answer was wrong.
+    """
+    return found.audited > 0 and found.labelled / found.audited >= settings.min_coverage
+
+
+def alarms(found: Facts, params: Params) -> tuple[Alarm, ...]:
     """All alarms of a look, the gravest first."""
     if found.champion is None:
         return ()
+    settings = params.monitor
     made = [
         *_missing(found),
         *_drift(found),
-        *_quality(found, settings),
+        *(_quality(found, settings) if covered(found, params.rollout) else ()),
         *_abstentions(found, settings),
         *_silence(found, settings),
     ]

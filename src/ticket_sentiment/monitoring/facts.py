@@ -1,5 +1,6 @@
 """What one look at the model in service sees, before anything is made of it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from ticket_sentiment.gates.drift_live import live_columns
 from ticket_sentiment.gates.evidence_types import DriftTest
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.monitoring.live import answer_table
-from ticket_sentiment.monitoring.reference import reference_of
+from ticket_sentiment.monitoring.reference import digests_of, reference_of
 from ticket_sentiment.params import Params
 from ticket_sentiment.promotion.progress import read_progress
 from ticket_sentiment.registry.store import connect
@@ -62,7 +63,8 @@ class Facts:
         accuracy, abstentions, mix: of the champion on its holdout, None without a reference.
         windows: the short and the long one.
         lasting: measures that moved in the long window and in the earlier half of it, too.
-        right, labelled: of the audited tickets answered since `month` began and labelled.
+        audited: tickets of the audit answered since `month` began and `rollout.maturity_hours` ago.
+        labelled, right: of them, those with a label, and those of them that were answered right.
         month: first moment of the time that quality is counted from.
         lag_hours: median time from an answer to its label; None where there is no label.
         last_answer, last_label: None where there never was one.
@@ -79,8 +81,9 @@ class Facts:
     mix: dict[str, float] = field(default_factory=dict)
     windows: tuple[Window, ...] = ()
     lasting: tuple[str, ...] = ()
-    right: int = 0
+    audited: int = 0
     labelled: int = 0
+    right: int = 0
     month: datetime | None = None
     lag_hours: float | None = None
     last_answer: datetime | None = None
@@ -96,14 +99,14 @@ def _mix(labels: pd.Series) -> dict[str, float]:
 
 def _window(
     connection: sa.Connection,
-    digest: str,
+    digests: Collection[str],
     reference: pd.DataFrame | None,
     days: float,
     params: Params,
     before: datetime,
 ) -> Window:
     settings, since = params.monitor, before - timedelta(days=days)
-    table = answer_table(connection, digest, since, before, settings.max_rows)
+    table = answer_table(connection, digests, since, before, settings.max_rows)
     tests, page = {}, ""
     if reference is not None and len(table) >= settings.min_rows:
         known = sample(reference, settings.max_rows, params.drift.seed)
@@ -118,7 +121,7 @@ def _window(
 
 def _lasting(
     connection: sa.Connection,
-    digest: str,
+    digests: Collection[str],
     reference: pd.DataFrame | None,
     long: Window,
     params: Params,
@@ -129,7 +132,7 @@ def _lasting(
     if not moved:
         return ()
     half = long.days / 2
-    earlier = _window(connection, digest, reference, half, params, now - timedelta(days=half))
+    earlier = _window(connection, digests, reference, half, params, now - timedelta(days=half))
     return tuple(name for name in moved if name in earlier.tests and earlier.tests[name].drifted)
 
 
@@ -145,7 +148,8 @@ def _month(now: datetime, maturity: timedelta) -> datetime:
 
 
 def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
-    """Read the event database, the registry and the ledger. It changes nothing but a cached reference.
+    """Read the event database, the registry and the ledger. It changes nothing but what is kept of the
+    registry for when it is away.
 
     Raises:
         EventStoreUnavailable: the event database does not answer.
@@ -154,21 +158,23 @@ def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
     if entry is None:
         return Facts(now)
     digest, trouble, reference = entry.state.champion, [], None
+    registry = connect(params, root)
+    digests = digests_of(registry, digest, root)
     try:
-        reference = reference_of(connect(params, root), digest, root)
+        reference = reference_of(registry, digest, root)
     except TicketSentimentError as error:
         trouble.append(str(error))
     maturity = timedelta(hours=params.rollout.maturity_hours)
     month = _month(now, maturity)
     with ledger.database.reading("how the model does is unknown") as connection:
         short, long = (
-            _window(connection, digest, reference, days, params, now)
+            _window(connection, digests, reference, days, params, now)
             for days in (params.monitor.short_days, params.monitor.long_days)
         )
-        lasting = _lasting(connection, digest, reference, long, params, now)
-        rows = [
+        lasting = _lasting(connection, digests, reference, long, params, now)
+        drawn = [
             row
-            for row in judged(connection, digest, month, now - maturity, params.hotfix.source)
+            for row in judged(connection, digests, month, now - maturity, params.hotfix.source)
             if audited(row.ticket_id, params.rollout.audit_salt, params.rollout.audit_share)
         ]
         last_answer, last_label = latest(connection)
@@ -178,6 +184,7 @@ def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
         "abstentions": float((reference["confidence"] < params.serve.abstain_below).mean()),
         "mix": _mix(reference["predicted_label"]),
     }  # fmt: skip
+    rows = [row for row in drawn if row.truth is not None]
     found = read_progress(ledger, params, now)
     return Facts(
         now=now,
@@ -185,8 +192,9 @@ def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
         version=entry.change.champion_version if entry.change else None,
         windows=(short, long),
         lasting=lasting,
-        right=sum(row.label == row.truth for row in rows),
+        audited=len(drawn),
         labelled=len(rows),
+        right=sum(row.label == row.truth for row in rows),
         month=month,
         lag_hours=median((row.labelled_at - row.at) / HOUR for row in rows) if rows else None,
         last_answer=last_answer,

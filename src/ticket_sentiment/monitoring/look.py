@@ -51,7 +51,7 @@ def look(params: Params, root: Path = Path()) -> Look:
     except EventStoreUnavailable as error:
         return Look(Facts(datetime.now(UTC)), (blind(str(error)),))
     keep_pages(found, params.monitor, root / FOLDER)
-    return Look(found, alarms(found, params.monitor), early)
+    return Look(found, alarms(found, params), early)
 
 
 def keep_pages(found: Facts, settings: Monitor, folder: Path) -> None:

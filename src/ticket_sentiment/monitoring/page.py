@@ -9,7 +9,7 @@ from ticket_sentiment.gates.drift_section import AXIS, drift_rows
 from ticket_sentiment.gates.rules.drift import NAMES
 from ticket_sentiment.gates.words import number, share
 from ticket_sentiment.labels import LABELS
-from ticket_sentiment.monitoring.alarms import accuracy_interval
+from ticket_sentiment.monitoring.alarms import accuracy_interval, covered
 from ticket_sentiment.monitoring.facts import HOUR, Facts, Window
 from ticket_sentiment.monitoring.look import Look
 from ticket_sentiment.pages.figures import Axis, Row, rows_plot
@@ -59,7 +59,7 @@ def context(found: Look, params: Params) -> dict[str, Any]:
         "tone": tone,
         "title": title,
         "windows": [window(item, params.monitor) for item in facts.windows],
-        "quality": quality(facts, params.monitor),
+        "quality": quality(facts, params),
         "labels": labels(facts),
         "early": early(found.early),
         "LABELS": LABELS,
@@ -83,12 +83,16 @@ def window(item: Window, settings: Monitor) -> dict[str, Any]:
     return {"title": title, "plot": plot, "item": item, "span": span}
 
 
-def quality(facts: Facts, settings: Monitor) -> dict[str, Any]:
+def quality(facts: Facts, params: Params) -> dict[str, Any]:
     """Right answers among audited tickets with the range that holds at every look, beside the holdout's."""
     if not facts.labelled or facts.month is None:
         title = "No audited ticket of this model has a label yet: its quality in service is not known"
         return {"title": title, "plot": None}
-    low, high = accuracy_interval(facts.right, facts.labelled, settings.accuracy_alpha)
+    if not covered(facts, params.rollout):
+        few = f"Only {facts.labelled:,} of {facts.audited:,} audited tickets have a label"
+        needed = f"{share(params.rollout.min_coverage)} are needed"
+        return {"title": f"{few}, {needed}: the quality in service is not known", "plot": None}
+    low, high = accuracy_interval(facts.right, facts.labelled, params.monitor.accuracy_alpha)
     value = facts.right / facts.labelled
     words = f"{share(value)} ({share(low)} to {share(high)})"
     rows = [Row(f"Since {facts.month:%-d %b}", value, words, low, high, "main")]

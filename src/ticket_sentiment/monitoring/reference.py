@@ -1,7 +1,8 @@
 """What the champion's live answers are compared with: its own answers to its own holdout.
 
-Stage `drift` makes them, the registration keeps them with the run, and here they are found by the digest of
-the bundle that answers, so that a rollback or a promotion changes the reference with the model.
+Stage `drift` makes them, the registration keeps them with the run, and here they are found by the release
+that answers, so that a rollback or a promotion changes the reference with the model. They are those of its
+CPU bundle; on a GPU the same model computes with other numbers and answers nearly the same.
 """
 
 import shutil
@@ -13,12 +14,12 @@ from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import replacing
+from ticket_sentiment.files import read_json, replacing, write_json
 from ticket_sentiment.gates.drift import PROFILE
 from ticket_sentiment.gates.drift_features import check
 from ticket_sentiment.gates.drift_live import CHANNEL, LIVE_COLUMNS, PROFILE_SCHEMA
 from ticket_sentiment.gates.tables import read_prepared
-from ticket_sentiment.registry.store import Store, registered
+from ticket_sentiment.registry.store import Store, registered, release_digests
 
 FOLDER = Path("var/monitor/reference")
 
@@ -40,6 +41,20 @@ def reference_of(store: Store, digest: str, root: Path = Path()) -> pd.DataFrame
         raise TicketSentimentError(f"the reference of bundle {digest[:12]} is about another one: retrain")
     check(table, "the champion's reference", (*LIVE_COLUMNS, "label"))
     return table
+
+
+def digests_of(store: Store, digest: str, root: Path = Path()) -> frozenset[str]:
+    """Digests of a release's bundles (registry.store.release_digests).
+
+    While MLflow does not answer they are those that it named last, or that of the CPU bundle alone.
+    """
+    kept = root / FOLDER / f"{digest}.json"
+    try:
+        found = release_digests(store, digest)
+    except TicketSentimentError:
+        return frozenset(read_json(kept)) if kept.is_file() else frozenset({digest})
+    write_json(kept, sorted(found))
+    return found
 
 
 def _fetch(store: Store, digest: str, target: Path) -> None:

@@ -155,6 +155,28 @@ def registered(store: Store) -> list[ModelVersion]:
     return sorted(found, key=lambda item: int(item.version))
 
 
+def release_digests(store: Store, release: str) -> frozenset[str]:
+    """Digests of a release's bundles for all devices: under these its services record what they answer.
+
+    Args:
+        store: the MLflow store.
+        release: digest of its CPU bundle, by which a rollout state names it on every device.
+
+    Returns:
+        With the release's own, which is alone where no version has it.
+
+    Raises:
+        TicketSentimentError: MLflow does not answer.
+    """
+    try:
+        tags = [item.tags for item in registered(store)]
+    except MlflowException:
+        raise TicketSentimentError("MLflow does not answer: which bundles a release has is unknown") from None
+    of_release = [version for version in tags if version.get("bundle.cpu.digest") == release]
+    names = [f"bundle.{device}.digest" for device in (*DEVICES, EDGE)]
+    return frozenset({release, *(found for tag in of_release for name in names if (found := tag.get(name)))})
+
+
 def download_bundle(store: Store, version: ModelVersion, device: str, folder: Path) -> Bundle:
     """Fetch a version's bundle into `folder` and verify it.
 

@@ -26,6 +26,7 @@ from ticket_sentiment.serving.routes import Routes
 from ticket_sentiment.serving.scoring import Scorer
 from ticket_sentiment.serving.settings import Deployed, remote_address
 from ticket_sentiment.signing.keys import public_keys
+from ticket_sentiment.tickets.privacy import NO_KEY, keyed
 
 if TYPE_CHECKING:
     from ticket_sentiment.serving import remote
@@ -128,6 +129,8 @@ class Application:
                 "no API keys are configured (serve.api_keys): whoever reaches the port is answered; "
                 "meant for localhost only"
             )
+        if not keyed():
+            logger.warning(NO_KEY)
         gc.collect()
         gc.freeze()  # what is there now stays: no collection need walk it again
         gc.set_threshold(*GC_THRESHOLDS)

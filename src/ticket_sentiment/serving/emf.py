@@ -19,6 +19,7 @@ import time
 import urllib.request
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
+from http.client import HTTPException
 
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.utils import floatToGoString
@@ -182,11 +183,12 @@ def _fetch(url: str) -> Page | None:
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
             return read(answer.read().decode())
-    except (OSError, ValueError):  # away, or no page of Prometheus'
+    except (OSError, HTTPException, ValueError):  # away, cut short, or no page of Prometheus'
         return None
 
 
-def _every(seconds: float, url: str, stop: Callable[[float], bool]) -> Iterator[Page | None]:
+def every(seconds: float, url: str, stop: Callable[[float], bool]) -> Iterator[Page | None]:
+    """The page every so many seconds, until `stop` says so, which is told how long to wait."""
     due = time.monotonic()
     while True:
         yield _fetch(url)
@@ -202,7 +204,7 @@ def main(serve: Serve, settings: Cloudwatch) -> None:
         signal.signal(number, lambda *_: stopped.set())
     host = "127.0.0.1" if serve.metrics.host in ("0.0.0.0", "::") else serve.metrics.host
     url = f"http://{f'[{host}]' if ':' in host else host}:{serve.metrics.port}/metrics"
-    for text in lines(settings, serve.objective_ms, _every(settings.interval_s, url, stopped.wait)):
+    for text in lines(settings, serve.objective_ms, every(settings.interval_s, url, stopped.wait)):
         print(text, flush=True)
 
 

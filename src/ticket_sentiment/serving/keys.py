@@ -18,7 +18,7 @@ MIN_LENGTH = 16  # of a key: a shorter one can be guessed
 def _of_environment(names: list[str]) -> list[tuple[str, bytes]]:
     found = []
     for name in names:
-        key = os.environ.get(name, "")
+        key = os.environ.get(name, "").strip()  # of a file with a newline at its end, as many secrets are
         if len(key) < MIN_LENGTH:
             raise TicketSentimentError(
                 f"serve.api_keys.environment: {name} holds no API key of at least {MIN_LENGTH} characters: "
@@ -65,21 +65,23 @@ class ApiKeys:
                     f"serve.api_keys.file: {settings.file} holds no key, so nobody could call"
                 )
         self.names = [name for name, _ in entries]
-        self._forwarders = {self._position(name) for name in settings.forwarders}
+        if unknown := [name for name in settings.forwarders if name not in self.names]:
+            known = ", ".join(self.names) or "there are none"
+            raise TicketSentimentError(
+                f"serve.api_keys.forwarders: no key is named {', '.join(unknown)} ({known})"
+            )
+        self._forwarders = frozenset(settings.forwarders)
         self._hashes = [digest for _, digest in entries]
 
     def __bool__(self) -> bool:
         return bool(self._hashes)
 
-    def _position(self, forwarder: str) -> int:
-        if forwarder not in self.names:
-            known = ", ".join(self.names) or "there are none"
-            raise TicketSentimentError(f"serve.api_keys.forwarders: no key is named {forwarder} ({known})")
-        return self.names.index(forwarder)
-
     def forwards(self, index: int) -> bool:
-        """Whether the holder of this key is another service of this product."""
-        return index in self._forwarders
+        """Whether the holder of this key is another service of this product.
+
+        Two keys of one name do both: while keys are changed the old and the new one are in use.
+        """
+        return self.names[index] in self._forwarders
 
     def index(self, authorization: bytes | None, api_key: bytes | None) -> int:
         """Whose key a request carries: the position in `names`.

@@ -102,6 +102,9 @@ class Routes:
         async def everything() -> None:
             cases = await self._cases(items, request) if self._scorer.remote is not None else {}
             chosen = await self._scorer.choose_remote([*cases.values()], request)
+            asked = time.monotonic()
+            for case in chosen:
+                case.began = asked
             # What is answered here need not wait for the other service; what it leaves unanswered comes last.
             todo = iter(sorted(range(len(items)), key=lambda n: n in cases and cases[n].route != "local"))
             # A few at a time, so that a batch does not fill the queue that single tickets wait in.
@@ -140,10 +143,21 @@ class Routes:
         return self._scorer.prepare(parse_batch_ticket(item, self._serve.max_text_chars), request)
 
     async def _of_batch(self, item: Any, case: Case | None, request: Request) -> dict[str, Any]:
+        """What becomes of a ticket of a batch.
+
+        Its latency is its own: how long those before it took says nothing of its arm. For the same reason one
+        that was not begun at the deadline is no failure of its arm; one that the other service was asked for
+        and nobody answered is, as it would be alone.
+        """
+        began = time.monotonic()
         try:
-            if time.monotonic() >= request.expires and (case is None or case.found is None):
+            untouched = case is None or (case.route == "local" and case.found is None)
+            if began >= request.expires and untouched:
                 raise ApiError("deadline_exceeded")
-            return await self._scorer.answer(case or self._case(item, request), request)
+            case = case or self._case(item, request)
+            if case.route != "remote":
+                case.began = began
+            return await self._scorer.answer(case, request)
         except ApiError as error:
             return self._unclassified(item, error)
         except Exception as error:

@@ -49,10 +49,15 @@ class Records(Protocol):
 class Case:
     """A ticket on its way to its answer."""
 
-    __slots__ = ("arm", "cached", "digest", "found", "model", "route", "split", "text", "ticket", "unit")
+    __slots__ = (
+        "arm", "began", "cached", "digest", "found", "model", "route", "split", "text", "ticket", "unit",
+    )  # fmt: skip
 
-    def __init__(self, ticket: Ticket, text: str, split: Split, arm: Arm, model: Classifier) -> None:
+    def __init__(
+        self, ticket: Ticket, text: str, split: Split, arm: Arm, model: Classifier, began: float
+    ) -> None:
         self.ticket, self.text, self.split, self.arm, self.model = ticket, text, split, arm, model
+        self.began = began  # a time.monotonic() from which its latency counts; a batch sets its own
         self.found: Answer | None = None  # of a cache or of the other service
         self.digest, self.cached = model.digest, False
         self.route: Route = "local"
@@ -125,7 +130,7 @@ class Scorer:
                 raise ApiError("model_not_loaded")
             arm, model = found
         request.arm, request.backend = arm, model.backend
-        case = Case(ticket, text, split, arm, model)
+        case = Case(ticket, text, split, arm, model, request.started)
         case.unit = met
         return case
 
@@ -297,7 +302,7 @@ class Scorer:
                 case.text, case.unit, ticket.channel,
             )  # fmt: skip
 
-        seconds = time.monotonic() - request.started
+        seconds = time.monotonic() - case.began
         self._records.predicted(
             prediction(case.arm, case.digest, model.version, answer, case.cached, seconds, False)
         )
@@ -306,8 +311,8 @@ class Scorer:
             assert shadow is not None
 
             def scored(answer: Answer, seconds: float) -> None:
-                self._records.predicted(
-                    prediction(other, shadow.digest, shadow.version, answer, False, seconds, True)
-                )
+                unseen = prediction(other, shadow.digest, shadow.version, answer, False, seconds, True)
+                # Here and there it is computed with other numbers: no pair, but both arms were heard.
+                self._records.predicted(unseen._replace(unit=None) if case.route == "remote" else unseen)
 
             self.engine.shadow(shadow, case.text, scored)

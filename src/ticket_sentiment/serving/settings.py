@@ -154,7 +154,7 @@ def remote_address(settings: Remote, environ: Mapping[str, str] = os.environ) ->
             f"{settings.url_env} holds no URL of a service: expected http://host:3000, "
             f"and an API key of it in {settings.key_env}"
         )
-    key = environ.get(settings.key_env) or None
+    key = environ.get(settings.key_env, "").strip() or None
     if key and not re.fullmatch(r"[!-~]+", key):
         raise TicketSentimentError(f"{settings.key_env} holds no API key: expected visible ASCII characters")
     return RemoteAddress(url, key)

@@ -21,6 +21,11 @@ from collections.abc import Callable
 
 TOKENS: tuple[str, ...] = ("EMAIL", "PHONE", "CARD", "ACCOUNT", "HANDLE", "URL")
 PSEUDONYM_KEY = "TICKET_SENTIMENT_PSEUDONYM_KEY"
+# Said once by a service and by a collection of tickets that are no demo, where `keyed` is false.
+NO_KEY = (
+    f"{PSEUDONYM_KEY} is not set: whoever can list the customers' ids can tell whose pseudonym is whose; "
+    "set one secret, the same in all services and flows, before the first tickets are collected"
+)
 _PASSES = 10
 
 _TOKEN = re.compile(r"\[(" + "|".join(TOKENS) + r")\]")
@@ -305,11 +310,20 @@ def _key(secret: str) -> bytes:
     return hashlib.blake2b(secret.encode()).digest() if secret else b""
 
 
+def _secret() -> str:
+    return os.environ.get(PSEUDONYM_KEY, "").strip()  # of a file with a newline at its end, or not
+
+
+def keyed() -> bool:
+    """Whether pseudonyms have a key."""
+    return bool(_secret())
+
+
 def pseudonym(customer_id: str) -> str:
     """16 hex digits that stand for a customer: the same for the same id, not to be turned back.
 
     Keyed by the environment variable TICKET_SENTIMENT_PSEUDONYM_KEY: without a key, whoever can list
     all customer ids can find out which is which. A changed key makes new customers of old ones.
     """
-    key = _key(os.environ.get(PSEUDONYM_KEY, ""))
+    key = _key(_secret())
     return hashlib.blake2b(customer_id.encode("utf-8", "replace"), digest_size=8, key=key).hexdigest()

@@ -1,11 +1,15 @@
 """The one shape that every source delivers, and the choice of the source."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ticket_sentiment.params import Tickets
+from ticket_sentiment.tickets.privacy import NO_KEY, keyed
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,14 @@ class RawTable:
 def read_raw(tickets: Tickets, root: Path) -> list[RawTable]:
     """Read the configured source; paths are relative to `root`.
 
+    Where real customers come in and their pseudonyms have no key, a warning says so.
+
     Raises:
         TicketSentimentError: the source is missing, empty, damaged or cannot be reached.
     """
     source = tickets.source
+    if source.kind != "demo" and not keyed():
+        logger.warning(NO_KEY)
     if source.kind == "files":
         from ticket_sentiment.tickets.sources.files import read_files
 
