@@ -58,7 +58,8 @@ def environment(objects: list[Object]) -> Iterator[str]:
     held = params()
     known = {
         METRICS_HOST, held.events.url_env, held.cache.redis_url_env, held.serve.remote.url_env,
-        held.serve.remote.key_env, *held.serve.api_keys.environment, PSEUDONYM_KEY,
+        held.serve.remote.key_env, *held.serve.api_keys.environment, held.serve.public_keys_env,
+        PSEUDONYM_KEY,
     }  # fmt: skip
     for item in of_kind(objects, "Deployment"):
         for container in containers(item["spec"]["template"]):
@@ -153,18 +154,23 @@ def network(objects: list[Object]) -> Iterator[str]:
 
 
 def secrets(objects: list[Object]) -> Iterator[str]:
-    """Only by reference."""
+    """Only by reference; public keys are none, whatever their name has in it."""
+
+    def holds(name: str, value: str) -> bool:
+        named = SECRET_NAME.search(name) and name != params().serve.public_keys_env
+        return bool(named or PASSWORD_IN_URL.search(value))
+
     for item in of_kind(objects, "Secret"):
         yield f"{name_of(item)}: a Secret is made outside of the repository"
     for item in of_kind(objects, "ConfigMap"):
         for name, value in item.get("data", {}).items():
-            if SECRET_NAME.search(name) or PASSWORD_IN_URL.search(value):
+            if holds(name, value):
                 yield f"{name_of(item)}: {name} holds a secret"
     for item, pod in pods(objects):
         for container in containers(pod):
             for variable in container.get("env", []):
                 value = variable.get("value")
-                if value and (SECRET_NAME.search(variable["name"]) or PASSWORD_IN_URL.search(value)):
+                if value and holds(variable["name"], value):
                     yield f"{name_of(item)}: {variable['name']} holds a secret"
 
 

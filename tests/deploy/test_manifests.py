@@ -188,6 +188,24 @@ def test_the_policies_see_what_a_schema_cannot(overlay, name, path, value, said)
     assert any(said in error for error in found), found
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"value": "first Zm9v"},
+        {"valueFrom": {"configMapKeyRef": {"name": "keys", "key": "public", "optional": True}}},
+    ],
+)
+def test_public_keys_may_be_set_in_the_pod(source):
+    variable = {"name": render.params().serve.public_keys_env, **source}
+    container = {"name": "service", "env": [variable]}
+    pod = {"metadata": {"labels": {}}, "spec": {"containers": [container]}}
+    deployment = {"kind": "Deployment", "metadata": {"name": "x"}, "spec": {"template": pod}}
+    held = {"kind": "ConfigMap", "metadata": {"name": "keys"}, "data": {variable["name"]: "first Zm9v"}}
+    rules = {rule.__name__: rule for rule in POLICIES}
+    assert not [said for said in rules["environment"]([deployment]) if variable["name"] in said]
+    assert [*rules["secrets"]([deployment, held])] == []
+
+
 @rendered
 def test_the_document_names_every_overlay_and_every_secret():
     text = (render.ROOT / "docs/kubernetes.md").read_text()
