@@ -7,6 +7,8 @@ import yaml
 
 from deploy.ci import workflows
 from deploy.ci.workflows import ROOT, WORKFLOWS, errors, make_targets, shell_errors, shell_scripts
+from ticket_sentiment.params import load_params
+from ticket_sentiment.tickets.privacy import PSEUDONYM_KEY
 
 CHECKOUT = "actions/checkout@de0fac2e4500dabe0009e67214ff5f5447ce83dd"
 PLANTED = {
@@ -119,6 +121,15 @@ def test_the_workflow_retrains_when_prefect_would() -> None:
     triggers = workflow[True]  # YAML 1.1 reads `on` as true
     assert [item["cron"] for item in triggers["schedule"]] == [monthly["schedules"][0]["cron"]]
     assert "vars.RETRAIN_SCHEDULER == 'github'" in workflow["jobs"]["retrain"]["if"]
+
+
+def test_the_retraining_gets_every_key_that_changes_what_it_writes() -> None:
+    """Without the key of the pseudonyms every customer of this month would be a new one."""
+    steps = yaml.safe_load((WORKFLOWS / "retrain.yml").read_text())["jobs"]["retrain"]["steps"]
+    (retrain,) = [step for step in steps if step.get("run") == "make retrain"]
+    signing = load_params(ROOT / "params.yaml").registry.signing_key_env
+    for name in (PSEUDONYM_KEY, signing):
+        assert retrain["env"][name] == f"${{{{ secrets.{name} }}}}"
 
 
 def test_ci_of_a_pull_request_is_ci_of_this_repository() -> None:
