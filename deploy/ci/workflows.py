@@ -23,6 +23,7 @@ SCRIPTS = (ROOT / "scripts", ROOT / ".ci")
 LONGEST_MINUTES = 360  # a job of GitHub's own machines is ended after that
 TARGET = re.compile(r"make ([a-z][a-z-]*)")
 USES = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
+SECRET = re.compile(r"\bsecrets\.(?!GITHUB_TOKEN\b)\w")
 CREDENTIALS = "actions/checkout@"  # leaves the token in .git/config unless told otherwise
 
 Workflow = dict[str, Any]
@@ -53,6 +54,8 @@ def _of_jobs(workflow: Workflow) -> Iterator[str]:
         minutes = job.get("timeout-minutes")
         if not isinstance(minutes, int) or not 0 < minutes <= LONGEST_MINUTES:
             yield f"{name}: expected timeout-minutes up to {LONGEST_MINUTES}"
+        if "environment" not in job and SECRET.search(json.dumps(job)):
+            yield f"{name}: expected an environment, which the secrets that it reads belong to"
 
 
 def _of_steps(workflow: Workflow, targets: set[str]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The workflows pass their check, and the check sees an error of each kind that is planted in them."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,11 @@ PLANTED = {
     "an unknown key": ("    timeout-minutes: 60\n", "    timeout: 60\n", "Additional properties"),
     "no timeout": ("    timeout-minutes: 60\n", "", "expected timeout-minutes"),
     "no concurrency": ("concurrency:\n", "x-concurrency:\n", "concurrency: expected a group"),
+    "a secret of no environment": (
+        "      - run: make ci\n",
+        "      - run: make ci\n        env:\n          KEY: ${{ secrets.KEY }}\n",
+        "expected an environment",
+    ),
     "a token that stays": ("persist-credentials: false", "persist-credentials: true", "persist-credentials"),
     "a trigger that runs foreign code with a token": (
         "  pull_request:\n",
@@ -130,6 +136,14 @@ def test_the_retraining_gets_every_key_that_changes_what_it_writes() -> None:
     signing = load_params(ROOT / "params.yaml").registry.signing_key_env
     for name in (PSEUDONYM_KEY, signing):
         assert retrain["env"][name] == f"${{{{ secrets.{name} }}}}"
+
+
+def test_the_document_names_what_has_to_be_set() -> None:
+    text = (ROOT / "docs/ci.md").read_text().partition("## Setting it up")[2]
+    held = "".join(path.read_text() for path in WORKFLOWS.glob("*.yml"))
+    wanted = {*re.findall(r"\b(?:secrets|vars)\.(\w+)", held), *re.findall(r"\benvironment: (\w+)", held)}
+    assert {"CHANGE_TOKEN", "AWS_ROLE", "release"} <= wanted
+    assert {name for name in wanted if f"`{name}`" not in text} == set()
 
 
 def test_ci_of_a_pull_request_is_ci_of_this_repository() -> None:
