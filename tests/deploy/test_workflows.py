@@ -138,6 +138,19 @@ def test_the_retraining_gets_every_key_that_changes_what_it_writes() -> None:
         assert retrain["env"][name] == f"${{{{ secrets.{name} }}}}"
 
 
+@pytest.mark.parametrize("name", ["retrain", "release", "rollback"])
+def test_who_asks_mlflow_may_fetch_its_artifacts_from_the_cloud(name: str) -> None:
+    asking = [
+        job
+        for job in yaml.safe_load((WORKFLOWS / f"{name}.yml").read_text())["jobs"].values()
+        if "MLFLOW_TRACKING_URI" in str(job)
+    ]
+    assert asking
+    for job in asking:
+        assert job["permissions"]["id-token"] == "write"
+        assert any("configure-aws-credentials@" in step.get("uses", "") for step in job["steps"])
+
+
 def test_the_document_names_what_has_to_be_set() -> None:
     text = (ROOT / "docs/ci.md").read_text().partition("## Setting it up")[2]
     held = "".join(path.read_text() for path in WORKFLOWS.glob("*.yml"))

@@ -201,7 +201,7 @@ def test_a_rollback_that_was_killed_and_is_run_again_goes_back_once(loop: Loop) 
     moves.promote(loop.ledger, loop.entry, FLOW)
     assert loop.serving == ("3", None, "2")
     for made in (True, False, False):  # killed before it wrote the aliases
-        entry, new = roll_back(loop.ledger, loop.params, By("command line", "Bad."), root=loop.root)
+        entry, new, _ = roll_back(loop.ledger, loop.params, By("command line", "Bad."), root=loop.root)
         assert new is made and loop.serving == ("2", None, "1") and entry == loop.entry
     loop.reconcile()
     loop.assert_agrees()

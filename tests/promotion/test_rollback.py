@@ -1,7 +1,9 @@
 """One command back: without MLflow, without a build, once."""
 
+import contextlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -164,11 +166,20 @@ def test_a_release_that_is_gone_is_brought_again(third: Loop) -> None:
     assert (third.root / third.params.serve.releases / third.digest(2)).is_dir()
 
 
-def test_a_release_that_can_be_had_nowhere_changes_nothing(third: Loop) -> None:
+def test_a_champion_of_before_comes_back_although_its_release_is_not_here(third: Loop) -> None:
+    """As on a machine that sees neither the services' folder nor the artifacts: the services hold it."""
     shutil.rmtree(third.root / third.params.serve.releases)
     shutil.rmtree(third.root / "var/mlartifacts")
-    with pytest.raises(TicketSentimentError, match="restore MLflow's artifacts"):
-        back(third)
+    _, made, missing = roll_back(third.ledger, third.params, PERSON, root=third.root)
+    assert made and missing and "restore MLflow's artifacts" in missing
+    assert third.serving == ("2", None, "1")
+
+
+def test_a_version_that_never_served_and_can_be_had_nowhere_changes_nothing(third: Loop) -> None:
+    third.register(4, decision="review")
+    shutil.rmtree(third.root / "var/mlartifacts")
+    with pytest.raises(TicketSentimentError, match=r"restore MLflow's artifacts.*nothing was changed"):
+        back(third, "4")
     assert third.serving == ("3", None, "2")
 
 
@@ -207,6 +218,25 @@ def test_the_command_says_what_serves_and_the_aliases_follow(
     assert main(["rollback", "--to", "1"]) == 0
     assert at_root.serving == ("1", None, None)
     assert main(["rollback", "--to", "8"]) == 2
+
+
+def test_the_command_goes_back_without_credentials_for_the_cloud_and_says_what_it_lacks(
+    at_root: Loop, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(at_root.root / "none"))
+    with contextlib.closing(sqlite3.connect(at_root.root / "var/mlflow.db")) as database, database:
+        moved = "s3://bucket/' || version"
+        database.execute(f"UPDATE model_versions SET source = '{moved}, storage_location = '{moved}")
+    shutil.rmtree(at_root.root / at_root.params.serve.releases)
+    assert main(["rollback"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Version 2 ") and "is to serve now" in lines[0]
+    assert "NoCredentialsError" in lines[1] and "`ticket-sentiment releases`" in lines[2]
+    assert at_root.serving == ("2", None, "1")
 
 
 def test_the_command_takes_seconds_although_mlflow_is_away(at_root: Loop, tmp_path: Path) -> None:

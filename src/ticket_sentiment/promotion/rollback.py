@@ -3,6 +3,7 @@
 import getpass
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.changes import Entry, LedgerConflict
@@ -19,14 +20,29 @@ TRIES = 5  # against flows that change the ledger meanwhile
 SAME = timedelta(minutes=10)
 
 
+class Rollback(NamedTuple):
+    """What a call of `roll_back` came to.
+
+    Attributes:
+        entry: of the ledger, in force.
+        made: whether this call made it.
+        missing: why the release gone back to could not be brought into `serve.releases` here, else None.
+    """
+
+    entry: Entry
+    made: bool
+    missing: str | None = None
+
+
 def roll_back(
     ledger: Ledger, params: Params, by: By, version: str | None = None, root: Path = Path()
-) -> tuple[Entry, bool]:
+) -> Rollback:
     """End the rollout that is on, or bring the previous champion back; MLflow's aliases follow later.
 
     Where a person did so within `SAME` nothing is done, so that two who press at once, or a command that was
     killed and is run again, do not go back twice; to go further back name the version. What a flow changes
-    meanwhile does not keep a person from going back.
+    meanwhile does not keep a person from going back, and neither does a release that cannot be had here: the
+    services' own folder may well hold it, and is not seen from every machine.
 
     Args:
         ledger: of the event database.
@@ -35,46 +51,47 @@ def roll_back(
         version: to go to, by its number; it becomes the champion, and a rollout that is on ends.
         root: the repository.
 
-    Returns:
-        The entry in force, and whether this call made it.
-
     Raises:
         LedgerConflict: another person came first, or flows did too often; nothing was changed.
         EventStoreUnavailable: the event database does not answer.
-        TicketSentimentError: there is nothing to go back to, or its release can be found nowhere.
+        TicketSentimentError: there is nothing to go back to, or the version never served and cannot be had.
     """
     before = ledger.current()
     if before is None or before.change is None:
         found = before.told if before else "no state"
         raise TicketSentimentError(f"rollback: the ledger has {found}: run the reconcile flow first")
     if version is None and _by_hand(before) and abs(ledger.now() - before.change.at) < SAME:
-        return before, False
+        return Rollback(before, False)
     if version is not None:
         to: Model | None = _named(ledger, params, version, root)
     else:
         to = champion_of(before) if before.on else previous_of(before)
     for _ in range(TRIES):
         if to and to.digest == champion_of(before).digest and not before.on:
-            return before, False
+            return Rollback(before, False)
         try:
-            return _go(ledger, params, by, before, to, root), True
+            return _go(ledger, params, by, before, to, root)
         except LedgerConflict as conflict:
             lost, winner = conflict, conflict.winner
         if winner is None or winner.change is None:
             break
         if version is None and winner.change.action == "rollback":
-            return winner, False
+            return Rollback(winner, False)
         if _is_person(winner.change.actor):
             break
         before = winner
     raise lost
 
 
-def _go(ledger: Ledger, params: Params, by: By, before: Entry, to: Model | None, root: Path) -> Entry:
+def _go(ledger: Ledger, params: Params, by: By, before: Entry, to: Model | None, root: Path) -> Rollback:
     serves = to is None or to.digest == champion_of(before).digest
+    missing = None
     if to and not serves and not is_whole(root / params.serve.releases, to.digest):
-        _bring(params, to.version, root)
-    return moves.rollback(ledger, before, by, to)
+        try:
+            _bring(params, to.version, root)
+        except TicketSentimentError as error:
+            missing = str(error)
+    return Rollback(moves.rollback(ledger, before, by, to), True, missing)
 
 
 def _is_person(actor: str) -> bool:
@@ -86,12 +103,20 @@ def _by_hand(entry: Entry) -> bool:
     return change is not None and change.action == "rollback" and _is_person(change.actor)
 
 
-def lines(entry: Entry, made: bool) -> list[str]:
-    """What serves now, for a person."""
+def lines(entry: Entry, made: bool, missing: str | None) -> list[str]:
+    """What serves now, for a person; the arguments are those of `Rollback`."""
     change, champion, challenger = entry.change, champion_of(entry), challenger_of(entry)
     assert change is not None
     trial = f"; version {challenger.version} is on trial" if challenger else ""
-    serves = f"Version {champion.version} ({champion.digest[:12]}) serves now{trial}: {entry.told}."
+    now = "is to serve now" if missing else "serves now"
+    serves = f"Version {champion.version} ({champion.digest[:12]}) {now}{trial}: {entry.told}."
+    if missing:
+        return [
+            serves,
+            f"Its release could not be brought here: {missing}",
+            "Services that hold it answer with it. Others keep the model before until it lies in their "
+            "folder: by `ticket-sentiment releases` there, or the next reconcile (alert ReleaseNotLoaded).",
+        ]
     if made:
         return [serves]
     further = previous_of(entry)
@@ -109,7 +134,7 @@ def main(params: Params, reason: str, version: str | None = None, root: Path = P
     Raises:
         LedgerConflict: another change came first; nothing was changed.
         EventStoreUnavailable: the event database does not answer.
-        TicketSentimentError: there is nothing to go back to, or its release can be found nowhere.
+        TicketSentimentError: there is nothing to go back to, or the version never served and cannot be had.
     """
     ledger = Ledger.open(params.events)
     try:
@@ -135,8 +160,9 @@ def _follow(ledger: Ledger, params: Params, root: Path) -> list[str]:
 
     try:
         return reconcile(ledger, connect(params, root), params, root, wait_s=WAIT_S).lines()
-    except TicketSentimentError as error:
-        return [f"MLflow's aliases follow with the next reconcile: {error}"]
+    except Exception as error:  # of a cloud's client, too: no traceback may hide that services went back
+        why = error if isinstance(error, TicketSentimentError) else type(error).__name__
+        return [f"MLflow's aliases follow with the next reconcile: {why}"]
 
 
 def _named(ledger: Ledger, params: Params, version: str, root: Path) -> Model:
@@ -144,21 +170,26 @@ def _named(ledger: Ledger, params: Params, version: str, root: Path) -> Model:
     for entry in ledger.history():
         if entry.change and champion_of(entry).version == version:
             return champion_of(entry)
-    return Model(version, _bring(params, version, root))
+    try:
+        return Model(version, _bring(params, version, root))
+    except TicketSentimentError as error:
+        raise TicketSentimentError(
+            f"rollback: version {version} never served, and its release cannot be brought: {error}; "
+            "nothing was changed; name another one with --to"
+        ) from None
 
 
 def _bring(params: Params, version: str, root: Path) -> str:
     # Only here MLflow is needed: importing it takes as long as all the rest.
-    from mlflow.exceptions import MlflowException
-
     from ticket_sentiment.registry.releases import put_release
     from ticket_sentiment.registry.store import connect
 
     try:
         return put_release(connect(params, root), params, version, root)
-    except (MlflowException, OSError) as error:
-        code = error.error_code if isinstance(error, MlflowException) else type(error).__name__
+    except TicketSentimentError:
+        raise
+    except Exception as error:  # MLflow's, the disk's, or any of a cloud's client: no credentials
+        code = getattr(error, "error_code", None) or type(error).__name__
         raise TicketSentimentError(
-            f"rollback: version {version} is not in {params.serve.releases} and cannot be had from MLflow "
-            f"({code}): nothing was changed; name another one with --to"
+            f"version {version} is not in {params.serve.releases} and cannot be had from MLflow ({code})"
         ) from None
