@@ -245,3 +245,29 @@ def test_killed_or_told_to_stop_and_run_again_ends_as_if_undisturbed(jobs: Jobs)
     model = Model(jobs.bundle, None)
     jobs.score(jobs.root / "in.csv", "fresh", model=model, changes={"chunk_rows": 20})
     assert content(jobs.root / "out") == content(jobs.root / "fresh")
+
+
+def test_killed_while_it_binds_the_folder_and_run_again_it_goes_on(jobs: Jobs):
+    source = write(jobs.root / "in.csv", tickets(8))
+    program = (
+        "import os, signal, sys; from pathlib import Path; from ticket_sentiment.batch.output import Output;"
+        "os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
+        "Output(Path(sys.argv[1]), {'model': None}).open()"
+    )
+    out = jobs.root / "out"
+    out.mkdir()
+    assert subprocess.run([sys.executable, "-c", program, out]).returncode == -signal.SIGKILL
+    (left,) = [path.name for path in out.iterdir()]
+    assert left.startswith("._job.json.")
+    assert jobs.score(source).scored == 8
+    assert left not in content(out)
+
+
+def test_a_folder_that_is_no_output_loses_nothing(jobs: Jobs):
+    out = jobs.root / "out"
+    out.mkdir()
+    for name in (".part-000000.parquet.crc", "mine.txt"):
+        (out / name).write_text("mine")
+    with pytest.raises(TicketSentimentError, match=r"holds mine\.txt, which no job has made"):
+        jobs.score(write(jobs.root / "in.csv", tickets(1)))
+    assert {path.name for path in out.iterdir()} >= {".part-000000.parquet.crc", "mine.txt"}

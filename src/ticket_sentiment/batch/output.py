@@ -105,7 +105,9 @@ class Output:
         self.finished = (self.folder / MANIFEST).exists() and self._is_whole()
 
     def _require_empty(self) -> None:
-        other = next((path for path in sorted(self.folder.iterdir()) if path.name != LOCK), None)
+        """But for the lock, and what a job left that was killed before it was bound to the folder."""
+        others = (path for path in sorted(self.folder.iterdir()) if not _TEMPORARY.fullmatch(path.name))
+        other = next((path for path in others if path.name != LOCK), None)
         if other is not None:
             raise TicketSentimentError(
                 f"{self.folder} holds {other.name}, which no job has made: name a new or an empty folder"
