@@ -1,14 +1,17 @@
 """A real Dask cluster of two workers."""
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
 
+import pyarrow as pa
 import pytest
 from distributed import LocalCluster
 
 from tests.batch.jobs import Jobs, content, tickets, write
 from ticket_sentiment.batch import cluster
+from ticket_sentiment.batch.scorer import ScoreSettings, pack, unpack
 from ticket_sentiment.errors import TicketSentimentError
 
 
@@ -41,6 +44,37 @@ def test_the_chunk_of_a_worker_that_dies_is_scored_by_another(jobs: Jobs, schedu
     monkeypatch.setattr(cluster, "DaskRunner", Killing)
     assert jobs.score(source, "dask", changes={"scheduler": scheduler}).scored == 50
     assert content(jobs.root / "dask") == content(jobs.root / "alone")
+
+
+LINE = b'{"id": "1", "body": "great", "text": "terrible"}'
+CHUNK = pack(pa.table({"row": pa.array([1]), "line": pa.array([LINE], pa.binary())}))
+
+
+def begin(jobs: Jobs, scheduler: str, column: str, out: str) -> cluster.DaskRunner:
+    settings = ScoreSettings(
+        columns={"text": column, "ticket_id": "id"}, max_text_chars=100, abstain_below=0.45, texts_at_once=1,
+        gpu=jobs.params().serve.gpu,
+    )  # fmt: skip
+    return cluster.DaskRunner(scheduler, jobs.bundle, settings, jobs.root / out)
+
+
+def test_two_jobs_on_one_cluster_do_not_disturb_each_other(jobs: Jobs, scheduler: str):
+    """Of one bundle with other settings: each has its own answers, whoever comes or ends meanwhile."""
+    with contextlib.closing(begin(jobs, scheduler, "body", "ours")) as ours:
+        alone = unpack(ours.score(0, CHUNK))
+        with contextlib.closing(begin(jobs, scheduler, "text", "theirs")) as theirs:
+            assert unpack(theirs.score(0, CHUNK))["label"] != alone["label"]
+            assert unpack(ours.score(0, CHUNK)) == alone
+        assert unpack(ours.score(0, CHUNK)) == alone
+
+
+def test_what_a_killed_job_left_on_the_workers_is_replaced(jobs: Jobs, scheduler: str):
+    killed = begin(jobs, scheduler, "text", "out")
+    killed._client.close()
+    with contextlib.closing(begin(jobs, scheduler, "body", "out")) as again:
+        assert unpack(again.score(0, CHUNK))["label"].to_pylist() == ["positive"]
+        held = again._client.run(lambda: len(cluster._scorers))
+        assert set(held.values()) == {1}
 
 
 def test_a_worker_of_another_version_is_refused(jobs: Jobs, scheduler: str, monkeypatch):

@@ -4,6 +4,8 @@ The workers hold this package and what serving needs, of the same versions as he
 between its processes: its ports belong in a trusted network, or behind its TLS.
 """
 
+import hashlib
+import socket
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -48,11 +50,26 @@ def _score(name: str, content: bytes) -> bytes:
     return score_packed(_scorers[name], content)
 
 
+def _name(out: Path) -> str:
+    """Of a job among all that share a cluster: its output folder, which one job at a time has.
+
+    Run again after a kill it takes the place of what that left on the workers.
+    """
+    place = f"{socket.gethostname()}\0{out.resolve()}"
+    return f"ticket-sentiment-{hashlib.sha256(place.encode()).hexdigest()}"
+
+
 class DaskRunner:
     """As many lanes as the cluster has threads when the job begins."""
 
-    def __init__(self, address: str, bundle: Bundle, settings: ScoreSettings) -> None:
+    def __init__(self, address: str, bundle: Bundle, settings: ScoreSettings, out: Path) -> None:
         """Bring the model to the workers.
+
+        Args:
+            address: of the scheduler.
+            bundle: verified; every worker verifies it again.
+            settings: of the job.
+            out: the job's output folder, whose lock it holds.
 
         Raises:
             TicketSentimentError: nobody answers, there is no worker, or one runs other versions.
@@ -65,7 +82,7 @@ class DaskRunner:
             ) from None
         try:
             self._client.wait_for_workers(1, timeout=WAIT_SECONDS)
-            plugin = _Model(f"ticket-sentiment-{bundle.digest}", bundle, settings)
+            plugin = _Model(_name(out), bundle, settings)
             self._name = plugin.name
             self._client.register_plugin(plugin)
         except TimeoutError:

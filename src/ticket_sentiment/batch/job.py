@@ -117,7 +117,7 @@ def score_files(
         if output.finished:
             return Summary(out, output.manifest(), 0, 0.0)
         progress = Progress(sum(file.rows for file in files), tell)
-        with _runner(params, model.bundle, settings) as runner, _stopping() as stop:
+        with _runner(params, model.bundle, settings, out) as runner, _stopping() as stop:
             chunks = _Lanes(runner, output, progress, stop).run(read_chunks(files, params.batch))
         if stop.is_set():
             raise TicketSentimentError(
@@ -170,7 +170,7 @@ def _job(params: Params, files: list[SourceFile], settings: ScoreSettings, model
 
 
 @contextlib.contextmanager
-def _runner(params: Params, bundle: Bundle, settings: ScoreSettings) -> Iterator[Runner]:
+def _runner(params: Params, bundle: Bundle, settings: ScoreSettings, out: Path) -> Iterator[Runner]:
     if params.batch.scheduler is None:
         runner: Runner = LocalRunner(bundle, settings, params.batch.workers)
     else:
@@ -180,7 +180,7 @@ def _runner(params: Params, bundle: Bundle, settings: ScoreSettings) -> Iterator
             raise TicketSentimentError(
                 "batch.scheduler needs the package distributed: `pip install 'ticket-sentiment[dask]'`"
             ) from None
-        runner = DaskRunner(params.batch.scheduler, bundle, settings)
+        runner = DaskRunner(params.batch.scheduler, bundle, settings, out)
     try:
         yield runner
     finally:
