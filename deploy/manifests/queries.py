@@ -15,7 +15,7 @@ TARGET_LABELS = {"namespace", "service", "pod", "container", "endpoint", "instan
 # What a cluster's kube-state-metrics exposes, as far as it is asked for here.
 STATE_METRICS = {
     "kube_cronjob_status_last_successful_time": frozenset({"cronjob"}),
-    "kube_job_status_failed": frozenset({"job_name"}),
+    "kube_job_failed": frozenset({"job_name", "condition"}),
 }
 SAMPLES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 

@@ -122,7 +122,7 @@ def test_queries_are_parsed_and_ask_for_what_is_exposed(query, said):
         ("ticket_sentiment_lost > 0", "exposes no metric ticket_sentiment_lost"),
         ("job:ticket_sentiment_failed:ratio_rate9h > 0", "exposes no metric job:ticket_sentiment_failed"),
         ("job:ticket_sentiment_failed:ratio_rate1h{arm='champion'} > 0", "has no label arm"),
-        ("kube_job_status_failed{job='x'} >", "PromQL"),
+        ("kube_job_failed{job='x'} >", "PromQL"),
     ],
 )
 def test_rules_ask_for_what_is_exposed_or_recorded(expr, said):

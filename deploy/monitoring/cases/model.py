@@ -9,6 +9,7 @@ from ticket_sentiment.params import Params
 
 ARM = {"job": JOB, "arm": "champion"}
 SPACE = "ticket-sentiment"
+CONDITIONS = ("true", "false", "unknown")
 PER_DAY = 24 * 2  # slow steps
 
 
@@ -140,8 +141,13 @@ def _flows(params: Params) -> tuple[Case, ...]:
         labels = f'namespace="{SPACE}",cronjob="{cronjob}"'
         return {f"kube_cronjob_status_last_successful_time{{{labels}}}": stays(-seconds_ago)}
 
-    def job(failed: int) -> Mapping[str, str]:
-        return {f'kube_job_status_failed{{namespace="{SPACE}",job_name="rollout-1"}}': stays(failed)}
+    def job(outcome: str, failed_pods: int) -> Mapping[str, str]:
+        """As kube-state-metrics shows one that is over: a series for each state that a condition may have."""
+        labels = f'namespace="{SPACE}",job_name="rollout-1"'
+        conditions = {f'{outcome}{{{labels},condition="{c}"}}': stays(c == "true") for c in CONDITIONS}
+        return {f"kube_job_status_failed{{{labels}}}": stays(failed_pods), **conditions}
+
+    failed, complete = "kube_job_failed", "kube_job_complete"
 
     retrain, rollout = ({"namespace": SPACE, "cronjob": name} for name in ("monthly-retrain", "rollout"))
     return (
@@ -158,8 +164,8 @@ def _flows(params: Params) -> tuple[Case, ...]:
             "RolloutLookLate", "for long", last("rollout", 2 * hours * HOUR - HOUR), "1h", rollout, 2 * hours
         ),
         Case("RolloutLookLate", "just now", last("rollout", 0), "1h"),
-        Case("FlowFailed", "one did", job(1), "5m", {"namespace": SPACE, "job_name": "rollout-1"}, 1),
-        Case("FlowFailed", "none did", job(0), "5m"),
+        Case("FlowFailed", "one did", job(failed, 4), "5m", {"namespace": SPACE, "job_name": "rollout-1"}, 1),
+        Case("FlowFailed", "a retry succeeded", job(complete, 1), "5m"),
     )
 
 

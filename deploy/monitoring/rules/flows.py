@@ -35,7 +35,8 @@ def rules(params: Params) -> tuple[Rule, ...]:
         ),
         ticket(
             "FlowFailed",
-            f"max by (namespace, job_name) (kube_job_status_failed{{{NAMESPACE}}}) > 0",
+            # Not kube_job_status_failed: that counts pods, of a job that succeeded after a retry too.
+            f'max by (namespace, job_name) (kube_job_failed{{{NAMESPACE},condition="true"}}) == 1',
             "0m",
             "the job {{ $labels.job_name }} has failed",
         ),
