@@ -234,6 +234,18 @@ def test_services_and_flows_make_pseudonyms_with_one_key(overlay):
 
 
 @rendered
+def test_the_least_pods_of_each_overlay_cost_nothing_beyond_the_budget():
+    """CostAboveBudget counts those above `objectives.least_pods`."""
+    least = {"cpu": 0, "gpu": 0}
+    for overlay in OVERLAYS:
+        for item in render.of_kind(objects_of(overlay), "ScaledObject", "HorizontalPodAutoscaler"):
+            device = "gpu" if "gpu" in item["metadata"]["name"] else "cpu"
+            spec = item["spec"]
+            least[device] = max(least[device], spec.get("minReplicaCount", spec.get("minReplicas", 0)))
+    assert render.params().objectives.least_pods.model_dump() == least
+
+
+@rendered
 def test_what_is_gone_is_missed():
     def without(name: str) -> list[str]:
         return errors([item for item in objects_of("cpu") if render.name_of(item) != name])

@@ -126,18 +126,25 @@ def _cache(params: Params) -> tuple[Case, ...]:
 
 
 def _cost(params: Params) -> tuple[Case, ...]:
-    """One pod for a day; as many requests as make the budget twice, or half of it."""
-    price, budget = pod_price(params, params.costs.cpu_instance), params.objectives.max_usd_per_1000
+    """A day with so many pods more than the least, and requests of which 1,000 cost so much for these."""
+    costs, held = params.costs, params.objectives
+    budget, steps = held.max_usd_per_1000, 24 * 6
+    price, least = pod_price(params, costs.cpu_instance), held.least_pods.cpu
     arm = {"route": "classify", "arm": "champion", "code": "200"}
-    steps = 24 * 6
 
-    def busy(usd_per_1000: float) -> Mapping[str, str]:
-        requests = 24 * price / usd_per_1000 * 1000
-        return {UP: stays(1, 2 * steps), named("requests_total", **arm): grows(requests / steps, 2 * steps)}
+    def day(pods: int, requests: float, job: str = JOB) -> Mapping[str, str]:
+        up = {f'up{{job="{job}",instance="{pod}:3001"}}': stays(1, 2 * steps) for pod in range(pods)}
+        return {**up, named("requests_total", job=job, **arm): grows(requests / steps, 2 * steps)}
 
+    def added(usd_per_1000: float) -> Mapping[str, str]:
+        return day(least + 2, 2 * 24 * price / usd_per_1000 * 1000)
+
+    usual = costs.tickets_per_day or 2 * held.min_requests
+    rarely = {**day(least, usual), **day(held.least_pods.gpu, usual, f"{JOB}-gpu")}
     return (
-        Case("CostAboveBudget", "few requests", busy(2 * budget), "30h", BY_JOB, 2 * budget, step=MIDDLE),
-        Case("CostAboveBudget", "many requests", busy(budget / 2), "30h", step=MIDDLE),
+        Case("CostAboveBudget", "few requests", added(2 * budget), "30h", BY_JOB, 2 * budget, step=MIDDLE),
+        Case("CostAboveBudget", "many requests", added(budget / 2), "30h", step=MIDDLE),
+        Case("CostAboveBudget", "few requests, the least pods", rarely, "30h", step=MIDDLE),
     )
 
 

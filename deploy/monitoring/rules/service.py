@@ -143,9 +143,10 @@ def _behind(params: Params) -> tuple[Rule, ...]:
         ),
         ticket(
             "CostAboveBudget",
-            f"job:ticket_sentiment_usd_per_1000:1d > {held.max_usd_per_1000}",
+            f"job:ticket_sentiment_added_usd_per_1000:1d > {held.max_usd_per_1000}",
             "1h",
-            f'{JOB}: 1,000 requests cost ${{{{ printf "%.2f" $value }}}} over a day; '
+            f"{JOB}: the pods above objectives.least_pods cost "
+            f'${{{{ printf "%.2f" $value }}}} for 1,000 requests over a day; '
             f"the budget is ${held.max_usd_per_1000:.2f}",
         ),
     )
@@ -157,14 +158,25 @@ def pod_price(params: Params, instance: str) -> float:
 
 
 def costs(params: Params) -> tuple[Rule, ...]:
-    """What 1,000 answered requests cost: the pods of a day, each an instance of its own."""
-    made = []
-    for kind, instance in (("!~", params.costs.cpu_instance), ("=~", params.costs.gpu_instance)):
+    """What 1,000 answered requests cost: the pods of a day, each an instance of its own.
+
+    All of them, and those above the least number, which is paid whatever the traffic: only that shows an
+    autoscaler, or a person, who adds more than the requests are worth.
+    """
+    held, whole, added = params.objectives.least_pods, [], []
+    for kind, instance, least in (
+        ("!~", params.costs.cpu_instance, held.cpu),
+        ("=~", params.costs.gpu_instance, held.gpu),
+    ):
         chosen = f'job{kind}".*gpu.*"'
-        answered = total("requests", "1d", f'{chosen},{TICKETS},code="200"')
-        pod_hours = f"sum_over_time((sum by (job) (up{{{JOBS},{chosen}}}))[1d:5m]) / 12"
-        made.append(f"{pod_hours} * {1000 * pod_price(params, instance):g} / ({enough(answered, params)})")
-    return (Record("job:ticket_sentiment_usd_per_1000:1d", " or ".join(made)),)
+        answered = enough(total("requests", "1d", f'{chosen},{TICKETS},code="200"'), params)
+        pods, price = f"sum by (job) (up{{{JOBS},{chosen}}})", 1000 * pod_price(params, instance)
+        for made, counted in ((whole, f"({pods})"), (added, f"clamp_min({pods} - {least}, 0)")):
+            made.append(f"sum_over_time({counted}[1d:5m]) / 12 * {price:g} / ({answered})")
+    return (
+        Record("job:ticket_sentiment_usd_per_1000:1d", " or ".join(whole)),
+        Record("job:ticket_sentiment_added_usd_per_1000:1d", " or ".join(added)),
+    )
 
 
 def rules(params: Params) -> tuple[Rule, ...]:

@@ -20,6 +20,13 @@ class Cloudwatch(Section):
     monthly_usd: float = Field(gt=0)
 
 
+class LeastPods(Section):
+    """Pods that run whatever the traffic, of the service on CPUs and of the one on GPUs."""
+
+    cpu: int = Field(ge=0)
+    gpu: int = Field(ge=0)
+
+
 class Objectives(Section):
     """Objectives and limits from which rules, dashboards and alarms are made."""
 
@@ -39,6 +46,7 @@ class Objectives(Section):
     max_feedback_gap_days: int = Field(ge=1)
     max_retrain_days: int = Field(ge=1)
     max_usd_per_1000: float = Field(gt=0)
+    least_pods: LeastPods
     runbooks: str = Field(min_length=1)
     cloudwatch: Cloudwatch
 
