@@ -147,7 +147,7 @@ def metric_alarms(params: Params) -> list[Alarm]:
             "Processes do not reach the event database.",
             0,
             2,
-            Statistic="Minimum",
+            Statistic="Maximum",  # of all pods: one is enough, however well the others are
         ),
         _simple(params, "EventsDropped", "EventsDropped", "Predictions or exposures were lost.", 0),
         _simple(params, "ShadowFailed", "ShadowFailed", "The other arm fails on tickets.", 0),
@@ -158,7 +158,7 @@ def metric_alarms(params: Params) -> list[Alarm]:
             "A process lacks what the rollout names.",
             0,
             2,
-            Statistic="Minimum",
+            Statistic="Maximum",  # of all pods: one is enough, however well the others are
         ),
         {
             **_share(params, "", ("Shed", "Tickets"), held.max_shed, FIVE_MINUTES),

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from operator import gt, lt
 from typing import Any
 
 import boto3
@@ -108,6 +109,25 @@ def test_alarms_and_dashboard_ask_for_metrics_that_are_written():
             assert name in held[",".join(dimensions[::2])], name
     assert {label.capitalize() for label in LABELS} <= held["Service,Arm"]
     assert set(COUNTERS) <= held["Service"]
+
+
+@pytest.mark.parametrize(
+    ("alert", "well", "ill"),
+    [
+        ("EventsUnavailable", 0, 1),
+        ("ReleaseNotLoaded", 0, 1),
+        ("WorkersMissing", P.serve.workers, P.serve.workers - 1),
+        ("QueueWaitHigh", 0, 10_000),
+        ("InternalErrors", 0, 1),
+    ],
+)
+def test_one_ill_pod_among_healthy_ones_is_seen(alert, well, ill):
+    """All pods write one metric, so that an alarm sees only a statistic over them."""
+    (alarm,) = [a for a in cloudwatch.metric_alarms(P) if a["AlarmName"] == f"ticket-sentiment-{alert}"]
+    statistic = {"Sum": sum, "Minimum": min, "Maximum": max}[alarm["Statistic"]]
+    beyond = {"GreaterThanThreshold": gt, "LessThanThreshold": lt}[alarm["ComparisonOperator"]]
+    assert beyond(statistic([well, ill, well]), alarm["Threshold"])
+    assert not beyond(statistic([well, well, well]), alarm["Threshold"])
 
 
 def test_an_alarm_is_named_for_an_alert_with_a_runbook():
