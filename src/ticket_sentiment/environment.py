@@ -17,10 +17,9 @@ QUIET = {
 
 # As in the Makefile, unless the environment says where a server is.
 LOCAL_STATE = {"PREFECT_HOME": "var/prefect", "BENTOML_HOME": "var/bentoml"}
-PREFECT = {
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-}
+# Of the server that a flow without one starts for itself: its new database alone may take longer than 20 s.
+STARTUP = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120"}
+PREFECT = {**STARTUP, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
 
 
 def flow_environment() -> dict[str, str]:
@@ -33,5 +32,14 @@ def flow_environment() -> dict[str, str]:
 
 def quiet_environment() -> None:
     """Switch off what phones home, unless the environment says otherwise."""
-    for name, value in QUIET.items():
+    _set(QUIET)
+
+
+def before_prefect() -> None:
+    """The same, and time for a flow's own server to start; Prefect reads its settings when it is imported."""
+    _set({**QUIET, **STARTUP})
+
+
+def _set(wanted: dict[str, str]) -> None:
+    for name, value in wanted.items():
         os.environ.setdefault(name, value)

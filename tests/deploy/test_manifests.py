@@ -234,6 +234,17 @@ def test_services_and_flows_make_pseudonyms_with_one_key(overlay):
 
 
 @rendered
+def test_what_one_flow_has_built_the_next_one_finds():
+    """A pod's own folders are gone with it: reconcile would build both Bentos anew every minute."""
+    for _, pod in render.pods(objects_of("flows")):
+        claims = {v["name"] for v in pod["spec"]["volumes"] if "persistentVolumeClaim" in v}
+        (container,) = render.containers(pod)
+        kept = [m["mountPath"] for m in container["volumeMounts"] if m["name"] in claims]
+        held = {variable["name"]: variable.get("value", "") for variable in container["env"]}
+        assert any(held["BENTOML_HOME"].startswith(f"{place}/") for place in kept)
+
+
+@rendered
 def test_the_least_pods_of_each_overlay_cost_nothing_beyond_the_budget():
     """CostAboveBudget counts those above `objectives.least_pods`."""
     least = {"cpu": 0, "gpu": 0}
