@@ -220,6 +220,24 @@ def test_the_document_names_every_overlay_and_every_secret():
     assert {name for name in wanted if f"`{name}`" not in text} == set()
 
 
+def flow(name: str) -> render.Object:
+    """The container of a CronJob of the overlay `flows`."""
+    (job,) = [item for item in objects_of("flows") if render.name_of(item) == f"CronJob {name}"]
+    (container,) = render.containers(job["spec"]["jobTemplate"]["spec"]["template"])
+    return container
+
+
+@rendered
+def test_the_retraining_installs_what_the_stores_need_before_it_begins():
+    container = flow("monthly-retrain")
+    script = container["args"][0]
+    assert script.index("make extras") < script.index("make retrain")
+    (extras,) = [variable for variable in container["env"] if variable["name"] == "EXTRAS"]
+    reference = extras["valueFrom"]["configMapKeyRef"]
+    (held,) = [item for item in objects_of("flows") if item.get("kind") == "ConfigMap"]
+    assert (held["metadata"]["name"], reference["key"] in held["data"]) == (reference["name"], True)
+
+
 @rendered
 @pytest.mark.parametrize("overlay", sorted(OVERLAYS))
 def test_services_and_flows_make_pseudonyms_with_one_key(overlay):
