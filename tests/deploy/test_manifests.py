@@ -252,6 +252,16 @@ def test_services_and_flows_make_pseudonyms_with_one_key(overlay):
 
 
 @rendered
+def test_packages_are_not_unpacked_into_the_small_volume_of_the_pod():
+    """Those of the lock are several gigabytes, and pip's cache would hold them once more in HOME, /tmp."""
+    container = flow("monthly-retrain")
+    assert {"name": "HOME", "value": "/tmp"} in container["env"]
+    (line,) = [line for line in container["args"][0].splitlines() if line.endswith("make extras")]
+    assert {"PIP_NO_CACHE_DIR=1", "TMPDIR=/workspace/tmp"} <= set(line.split())
+    assert {"name": "workspace", "mountPath": "/workspace"} in container["volumeMounts"]
+
+
+@rendered
 def test_what_one_flow_has_built_the_next_one_finds():
     """A pod's own folders are gone with it: reconcile would build both Bentos anew every minute."""
     for _, pod in render.pods(objects_of("flows")):
