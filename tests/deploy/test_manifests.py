@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from deploy.manifests import render, schemas
 from deploy.manifests.check import errors
@@ -225,6 +226,38 @@ def flow(name: str) -> render.Object:
     (job,) = [item for item in objects_of("flows") if render.name_of(item) == f"CronJob {name}"]
     (container,) = render.containers(job["spec"]["jobTemplate"]["spec"]["template"])
     return container
+
+
+@rendered
+def test_each_flow_that_prefect_would_start_by_itself_is_a_cronjob_of_the_same_time():
+    deployments = yaml.safe_load((render.ROOT / "prefect.yaml").read_text())["deployments"]
+    wanted = {}
+    for item in deployments:
+        for schedule in item.get("schedules", []):
+            name = Path(item["entrypoint"].partition(":")[0]).stem.replace("_", "-")
+            wanted[name] = schedule.get("cron") or {60: "* * * * *"}[schedule["interval"]]
+    jobs = render.of_kind(objects_of("flows"), "CronJob")
+    assert {item["metadata"]["name"]: item["spec"]["schedule"] for item in jobs} == wanted
+
+
+@rendered
+def test_every_flow_can_tell_people_and_only_the_retraining_can_sign():
+    held, alerts = render.params(), render.params().alerts
+    ways = {alerts.webhook.url_env, alerts.email.url_env, alerts.sns.topic_env}
+    for item in render.of_kind(objects_of("flows"), "CronJob"):
+        name = item["metadata"]["name"]
+        environment = {v["name"]: v.get("valueFrom", {}).get("secretKeyRef") for v in flow(name)["env"]}
+        signs = held.registry.signing_key_env in environment
+        assert signs is (name == "monthly-retrain")
+        for variable in ways | ({held.registry.signing_key_env} if signs else set()):
+            assert environment[variable]["optional"] is True
+    (policy,) = [
+        item["spec"]
+        for item in render.of_kind(objects_of("flows"), "NetworkPolicy")
+        if item["metadata"]["name"] == "ticket-sentiment-flows"
+    ]
+    anywhere = {port["port"] for rule in policy["egress"] if "to" not in rule for port in rule["ports"]}
+    assert {443, 587, 465} <= anywhere
 
 
 @rendered
