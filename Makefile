@@ -20,7 +20,7 @@ IMAGES := ticket-sentiment images $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE
 BUILT := $(IMAGES) $(if $(DEVICE),--device $(DEVICE))
 
 .PHONY: help retrain search replay serve images image-test edge ui test check manifests monitoring workflows format lock
-.PHONY: scan scan-images sbom rollback ci extras state-pull state-push pr-report pr-comment
+.PHONY: scan scan-images sbom rollback ci extras update state-pull state-push pr-report pr-comment
 .PHONY: retrain-change registry-login images-push images-sign manifests-digest release-change
 
 help: ## this list
@@ -112,6 +112,9 @@ ci: ## all that CI runs
 
 extras: $(VENV)/ready ## EXTRAS=s3,hub: install those extras of pyproject.toml, too
 	@test -z "$$EXTRAS" || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$$EXTRAS]"
+
+update: ## bring what was merged in git here, where flows work by themselves; what they wrote stays
+	@scripts/update
 
 state-pull: $(VENV)/ready ## tickets and stages as git names them, from the team's DVC remote
 	@scripts/require-stores

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from deploy.manifests import render, schemas
 from deploy.manifests.check import errors
@@ -221,56 +220,6 @@ def test_the_document_names_every_overlay_and_every_secret():
     assert {name for name in wanted if f"`{name}`" not in text} == set()
 
 
-def flow(name: str) -> render.Object:
-    """The container of a CronJob of the overlay `flows`."""
-    (job,) = [item for item in objects_of("flows") if render.name_of(item) == f"CronJob {name}"]
-    (container,) = render.containers(job["spec"]["jobTemplate"]["spec"]["template"])
-    return container
-
-
-@rendered
-def test_each_flow_that_prefect_would_start_by_itself_is_a_cronjob_of_the_same_time():
-    deployments = yaml.safe_load((render.ROOT / "prefect.yaml").read_text())["deployments"]
-    wanted = {}
-    for item in deployments:
-        for schedule in item.get("schedules", []):
-            name = Path(item["entrypoint"].partition(":")[0]).stem.replace("_", "-")
-            wanted[name] = schedule.get("cron") or {60: "* * * * *"}[schedule["interval"]]
-    jobs = render.of_kind(objects_of("flows"), "CronJob")
-    assert {item["metadata"]["name"]: item["spec"]["schedule"] for item in jobs} == wanted
-
-
-@rendered
-def test_every_flow_can_tell_people_and_only_the_retraining_can_sign():
-    held, alerts = render.params(), render.params().alerts
-    ways = {alerts.webhook.url_env, alerts.email.url_env, alerts.sns.topic_env}
-    for item in render.of_kind(objects_of("flows"), "CronJob"):
-        name = item["metadata"]["name"]
-        environment = {v["name"]: v.get("valueFrom", {}).get("secretKeyRef") for v in flow(name)["env"]}
-        signs = held.registry.signing_key_env in environment
-        assert signs is (name == "monthly-retrain")
-        for variable in ways | ({held.registry.signing_key_env} if signs else set()):
-            assert environment[variable]["optional"] is True
-    (policy,) = [
-        item["spec"]
-        for item in render.of_kind(objects_of("flows"), "NetworkPolicy")
-        if item["metadata"]["name"] == "ticket-sentiment-flows"
-    ]
-    anywhere = {port["port"] for rule in policy["egress"] if "to" not in rule for port in rule["ports"]}
-    assert {443, 587, 465} <= anywhere
-
-
-@rendered
-def test_the_retraining_installs_what_the_stores_need_before_it_begins():
-    container = flow("monthly-retrain")
-    script = container["args"][0]
-    assert script.index("make extras") < script.index("make retrain")
-    (extras,) = [variable for variable in container["env"] if variable["name"] == "EXTRAS"]
-    reference = extras["valueFrom"]["configMapKeyRef"]
-    (held,) = [item for item in objects_of("flows") if item.get("kind") == "ConfigMap"]
-    assert (held["metadata"]["name"], reference["key"] in held["data"]) == (reference["name"], True)
-
-
 @rendered
 @pytest.mark.parametrize("overlay", sorted(OVERLAYS))
 def test_services_and_flows_make_pseudonyms_with_one_key(overlay):
@@ -282,27 +231,6 @@ def test_services_and_flows_make_pseudonyms_with_one_key(overlay):
             found.append(held.get(name))
     one = {"name": "ticket-sentiment-pseudonyms", "key": "key", "optional": True}
     assert found and all(item == {"secretKeyRef": one} for item in found)
-
-
-@rendered
-def test_packages_are_not_unpacked_into_the_small_volume_of_the_pod():
-    """Those of the lock are several gigabytes, and pip's cache would hold them once more in HOME, /tmp."""
-    container = flow("monthly-retrain")
-    assert {"name": "HOME", "value": "/tmp"} in container["env"]
-    (line,) = [line for line in container["args"][0].splitlines() if line.endswith("make extras")]
-    assert {"PIP_NO_CACHE_DIR=1", "TMPDIR=/workspace/tmp"} <= set(line.split())
-    assert {"name": "workspace", "mountPath": "/workspace"} in container["volumeMounts"]
-
-
-@rendered
-def test_what_one_flow_has_built_the_next_one_finds():
-    """A pod's own folders are gone with it: reconcile would build both Bentos anew every minute."""
-    for _, pod in render.pods(objects_of("flows")):
-        claims = {v["name"] for v in pod["spec"]["volumes"] if "persistentVolumeClaim" in v}
-        (container,) = render.containers(pod)
-        kept = [m["mountPath"] for m in container["volumeMounts"] if m["name"] in claims]
-        held = {variable["name"]: variable.get("value", "") for variable in container["env"]}
-        assert any(held["BENTOML_HOME"].startswith(f"{place}/") for place in kept)
 
 
 @rendered
