@@ -193,9 +193,10 @@ def download_bundle(store: Store, version: ModelVersion, device: str, folder: Pa
     name = f"bundle of {store.model} version {version.version} ({device})"
     try:
         path = download_artifacts(f"{source}/{device}", dst_path=str(folder), tracking_uri=store.uri)
-    except (MlflowException, OSError):
+    except Exception as error:  # MLflow's, the disk's, or any of a cloud's client: no credentials
         raise TicketSentimentError(
-            f"the {name} is not at {source}: restore MLflow's artifacts or move the alias to another version"
+            f"the {name} is not at {source} ({type(error).__name__}): restore MLflow's artifacts, give this "
+            "machine the credentials of their store, or move the alias to another version"
         ) from None
     bundle = load_bundle(Path(path))
     expected = version.tags.get(f"bundle.{device}.digest")
