@@ -115,15 +115,49 @@ def test_an_early_collection_takes_the_present_month_and_leaves_it_open(run, exp
         run(today=date(2026, 5, 1))
 
 
-def test_an_early_collection_that_is_killed_leaves_the_month_open(run, exported, month, monkeypatch):
+@pytest.fixture
+def killed(monkeypatch):
+    """`killed("add", run, ...)`: a collection that a kill ends when it comes to this part of DVC's."""
+
+    def collect_until(part, collect_files, **options):
+        with monkeypatch.context() as patch:
+            patch.setattr(module.MonthVersions, part, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                collect_files(**options)
+
+    return collect_until
+
+
+def test_an_early_collection_that_is_killed_leaves_the_month_open(run, exported, month, killed):
     _export(exported, "2026-04.csv", month("2026-04").head(40))
-    with monkeypatch.context() as patch:
-        patch.setattr(module.MonthVersions, "add", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            run(early=True)
+    killed("add", run, early=True)
     _export(exported, "2026-04.csv", month("2026-04"))
     assert "2026-04" in run(today=date(2026, 5, 1)).written
     assert not (exported / "data/tickets.open").exists()
+
+
+def test_a_month_stays_open_until_it_is_whole_whatever_other_month_is_opened(run, exported, month, killed):
+    """No regular run between two early ones, and the second is killed before it writes."""
+    april, note = month("2026-04"), exported / "data/tickets.open"
+    _export(exported, "2026-04.csv", april.head(40))
+    run(early=True)
+    _export(exported, "2026-04.csv", april)
+    _export(exported, "2026-05.csv", month("2026-05").head(60))
+    killed("restore_missing", run, early=True, today=date(2026, 5, 8))
+    assert note.read_text() == "2026-04\n2026-05\n"
+    assert run(today=date(2026, 5, 8)).written == ("2026-04",)
+    assert not (exported / TICKETS / "2026-05.parquet").exists()
+    assert note.read_text() == "2026-05\n"
+
+
+def test_a_regular_run_takes_an_open_month_as_a_killed_early_one_left_it(run, exported, month, killed):
+    _export(exported, "2026-04.csv", month("2026-04").head(40))
+    run(early=True)
+    _export(exported, "2026-04.csv", month("2026-04").head(60))
+    killed("add", run, early=True)
+    assert run().written == ()
+    assert len(read_tickets(exported / TICKETS / "2026-04.parquet")) == 60
+    assert (exported / "data/tickets.open").read_text() == "2026-04\n"
 
 
 def test_no_complete_month_is_an_error(run, exported):

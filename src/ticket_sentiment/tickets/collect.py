@@ -10,7 +10,7 @@ import pandas as pd
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import sha256_tree
 from ticket_sentiment.params import Params
-from ticket_sentiment.tickets.months import keep_open_months, month_before, require_held
+from ticket_sentiment.tickets.months import keep_months, month_before, require_held
 from ticket_sentiment.tickets.privacy import clean, pseudonym
 from ticket_sentiment.tickets.schema import COLUMNS, TICKETS, ordered
 from ticket_sentiment.tickets.sources import map_rows, read_raw
@@ -76,7 +76,7 @@ def collect(
     months = _split(tickets[complete])
     _require_any(months, only_month, last)
     require_held(months, replace, versions.kind)
-    changed = keep_open_months(months, versions, replace, present)
+    changed = keep_months(months, versions, replace, present)
     return CollectResult(
         written=tuple(changed),
         unchanged=tuple(month for month in months if month not in changed),

@@ -20,47 +20,19 @@ def month_before(day: date) -> str:
     return f"{day.year - 1}-12" if day.month == 1 else f"{day.year}-{day.month - 1:02d}"
 
 
-def opened(root: Path, kind: Table) -> str | None:
-    """The month that was collected before its end, and may change until then; None where there is none."""
+def open_months(root: Path, kind: Table) -> set[str]:
+    """Months that may change unasked: collected before their end, and not written as a whole since."""
     note = root / kind.open_note
-    return note.read_text(encoding="utf-8").strip() if note.is_file() else None
+    return set(note.read_text(encoding="utf-8").split()) if note.is_file() else set()
 
 
-def note_opened(root: Path, kind: Table, month: str | None) -> None:
-    """Note the month that is about to be collected before it is over, or that none is open any more."""
-    if month is None:
-        (root / kind.open_note).unlink(missing_ok=True)
+def note_open(root: Path, kind: Table, months: set[str]) -> None:
+    """Note these months, one a line, and no other; without any there is no file."""
+    note = root / kind.open_note
+    if months:
+        write_text(note, "".join(f"{month}\n" for month in sorted(months)))
     else:
-        write_text(root / kind.open_note, f"{month}\n")
-
-
-def keep_open_months(
-    months: dict[str, pd.DataFrame],
-    versions: MonthVersions,
-    replace: Iterable[str],
-    open_month: str | None,
-) -> list[str]:
-    """`keep_months`, of which the last may not be over yet.
-
-    Args:
-        months, versions, replace: as of `keep_months`.
-        open_month: the present month, where it is collected before its end; None where only whole ones are.
-
-    Returns:
-        The months that were written.
-
-    Raises:
-        TicketSentimentError: as `keep_months`.
-    """
-    root, kind = versions.root, versions.kind
-    before = opened(root, kind)
-    if open_month in months:
-        note_opened(root, kind, open_month)  # before it is written: a killed run must leave it open
-    free = {month for month in (before, open_month) if month in months}
-    written = keep_months(months, versions, {*replace, *free})
-    if before in months and open_month not in months:
-        note_opened(root, kind, None)
-    return written
+        note.unlink(missing_ok=True)
 
 
 def require_held(months: dict[str, pd.DataFrame], replace: Iterable[str], kind: Table) -> None:
@@ -78,17 +50,22 @@ def require_held(months: dict[str, pd.DataFrame], replace: Iterable[str], kind: 
 
 
 def keep_months(
-    months: dict[str, pd.DataFrame], versions: MonthVersions, replace: Iterable[str] = ()
+    months: dict[str, pd.DataFrame],
+    versions: MonthVersions,
+    replace: Iterable[str] = (),
+    present: str | None = None,
 ) -> list[str]:
-    """Write and version the months that are new or may be replaced; the others stay as they are.
+    """Write and version the months that are new or may change; the others stay as they are.
 
     A month appears as a whole or not at all, so that an interrupted run can be run again. The folder exists
     afterwards, empty where there is no month: stages depend on it.
 
     Args:
-        months: complete months by name, with the columns of the table.
+        months: by name, with the columns of the table; all but `present` are over.
         versions: of the table's folder.
         replace: months that may change although they are there.
+        present: the month that is collected before its end, where one is. It may change until it has been
+            written after its end, however many runs are killed before.
 
     Returns:
         The months that were written.
@@ -96,20 +73,24 @@ def keep_months(
     Raises:
         TicketSentimentError: a month would change, or DVC cannot do its part.
     """
-    kind, folder, replace = versions.kind, versions.root / versions.kind.folder, tuple(replace)
+    kind, root, folder = versions.kind, versions.root, versions.root / versions.kind.folder
+    opened = open_months(root, kind) | ({present} & months.keys())
+    note_open(root, kind, opened)  # before it is written: a killed run must leave it open
+    free = {*replace, *opened}
     status = versions.restore_missing()
-    versions.refuse_modified(status, allowed=replace)
+    versions.refuse_modified(status, allowed=free)
     there = {
-        month: _read(path, kind, month in replace)
+        month: _read(path, kind, month in free)
         for month, path in month_files(folder).items()
         if month in months
     }
-    changed = _changed(months, there, replace, kind)
+    changed = _changed(months, there, free, kind)
     if changed:
         _write({month: months[month] for month in changed}, folder, kind)
     folder.mkdir(parents=True, exist_ok=True)
     if changed or any(status.values()):  # the latter: a killed run wrote, but did not version
         versions.add()
+    note_open(root, kind, opened - (months.keys() - {present}))
     versions.push()
     return changed
 
@@ -140,7 +121,7 @@ def _differing(old: pd.DataFrame, new: pd.DataFrame, kind: Table, replaceable: b
 
 
 def _changed(
-    months: dict[str, pd.DataFrame], there: dict[str, pd.DataFrame], replace: tuple[str, ...], kind: Table
+    months: dict[str, pd.DataFrame], there: dict[str, pd.DataFrame], free: set[str], kind: Table
 ) -> list[str]:
     """Months to write; refuses when one is there with other content and may not be replaced."""
     changed, refused = [], []
@@ -148,11 +129,11 @@ def _changed(
         if month not in there:
             changed.append(month)
             continue
-        differing = _differing(there[month], frame, kind, month in replace)
+        differing = _differing(there[month], frame, kind, month in free)
         if not differing:
             continue
         changed.append(month)
-        if month not in replace:
+        if month not in free:
             refused.append((month, f"{month} ({len(differing)} of {len(there[month])} {kind.rows} differ)"))
     if refused:
         names = " ".join(f"--replace {kind.replace.format(month=month)}" for month, _ in refused)

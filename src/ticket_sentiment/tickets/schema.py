@@ -72,7 +72,7 @@ class Table:
 
     @property
     def open_note(self) -> Path:
-        """Names the month that was collected before it was over; not there where all are whole."""
+        """Names the months that were collected before their end; not there where all are whole."""
         return self.folder.with_suffix(".open")
 
     @property
