@@ -14,6 +14,7 @@ from ticket_sentiment.tickets.privacy import pseudonym
 from ticket_sentiment.tickets.schema import TICKETS, read_months, read_tickets
 
 TODAY = date(2026, 4, 15)
+WRITE, ADD = "months.write_month", "versions.MonthVersions.add"  # where a collection is killed
 
 
 def _export(root, name, frame):
@@ -36,6 +37,20 @@ def run(exported, files_params):
         return collect(files_params(path), root=exported, **{"today": TODAY, **options})
 
     return collect_files
+
+
+@pytest.fixture
+def killed(monkeypatch):
+    """`killed(ADD, run, ...)`: a collection that a kill ends when it comes to this part."""
+
+    def collect_until(part, collect_files, **options):
+        with monkeypatch.context() as patch:
+            name = f"ticket_sentiment.tickets.{part}"
+            patch.setattr(name, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                collect_files(**options)
+
+    return collect_until
 
 
 def _state(root):
@@ -89,6 +104,85 @@ def test_a_changed_month_is_refused_before_anything_is_written(run, exported, mo
     assert len(read_tickets(exported / TICKETS / "2026-02.parquet")) == 119
 
 
+def _with(frame, row, **values):
+    changed = frame.copy()
+    for name, value in values.items():
+        changed.loc[row, name] = value
+    return changed
+
+
+def test_labels_that_come_after_their_month_are_added(run, exported, month):
+    """Five customers of the last days had not answered yet when the month was collected."""
+    whole = month("2026-02")
+    _export(exported, "2026-02.csv", whole.assign(label=whole["label"].mask(whole.index >= 115)))
+    assert run().late_labels == 0
+    collected = (exported / "data/tickets.dvc").read_text()
+    _export(exported, "2026-02.csv", whole)
+    result = run()
+    assert (result.written, result.late_labels) == (("2026-02",), 5)
+    stored = read_tickets(exported / TICKETS / "2026-02.parquet")
+    assert stored["label"].tolist() == whole["label"].tolist()
+    assert stored["label_source"].unique().tolist() == ["import"]
+    versioned = (exported / "data/tickets.dvc").read_text()
+    assert versioned != collected, "the month is another version now"
+    assert run().written == (), "and closed as before"
+
+
+def test_a_killed_run_that_adds_late_labels_is_finished_by_the_next(run, exported, month, killed):
+    whole = month("2026-02")
+    _export(exported, "2026-02.csv", _with(whole, 7, label=None))
+    run()
+    collected = (exported / "data/tickets.dvc").read_text()
+    _export(exported, "2026-02.csv", whole)
+    killed(ADD, run)
+    run()
+    assert read_tickets(exported / TICKETS / "2026-02.parquet").loc[7, "label"] == whole.loc[7, "label"]
+    assert (exported / "data/tickets.dvc").read_text() != collected
+    assert not (exported / "data/tickets.open").exists()
+
+
+def test_what_is_more_than_a_late_label_is_refused(run, exported, month):
+    stored = _with(month("2026-02"), 7, label=None)
+    _export(exported, "2026-02.csv", stored)
+    run()
+    before = _state(exported)
+    late = _with(stored, 7, label="neutral")
+    other = "positive" if stored.loc[3, "label"] == "negative" else "negative"
+    for changed in (
+        _with(late, 3, label=other),
+        _with(late, 3, label=None),
+        _with(late, 7, text="not what was written"),
+        pd.concat([late, stored.tail(1).assign(ticket_id="new")]),
+        late.drop(index=3),
+    ):
+        _export(exported, "2026-02.csv", changed)
+        with pytest.raises(TicketSentimentError, match=r"2026-02 \(1 of 120 tickets differ\)"):
+            run()
+    assert _state(exported) == before
+
+
+def test_an_export_of_the_last_days_keeps_what_it_no_longer_holds(run, exported, month):
+    february = month("2026-02")
+    _export(exported, "2026-02.csv", _with(february, 115, label=None))
+    run()
+    (exported / "exports/2026-01.csv").unlink()
+    _export(exported, "2026-02.csv", february.iloc[50:])
+    result = run()
+    assert (result.written, result.unchanged, result.late_labels) == (("2026-02",), ("2026-03",), 1)
+    assert len(read_tickets(exported / TICKETS / "2026-02.parquet")) == 120
+    before = _state(exported)
+    _export(exported, "2026-02.csv", february.iloc[50:].drop(index=60))
+    with pytest.raises(TicketSentimentError, match=r"2026-02 \(1 of 120 tickets differ\)"):
+        run()
+    _export(exported, "2026-02.csv", _with(february, 40, created_at=february.loc[60, "created_at"]).iloc[40:])
+    with pytest.raises(TicketSentimentError, match=r"2026-02 \(1 of 120 tickets differ\)"):
+        run()
+    assert _state(exported) == before
+    _export(exported, "2026-02.csv", february.iloc[50:])
+    assert run(replace=("2026-02",)).written == ("2026-02",), "told to, it takes the source as it is"
+    assert len(read_tickets(exported / TICKETS / "2026-02.parquet")) == 70
+
+
 def test_a_month_that_is_not_over_waits(run, exported, month):
     _export(exported, "2026-04.csv", month("2026-04"))
     result = run()
@@ -115,22 +209,9 @@ def test_an_early_collection_takes_the_present_month_and_leaves_it_open(run, exp
         run(today=date(2026, 5, 1))
 
 
-@pytest.fixture
-def killed(monkeypatch):
-    """`killed("add", run, ...)`: a collection that a kill ends when it comes to this part of DVC's."""
-
-    def collect_until(part, collect_files, **options):
-        with monkeypatch.context() as patch:
-            patch.setattr(module.MonthVersions, part, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-            with pytest.raises(KeyboardInterrupt):
-                collect_files(**options)
-
-    return collect_until
-
-
 def test_an_early_collection_that_is_killed_leaves_the_month_open(run, exported, month, killed):
     _export(exported, "2026-04.csv", month("2026-04").head(40))
-    killed("add", run, early=True)
+    killed(ADD, run, early=True)
     _export(exported, "2026-04.csv", month("2026-04"))
     assert "2026-04" in run(today=date(2026, 5, 1)).written
     assert not (exported / "data/tickets.open").exists()
@@ -143,7 +224,7 @@ def test_a_month_stays_open_until_it_is_whole_whatever_other_month_is_opened(run
     run(early=True)
     _export(exported, "2026-04.csv", april)
     _export(exported, "2026-05.csv", month("2026-05").head(60))
-    killed("restore_missing", run, early=True, today=date(2026, 5, 8))
+    killed(WRITE, run, early=True, today=date(2026, 5, 8))
     assert note.read_text() == "2026-04\n2026-05\n"
     assert run(today=date(2026, 5, 8)).written == ("2026-04",)
     assert not (exported / TICKETS / "2026-05.parquet").exists()
@@ -154,7 +235,7 @@ def test_a_regular_run_takes_an_open_month_as_a_killed_early_one_left_it(run, ex
     _export(exported, "2026-04.csv", month("2026-04").head(40))
     run(early=True)
     _export(exported, "2026-04.csv", month("2026-04").head(60))
-    killed("add", run, early=True)
+    killed(ADD, run, early=True)
     assert run().written == ()
     assert len(read_tickets(exported / TICKETS / "2026-04.parquet")) == 60
     assert (exported / "data/tickets.open").read_text() == "2026-04\n"
@@ -336,11 +417,16 @@ def test_git_ignores_what_dvc_versions(run, exported):
     assert (exported / "data/.gitignore").read_text() == ignored
 
 
-def test_the_command_prints_one_line(exported, files_params, capsys):
+def test_the_command_prints_one_line(exported, files_params, capsys, month):
+    whole = month("2026-01")
+    _export(exported, "2026-01.csv", whole.assign(label=whole["label"].mask(whole.index < 2)))
     module.main(files_params("exports/2026-01.csv"), month="2026-01")
     printed = capsys.readouterr().out
     assert printed.startswith("collected 120 tickets in 1 months (1 written, 0 unchanged), data ")
     assert printed.count("\n") == 1
+    _export(exported, "2026-01.csv", month("2026-01"))
+    module.main(files_params("exports/2026-01.csv"))
+    assert "(1 written, 0 unchanged; 2 late labels), data " in capsys.readouterr().out
 
 
 def test_the_demo_is_collected_whole_whatever_the_day(repository, params, demo_sdist):

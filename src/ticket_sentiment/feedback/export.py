@@ -102,9 +102,9 @@ def export_feedback(
             raise TicketSentimentError(f"tickets.feedback is required, but {error}") from None
         note = str(error)
     require_held(found, replace, FEEDBACK_TABLE)
-    written = keep_months(found, versions, replace, present)
+    written = keep_months(found, versions, replace, present).written
     return ExportResult(
-        written=tuple(written),
+        written=written,
         unchanged=tuple(month for month in found if month not in written),
         labels=sum(map(len, found.values())),
         later=later,

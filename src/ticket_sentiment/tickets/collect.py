@@ -24,7 +24,8 @@ class CollectResult:
     Attributes:
         written: months that are new or were replaced.
         unchanged: months that were there with equal content.
-        rows: tickets of the written and unchanged months.
+        late_labels: labels that came after their ticket was stored, and were added.
+        rows: tickets that the source holds of the written and unchanged months.
         empty: rows of the source without text, left out.
         later: rows of months that are not over yet, left for a later run.
         data_sha256: hash of all of data/tickets (`files.sha256_tree`).
@@ -32,6 +33,7 @@ class CollectResult:
 
     written: tuple[str, ...]
     unchanged: tuple[str, ...]
+    late_labels: int
     rows: int
     empty: int
     later: int
@@ -50,7 +52,8 @@ def collect(
     """Bring complete months from the source to data/tickets and version them.
 
     Every month is compared before the first is written; a month appears as a whole or not at all, so
-    that an interrupted run can be run again.
+    that an interrupted run can be run again. A stored month takes labels that it had not, and keeps tickets
+    from before the source's first; any other difference is refused.
 
     Args:
         params: `tickets` is read.
@@ -76,10 +79,11 @@ def collect(
     months = _split(tickets[complete])
     _require_any(months, only_month, last)
     require_held(months, replace, versions.kind)
-    changed = keep_months(months, versions, replace, present)
+    kept = keep_months(months, versions, replace, present, mapped["created_at"].min())
     return CollectResult(
-        written=tuple(changed),
-        unchanged=tuple(month for month in months if month not in changed),
+        written=kept.written,
+        unchanged=tuple(month for month in months if month not in kept.written),
+        late_labels=kept.late,
         rows=sum(map(len, months.values())),
         empty=empty,
         later=int((~complete).sum()),
@@ -129,7 +133,8 @@ def _require_any(months: dict[str, pd.DataFrame], only_month: str | None, last: 
 def main(params: Params, month: str | None = None, replace: Iterable[str] = (), early: bool = False) -> None:
     """`ticket-sentiment collect [--month YYYY-MM] [--replace YYYY-MM ...]`: prints one line."""
     result = collect(params, only_month=month, replace=tuple(replace), early=early)
-    notes = [f"{result.empty} without text left out"] if result.empty else []
+    notes = [f"{result.late_labels} late labels"] if result.late_labels else []
+    notes += [f"{result.empty} without text left out"] if result.empty else []
     notes += [f"{result.later} of months not over yet"] if result.later else []
     print(
         f"collected {result.rows} tickets in {len(result.written) + len(result.unchanged)} months "
