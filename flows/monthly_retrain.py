@@ -24,8 +24,8 @@ from ticket_sentiment.tickets.collect import main as collect_tickets
 @task(cache_policy=NO_CACHE, retries=3, retry_delay_seconds=[10, 60, 300], retry_condition_fn=may_pass)
 def collect(params: Params, month: str | None, replace: list[str], early: bool) -> None:
     tickets, labels = replacements(replace)
-    collect_tickets(params, month, tickets, early)
     export_feedback(params, labels, early)
+    collect_tickets(params, month, tickets, early)
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=10, retry_condition_fn=may_pass)

@@ -11,9 +11,18 @@ from ticket_sentiment.params import DemoSource, Tickets
 from ticket_sentiment.tickets import collect as module
 from ticket_sentiment.tickets.collect import collect
 from ticket_sentiment.tickets.privacy import pseudonym
-from ticket_sentiment.tickets.schema import TICKETS, read_months, read_tickets
+from ticket_sentiment.tickets.schema import (
+    FEEDBACK,
+    FEEDBACK_TABLE,
+    TICKETS,
+    month_files,
+    read_months,
+    read_tickets,
+    write_month,
+)
 
 TODAY = date(2026, 4, 15)
+WHOLE = {"2026-01", "2026-02", "2026-03"}
 WRITE, ADD = "months.write_month", "versions.MonthVersions.add"  # where a collection is killed
 
 
@@ -34,7 +43,9 @@ def exported(repository, month):
 @pytest.fixture
 def run(exported, files_params):
     def collect_files(path="exports/*.csv", **options):
-        return collect(files_params(path), root=exported, **{"today": TODAY, **options})
+        params = files_params(path)
+        few = params.model_copy(update={"validate_": params.validate_.model_copy(update={"min_rows": 40})})
+        return collect(few, root=exported, **{"today": TODAY, **options})
 
     return collect_files
 
@@ -207,6 +218,40 @@ def test_an_early_collection_takes_the_present_month_and_leaves_it_open(run, exp
     _export(exported, "2026-04.csv", whole.head(60))
     with pytest.raises(TicketSentimentError, match="2026-04"):
         run(today=date(2026, 5, 1))
+
+
+def test_an_early_collection_leaves_a_month_that_is_too_little_for_later(run, exported, month):
+    """`validate` would refuse it, and with it every run until the month has enough."""
+    april = month("2026-04", 60)
+    one_class = april.assign(label=april["label"].where(april["label"] != "positive", "neutral"))
+    for few, said in (
+        (april.head(39), "39 tickets, 39 labelled, "),
+        (april.assign(label=april["label"].where(april.index < 29)), "60 tickets, 29 labelled, "),
+        (one_class, "60 tickets, 60 labelled, 0 of the rarest label"),
+    ):
+        _export(exported, "2026-04.csv", few)
+        result = run(early=True)
+        assert result.waits and result.waits.startswith(said)
+        assert result.later == len(few)
+        assert (
+            f"; {len(few)} of months not over yet, the present one is too little for validate"
+            in result.line()
+        )
+        assert {path.stem for path in month_files(exported / TICKETS).values()} == WHOLE
+        assert not (exported / "data/tickets.open").exists()
+    _export(exported, "2026-04.csv", april.assign(label=None))
+    said = april[["ticket_id", "label"]].assign(at=april["created_at"], received_at=april["created_at"])
+    said = said.assign(source="agent", event_id="1", served_arm=None, served_digest=None, served_label=None)
+    write_month(exported / FEEDBACK / "2026-04.parquet", said, FEEDBACK_TABLE)
+    assert run(early=True).written == ("2026-04",), "people's labels count, as they do for validate"
+
+
+def test_an_early_run_before_the_regular_one_of_the_same_day_takes_what_is_over(run, exported, month):
+    _export(exported, "2026-04.csv", month("2026-04", 3))
+    first = date(2026, 4, 1)
+    assert run(early=True, today=first).written == tuple(sorted(WHOLE))
+    regular = run(today=first)
+    assert (regular.written, regular.later, regular.waits) == ((), 3, None)
 
 
 def test_an_early_collection_that_is_killed_leaves_the_month_open(run, exported, month, killed):

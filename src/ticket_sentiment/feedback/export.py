@@ -164,5 +164,5 @@ def labels_where(condition: sa.ColumnElement[bool]) -> sa.Select[tuple[object, .
 
 
 def main(params: Params, replace: Iterable[str] = (), early: bool = False) -> None:
-    """The second part of `ticket-sentiment collect`: prints one line."""
+    """The first part of `ticket-sentiment collect`: prints one line."""
     print(export_feedback(params, replace=tuple(replace), early=early).line())
