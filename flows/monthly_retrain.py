@@ -1,18 +1,16 @@
 """The month: collect, judge the tickets, train, compress, judge the model, register, build, roll out."""
 
 import sys
-from pathlib import Path
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.reconcile import follow, told
-from flows.steps import build, may_pass, publish, repro, tell_failure, tell_people
+from flows.steps import alone, build, may_pass, publish, repro, tell_failure, tell_people
 from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.feedback.export import main as export_feedback
 from ticket_sentiment.feedback.export import replacements
-from ticket_sentiment.files import exclusive
 from ticket_sentiment.monitoring.live import export_live
 from ticket_sentiment.params import Params, load_params
 from ticket_sentiment.processes import few_collections
@@ -53,8 +51,8 @@ def monthly_retrain(month: str | None = None, replace: list[str] | None = None, 
         early: with the present month as far as it goes; it may change until it is over.
     """
     quiet_environment()
-    params = load_params()
-    with exclusive(Path("var/retrain.lock"), "a retraining"):
+    with alone():
+        params = load_params()  # after the wait, as the stages read the file then
         collect(params, month, replace or [], early)
         for stage in ("prepare", "train", "prune", "quantize"):
             repro(stage)
