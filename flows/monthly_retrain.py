@@ -48,7 +48,7 @@ def monthly_retrain(month: str | None = None, replace: list[str] | None = None, 
     Args:
         month: collect only this one (YYYY-MM), from a source that holds one month; None is all complete ones.
         replace: months (YYYY-MM, of people's labels feedback/YYYY-MM) that may change although versioned.
-        early: with the present month as far as it goes; it may change until it is over.
+        early: with the present month as far as it goes, if it is enough; it may change until it is over.
     """
     quiet_environment()
     with alone():
