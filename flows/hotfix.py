@@ -8,10 +8,9 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.reconcile import follow, told
-from flows.steps import build, may_pass, publish, repro, tell_failure, tell_people
+from flows.steps import alone, build, may_pass, publish, repro, tell_failure, tell_people
 from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import exclusive
 from ticket_sentiment.hotfix.start import Started, finish, start
 from ticket_sentiment.params import Params, load_params
 from ticket_sentiment.processes import few_collections
@@ -40,8 +39,8 @@ def hotfix(file: str | None = None, feedback_since: str | None = None) -> str:
         feedback_since: tickets that people have labelled otherwise than they were answered since this date.
     """
     quiet_environment()
-    params = load_params()
-    with exclusive(Path("var/retrain.lock"), "a retraining or a hotfix"):
+    with alone():
+        params = load_params()  # after the wait, as the stages read the file then
         started = take_corrections(params, file, feedback_since)
         print("\n".join(started.lines))
         if started.folder is None:

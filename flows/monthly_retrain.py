@@ -1,18 +1,16 @@
 """The month: collect, judge the tickets, train, compress, judge the model, register, build, roll out."""
 
 import sys
-from pathlib import Path
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.reconcile import follow, told
-from flows.steps import build, may_pass, publish, repro, tell_failure, tell_people
+from flows.steps import alone, build, may_pass, publish, repro, tell_failure, tell_people
 from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.feedback.export import main as export_feedback
 from ticket_sentiment.feedback.export import replacements
-from ticket_sentiment.files import exclusive
 from ticket_sentiment.monitoring.live import export_live
 from ticket_sentiment.params import Params, load_params
 from ticket_sentiment.processes import few_collections
@@ -24,8 +22,8 @@ from ticket_sentiment.tickets.collect import main as collect_tickets
 @task(cache_policy=NO_CACHE, retries=3, retry_delay_seconds=[10, 60, 300], retry_condition_fn=may_pass)
 def collect(params: Params, month: str | None, replace: list[str], early: bool) -> None:
     tickets, labels = replacements(replace)
-    collect_tickets(params, month, tickets, early)
     export_feedback(params, labels, early)
+    collect_tickets(params, month, tickets, early)
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=10, retry_condition_fn=may_pass)
@@ -50,11 +48,11 @@ def monthly_retrain(month: str | None = None, replace: list[str] | None = None, 
     Args:
         month: collect only this one (YYYY-MM), from a source that holds one month; None is all complete ones.
         replace: months (YYYY-MM, of people's labels feedback/YYYY-MM) that may change although versioned.
-        early: with the present month as far as it goes; it may change until it is over.
+        early: with the present month as far as it goes, if it is enough; it may change until it is over.
     """
     quiet_environment()
-    params = load_params()
-    with exclusive(Path("var/retrain.lock"), "a retraining"):
+    with alone():
+        params = load_params()  # after the wait, as the stages read the file then
         collect(params, month, replace or [], early)
         for stage in ("prepare", "train", "prune", "quantize"):
             repro(stage)

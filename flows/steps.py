@@ -1,5 +1,6 @@
 """Steps that more than one flow takes."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from prefect import Flow, task
@@ -12,6 +13,7 @@ from flows.retries import may_pass
 from ticket_sentiment.alerts.alert import Alert
 from ticket_sentiment.alerts.tell import tell
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import exclusive
 from ticket_sentiment.params import Params, load_params
 from ticket_sentiment.pipeline import reproduce
 from ticket_sentiment.promotion.news import of_failure
@@ -20,6 +22,12 @@ from ticket_sentiment.registry.registry import Registration
 
 SUMMARY = Path("reports/summary.txt")
 REPORT = Path("reports/release.html")
+LOCK_WAIT_S = 4 * 3600.0  # longer than a retraining takes, shorter than the deadline of its job on Kubernetes
+
+
+def alone() -> AbstractContextManager[None]:
+    """One retraining or hotfix at a time: the second one waits for the first."""
+    return exclusive(Path("var/retrain.lock"), "a retraining or a hotfix", LOCK_WAIT_S)
 
 
 def tell_failure(flow: Flow[..., object], _run: FlowRun, state: State) -> None:

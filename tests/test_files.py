@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import subprocess
@@ -97,4 +98,34 @@ def test_a_lock_is_refused_while_held_and_free_after_a_kill(tmp_path):
     holder.kill()
     holder.communicate()
     with exclusive(path, "it"):
+        pass
+
+
+def test_a_lock_is_waited_for_until_its_holder_ends(tmp_path, monkeypatch, capsys):
+    path, looks = tmp_path / "lock", []
+    with contextlib.ExitStack() as held:
+        held.enter_context(exclusive(path, "a retraining"))
+
+        def look_again(_):
+            looks.append(1)
+            if len(looks) == 3:
+                held.close()
+
+        monkeypatch.setattr("ticket_sentiment.files.time.sleep", look_again)
+        with exclusive(path, "a retraining", wait_s=7200):
+            assert len(looks) == 3
+            with pytest.raises(TicketSentimentError, match="already running"), exclusive(path, "it"):
+                pass
+    (said,) = capsys.readouterr().out.splitlines()
+    assert said == f"a retraining is running here ({path} is locked): waiting for its end, 2 hours at most"
+
+
+def test_a_lock_that_stays_held_is_refused_after_the_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr("ticket_sentiment.files.LOCK_POLL_S", 0.01)
+    path = tmp_path / "lock"
+    with (
+        exclusive(path, "it"),
+        pytest.raises(TicketSentimentError, match="it is already running"),
+        exclusive(path, "it", wait_s=0.05),
+    ):
         pass

@@ -28,8 +28,8 @@ def collect(arguments: argparse.Namespace) -> None:
 
     params = load_params()
     tickets, labels = replacements(arguments.replace)
-    collect(params, arguments.month, tickets)
     export(params, labels)
+    collect(params, arguments.month, tickets)
 
 
 def label_queue(arguments: argparse.Namespace) -> None:

@@ -7,11 +7,14 @@ import math
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ticket_sentiment.errors import TicketSentimentError
+
+LOCK_POLL_S = 1.0  # between two looks at a lock that is waited for
 
 
 def sha256_file(path: Path) -> str:
@@ -115,20 +118,39 @@ def require_space(folder: Path, needed: int) -> None:
 
 
 @contextlib.contextmanager
-def exclusive(path: Path, what: str) -> Iterator[None]:
+def exclusive(path: Path, what: str, wait_s: float = 0.0) -> Iterator[None]:
     """Hold a lock file while the block runs; the kernel lets go of it when the process dies.
 
-    Raises:
-        TicketSentimentError: another process holds it.
-    """
-    import fcntl  # here: what the edge needs of this module also runs where there is none
+    Args:
+        path: of the lock file.
+        what: holds it, for a person.
+        wait_s: how long to wait for another process that holds it. That it waits is said once.
 
+    Raises:
+        TicketSentimentError: another process holds it, or still does after the wait.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        until = time.monotonic() + wait_s
+        held = _locked(stream)
+        if not held and wait_s:
+            limit = f"{wait_s / 3600:g} hours at most"
+            print(f"{what} is running here ({path} is locked): waiting for its end, {limit}", flush=True)
+        while not held and time.monotonic() < until:
+            time.sleep(LOCK_POLL_S)
+            held = _locked(stream)
+        if not held:
             raise TicketSentimentError(
                 f"{what} is already running in this repository ({path} is locked): wait for its end"
-            ) from None
+            )
         yield
+
+
+def _locked(stream: TextIO) -> bool:
+    import fcntl  # here: what the edge needs of this module also runs where there is none
+
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tests.support.repository import Repository, kill_at, tiny
-from ticket_sentiment.files import exclusive, sha256_tree
+from ticket_sentiment.files import sha256_tree
 from ticket_sentiment.model.bundle import load_bundle
 
 pytestmark = pytest.mark.slow
@@ -101,10 +101,3 @@ def test_a_wrong_file_is_one_line_and_changes_nothing(repository):
     last = output.strip().splitlines()[-1]
     assert last.startswith("error: wrong.csv row 2: column label: expected one of negative")
     assert len(repository.versions()) == count
-
-
-def test_one_retraining_or_hotfix_at_a_time(repository):
-    with exclusive(repository.root / "var/retrain.lock", "a retraining"):
-        status, output = repository.run("flows.hotfix", "fixes.csv")
-    assert status == 1
-    assert "already running" in output.strip().splitlines()[-1]

@@ -208,15 +208,6 @@ def test_killed_anywhere_and_run_again_ends_as_if_undisturbed(tiny_repository, t
     assert released == ["cpu", "edge", "gpu"]
 
 
-def test_two_retrainings_at_once_are_refused(tiny_repository):
-    from ticket_sentiment.files import exclusive
-
-    with exclusive(tiny_repository.root / "var/retrain.lock", "a retraining"):
-        status, output = tiny_repository.run("flows.monthly_retrain")
-    assert status == 1
-    assert "already running" in output.strip().splitlines()[-1]
-
-
 def test_importing_the_flow_writes_nothing_where_it_stands(tmp_path):
     environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "HOME": str(tmp_path / "home")}
     here = tmp_path / "here"

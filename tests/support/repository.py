@@ -225,6 +225,21 @@ def no_server() -> Iterator[None]:
         yield
 
 
+def start_until(repository: Repository, mark: str, *arguments: str) -> tuple[subprocess.Popen[str], str]:
+    """Start a Python module and come back when it prints `mark`, or a path of this name appears.
+
+    Returns:
+        The process, and what it has printed so far.
+    """
+    process = repository.start(*arguments)
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if mark in line or (repository.root / mark).exists():
+            return process, seen
+    pytest.fail(f"the flow ended before {mark}: {seen[-2000:]}")
+
+
 def kill_at(repository: Repository, mark: str, everything: bool, *arguments: str) -> None:
     """`kill -9` of a Python module's process, or of all its children too, as when the machine goes down.
 
@@ -234,14 +249,7 @@ def kill_at(repository: Repository, mark: str, everything: bool, *arguments: str
         everything: whether the children are killed, too.
         *arguments: the module, and what follows.
     """
-    process = repository.start(*arguments)
-    seen = ""
-    for line in process.stdout:
-        seen += line
-        if mark in line or (repository.root / mark).exists():
-            break
-    else:
-        pytest.fail(f"the flow ended before {mark}: {seen[-2000:]}")
+    process, _ = start_until(repository, mark, *arguments)
     time.sleep(0.5)
     children = psutil.Process(process.pid).children(recursive=True)
     if everything:

@@ -1,19 +1,23 @@
-"""Tickets to test with: made-up sentences whose labels can be learnt, a DVC repository, the demo."""
+"""Tickets to test with: made-up sentences whose labels can be learnt, a DVC repository, exports, the demo."""
 
 import random
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from tests.tickets.exports import export
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import Params, Prepare, Tickets, Validate, load_params
 from ticket_sentiment.tickets import demo
+from ticket_sentiment.tickets.collect import CollectResult, collect
 from ticket_sentiment.tickets.schema import COLUMNS, ordered, write_tickets
 
 WORDS = {
@@ -107,6 +111,26 @@ def repository(_dvc_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     shutil.copytree(_dvc_template, root)
     monkeypatch.chdir(root)
     return root
+
+
+@pytest.fixture
+def exported(repository: Path, month: Callable[..., pd.DataFrame]) -> Path:
+    """A DVC repository with exports of January to March, nothing collected."""
+    for number in (1, 2, 3):
+        export(repository, f"2026-0{number}.csv", month(f"2026-0{number}"))
+    return repository
+
+
+@pytest.fixture
+def run(exported: Path, files_params: Callable[..., Params]) -> Callable[..., CollectResult]:
+    """`run("exports/*.csv", early=True, today=...)`: a collection, in the middle of April unless said."""
+
+    def collect_files(path: str = "exports/*.csv", **options: Any) -> CollectResult:
+        params = files_params(path)
+        few = params.model_copy(update={"validate_": params.validate_.model_copy(update={"min_rows": 40})})
+        return collect(few, root=exported, **{"today": date(2026, 4, 15), **options})
+
+    return collect_files
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
+from tests.tickets.exports import export, state
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import sha256_tree
 from ticket_sentiment.params import DemoSource, Tickets
@@ -13,45 +14,11 @@ from ticket_sentiment.tickets.collect import collect
 from ticket_sentiment.tickets.privacy import pseudonym
 from ticket_sentiment.tickets.schema import TICKETS, read_months, read_tickets
 
-TODAY = date(2026, 4, 15)
-
-
-def _export(root, name, frame):
-    path = root / "exports" / name
-    path.parent.mkdir(exist_ok=True)
-    frame.assign(created_at=frame["created_at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")).to_csv(path, index=False)
-
-
-@pytest.fixture
-def exported(repository, month):
-    """A DVC repository with exports of January to March, nothing collected."""
-    for number in (1, 2, 3):
-        _export(repository, f"2026-0{number}.csv", month(f"2026-0{number}"))
-    return repository
-
-
-@pytest.fixture
-def run(exported, files_params):
-    def collect_files(path="exports/*.csv", **options):
-        return collect(files_params(path), root=exported, **{"today": TODAY, **options})
-
-    return collect_files
-
-
-def _state(root):
-    """Everything that a refused collection must leave as it is."""
-    pointer = root / "data/tickets.dvc"
-    return (
-        sha256_tree(root / TICKETS) if (root / TICKETS).is_dir() else None,
-        pointer.read_text() if pointer.is_file() else None,
-        sorted(path.name for path in (root / "data").glob("*")) if (root / "data").is_dir() else None,
-    )
-
 
 def test_months_are_written_masked_and_versioned(run, exported, month):
     frame = month("2026-02")
     frame.loc[0, "text"] = "call 555-123-4567 or\nwrite to a@b.com"
-    _export(exported, "2026-02.csv", frame)
+    export(exported, "2026-02.csv", frame)
     result = run()
     assert result.written == ("2026-01", "2026-02", "2026-03")
     assert (result.unchanged, result.rows, result.empty, result.later) == ((), 360, 0, 0)
@@ -76,54 +43,25 @@ def test_a_changed_month_is_refused_before_anything_is_written(run, exported, mo
     run()
     changed = month("2026-02")
     changed.loc[[3, 5], "label"] = None
-    _export(exported, "2026-02.csv", changed.iloc[1:])
-    _export(exported, "2026-00.csv", month("2025-12"))
-    before = _state(exported)
+    export(exported, "2026-02.csv", changed.iloc[1:])
+    export(exported, "2026-00.csv", month("2025-12"))
+    before = state(exported)
     with pytest.raises(
         TicketSentimentError, match=r"2026-02 \(3 of 120 tickets differ\).*--replace 2026-02`"
     ):
         run()
-    assert _state(exported) == before
+    assert state(exported) == before
     result = run(replace=("2026-02",))
     assert result.written == ("2025-12", "2026-02")
     assert len(read_tickets(exported / TICKETS / "2026-02.parquet")) == 119
 
 
 def test_a_month_that_is_not_over_waits(run, exported, month):
-    _export(exported, "2026-04.csv", month("2026-04"))
+    export(exported, "2026-04.csv", month("2026-04"))
     result = run()
     assert result.later == 120
     assert "2026-04" not in result.written
     assert run(today=date(2026, 5, 1)).written == ("2026-04",)
-
-
-def test_an_early_collection_takes_the_present_month_and_leaves_it_open(run, exported, month):
-    """For a retraining that an alarm asked for: the rest comes in by itself, a later change does not."""
-    whole = month("2026-04")
-    _export(exported, "2026-04.csv", whole.head(40))
-    assert run(early=True).written == ("2026-01", "2026-02", "2026-03", "2026-04")
-    assert run().later == 40, "the regular run leaves it as it is"
-    assert (exported / "data/tickets.open").read_text() == "2026-04\n"
-    _export(exported, "2026-04.csv", whole.head(60))
-    assert run(early=True).written == ("2026-04",)
-
-    _export(exported, "2026-04.csv", whole)
-    assert run(today=date(2026, 5, 1)).written == ("2026-04",), "it is over: the whole of it, unasked"
-    assert not (exported / "data/tickets.open").exists()
-    _export(exported, "2026-04.csv", whole.head(60))
-    with pytest.raises(TicketSentimentError, match="2026-04"):
-        run(today=date(2026, 5, 1))
-
-
-def test_an_early_collection_that_is_killed_leaves_the_month_open(run, exported, month, monkeypatch):
-    _export(exported, "2026-04.csv", month("2026-04").head(40))
-    with monkeypatch.context() as patch:
-        patch.setattr(module.MonthVersions, "add", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            run(early=True)
-    _export(exported, "2026-04.csv", month("2026-04"))
-    assert "2026-04" in run(today=date(2026, 5, 1)).written
-    assert not (exported / "data/tickets.open").exists()
 
 
 def test_no_complete_month_is_an_error(run, exported):
@@ -131,21 +69,21 @@ def test_no_complete_month_is_an_error(run, exported):
         run(today=date(2026, 1, 31))
     with pytest.raises(TicketSentimentError, match="2026-03 is not over yet"):
         run("exports/2026-03.csv", today=date(2026, 3, 31), only_month="2026-03")
-    assert _state(exported) == (None, None, None)
+    assert state(exported) == (None, None, None)
 
 
 def test_dates_outside_the_month_are_named(run, exported, month):
     run("exports/2026-01.csv")
     frame = month("2026-02")
     frame.loc[119, "created_at"] = pd.Timestamp("2026-03-01 00:30", tz="UTC")
-    _export(exported, "2026-02.csv", frame)
-    before = _state(exported)
+    export(exported, "2026-02.csv", frame)
+    before = state(exported)
     with pytest.raises(
         TicketSentimentError,
         match=r"exports/2026-02\.csv row 121: created_at is in 2026-03 \(UTC\), outside 2026-02, as are 1 of",
     ):
         run("exports/2026-02.csv", only_month="2026-02")
-    assert _state(exported) == before
+    assert state(exported) == before
 
 
 def test_a_monthly_export_is_added(run, exported):
@@ -167,17 +105,17 @@ def test_a_monthly_export_is_added(run, exported):
 def test_bad_input_leaves_earlier_data_untouched(run, exported, content, message):
     run("exports/2026-01.csv")
     (exported / "exports/bad.csv").write_bytes(content)
-    before = _state(exported)
+    before = state(exported)
     with pytest.raises(TicketSentimentError, match=message) as raised:
         run("exports/*.csv")
     assert "exports/bad.csv" in str(raised.value)
-    assert _state(exported) == before
+    assert state(exported) == before
 
 
 def test_tickets_without_text_are_left_out_and_counted(run, exported, month):
     frame = month("2026-01")
     frame.loc[0, "text"] = "&nbsp;"
-    _export(exported, "2026-01.csv", frame)
+    export(exported, "2026-01.csv", frame)
     result = run("exports/2026-01.csv")
     assert (result.empty, result.rows) == (1, 119)
 
@@ -191,7 +129,7 @@ def test_deleted_months_come_back_from_the_cache(run, exported, month):
     run()
     (exported / TICKETS / "2026-01.parquet").unlink()
     shutil.rmtree(exported / "exports")
-    _export(exported, "2026-04.csv", month("2026-04"))
+    export(exported, "2026-04.csv", month("2026-04"))
     run(today=date(2026, 5, 1))
     assert len(list((exported / TICKETS).iterdir())) == 4
 
@@ -204,7 +142,7 @@ def test_a_fresh_clone_gets_its_history_from_the_remote(run, exported, dvc, mont
     shutil.rmtree(exported / ".dvc/cache")
     shutil.rmtree(exported / ".dvc/tmp")
     shutil.rmtree(exported / "exports")
-    _export(exported, "2026-04.csv", month("2026-04"))
+    export(exported, "2026-04.csv", month("2026-04"))
     run(today=date(2026, 5, 1))
     assert len(list((exported / TICKETS).iterdir())) == 4
 
@@ -218,13 +156,13 @@ def test_history_that_cannot_be_brought_back_stops_the_run(run, exported, month,
         (exported / TICKETS / "2026-01.parquet").unlink()
     shutil.rmtree(exported / ".dvc/cache")
     shutil.rmtree(exported / "exports")
-    _export(exported, "2026-04.csv", month("2026-04"))
-    before = _state(exported)
+    export(exported, "2026-04.csv", month("2026-04"))
+    before = state(exported)
     with pytest.raises(
         TicketSentimentError, match=r"neither on disk nor in DVC's cache.*dvc remote default NAME"
     ):
         run(today=date(2026, 5, 1))
-    assert _state(exported) == before
+    assert state(exported) == before
 
 
 def test_months_whose_cache_is_gone_are_cached_again(run, exported):
@@ -238,12 +176,12 @@ def test_a_month_changed_by_hand_is_not_versioned_unasked(run, exported, month):
     run()
     path = exported / TICKETS / "2026-01.parquet"
     path.write_bytes(path.read_bytes()[:-50])
-    before = _state(exported)
+    before = state(exported)
     with pytest.raises(
         TicketSentimentError, match=r"2026-01\.parquet is not what data/tickets\.dvc has versioned"
     ):
         run("exports/2026-02.csv")
-    assert _state(exported) == before
+    assert state(exported) == before
     assert run(replace=("2026-01",)).written == ("2026-01",)
     assert len(read_tickets(path)) == 120
 
@@ -302,11 +240,16 @@ def test_git_ignores_what_dvc_versions(run, exported):
     assert (exported / "data/.gitignore").read_text() == ignored
 
 
-def test_the_command_prints_one_line(exported, files_params, capsys):
+def test_the_command_prints_one_line(exported, files_params, capsys, month):
+    whole = month("2026-01")
+    export(exported, "2026-01.csv", whole.assign(label=whole["label"].mask(whole.index < 2)))
     module.main(files_params("exports/2026-01.csv"), month="2026-01")
     printed = capsys.readouterr().out
     assert printed.startswith("collected 120 tickets in 1 months (1 written, 0 unchanged), data ")
     assert printed.count("\n") == 1
+    export(exported, "2026-01.csv", month("2026-01"))
+    module.main(files_params("exports/2026-01.csv"))
+    assert "(1 written, 0 unchanged; 2 late labels), data " in capsys.readouterr().out
 
 
 def test_the_demo_is_collected_whole_whatever_the_day(repository, params, demo_sdist):

@@ -13,7 +13,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.schema import feedback, predictions
 from ticket_sentiment.feedback.database import NoEventDatabase, event_url, reading_events
 from ticket_sentiment.params import Params
-from ticket_sentiment.tickets.months import keep_open_months, require_held
+from ticket_sentiment.tickets.months import keep_months, require_held
 from ticket_sentiment.tickets.schema import FEEDBACK_SCHEMA, FEEDBACK_TABLE, month_bounds, ordered
 from ticket_sentiment.tickets.versions import MonthVersions
 
@@ -102,9 +102,9 @@ def export_feedback(
             raise TicketSentimentError(f"tickets.feedback is required, but {error}") from None
         note = str(error)
     require_held(found, replace, FEEDBACK_TABLE)
-    written = keep_open_months(found, versions, replace, present)
+    written = keep_months(found, versions, replace, present).written
     return ExportResult(
-        written=tuple(written),
+        written=written,
         unchanged=tuple(month for month in found if month not in written),
         labels=sum(map(len, found.values())),
         later=later,
@@ -164,5 +164,5 @@ def labels_where(condition: sa.ColumnElement[bool]) -> sa.Select[tuple[object, .
 
 
 def main(params: Params, replace: Iterable[str] = (), early: bool = False) -> None:
-    """The second part of `ticket-sentiment collect`: prints one line."""
+    """The first part of `ticket-sentiment collect`: prints one line."""
     print(export_feedback(params, replace=tuple(replace), early=early).line())

@@ -9,10 +9,13 @@ import pandas as pd
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import sha256_tree
+from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import Params
-from ticket_sentiment.tickets.months import keep_open_months, month_before, require_held
+from ticket_sentiment.tickets.months import keep_months, month_before, require_held
 from ticket_sentiment.tickets.privacy import clean, pseudonym
-from ticket_sentiment.tickets.schema import COLUMNS, TICKETS, ordered
+from ticket_sentiment.tickets.profile import MIN_SIGNAL_ROWS
+from ticket_sentiment.tickets.relabel import relabel
+from ticket_sentiment.tickets.schema import COLUMNS, FEEDBACK, TICKETS, ordered, read_feedback
 from ticket_sentiment.tickets.sources import map_rows, read_raw
 from ticket_sentiment.tickets.versions import MonthVersions
 
@@ -24,18 +27,34 @@ class CollectResult:
     Attributes:
         written: months that are new or were replaced.
         unchanged: months that were there with equal content.
-        rows: tickets of the written and unchanged months.
+        late_labels: labels that came after their ticket was stored, and were added.
+        rows: tickets that the source holds of the written and unchanged months.
         empty: rows of the source without text, left out.
         later: rows of months that are not over yet, left for a later run.
+        waits: what the present month holds, where it was asked for and is too little; else None.
         data_sha256: hash of all of data/tickets (`files.sha256_tree`).
     """
 
     written: tuple[str, ...]
     unchanged: tuple[str, ...]
+    late_labels: int
     rows: int
     empty: int
     later: int
+    waits: str | None
     data_sha256: str
+
+    def line(self) -> str:
+        """For the terminal."""
+        notes = [f"{self.late_labels} late labels"] if self.late_labels else []
+        notes += [f"{self.empty} without text left out"] if self.empty else []
+        notes += [f"{self.later} of months not over yet"] if self.later else []
+        notes += [f"the present one is too little for validate: {self.waits}"] if self.waits else []
+        return (
+            f"collected {self.rows} tickets in {len(self.written) + len(self.unchanged)} months "
+            f"({len(self.written)} written, {len(self.unchanged)} unchanged"
+            f"{'; ' + ', '.join(notes) if notes else ''}), data {self.data_sha256[:12]}"
+        )
 
 
 def collect(
@@ -50,15 +69,17 @@ def collect(
     """Bring complete months from the source to data/tickets and version them.
 
     Every month is compared before the first is written; a month appears as a whole or not at all, so
-    that an interrupted run can be run again.
+    that an interrupted run can be run again. A stored month takes labels that it had not, and keeps tickets
+    from before the source's first; any other difference is refused.
 
     Args:
-        params: `tickets` is read.
+        params: `tickets` is read; for an early collection `validate` and `prepare`, too.
         only_month: the source must hold this month and no other (a monthly export).
         replace: months that may change although they are there.
         root: the repository.
         today: the present day in UTC; its month and later ones are not complete.
-        early: the present month, too, as far as it goes; it may then change until it is over.
+        early: the present month, too, as far as it goes, where it is enough for `validate` with people's
+            labels that are collected; it may then change until it is over.
 
     Raises:
         TicketSentimentError: the source is bad, a month would change, or DVC cannot do its part.
@@ -67,22 +88,28 @@ def collect(
     mapped = map_rows(read_raw(params.tickets, root), params.tickets)
     if only_month is not None:
         _require_month(mapped, only_month)
+    tickets, empty = _cleaned(mapped)
+    found = _split(tickets)
     demo = params.tickets.source.kind == "demo"
     today = today or datetime.now(UTC).date()
-    present = f"{today:%Y-%m}" if early and not demo else None
+    present, waits = f"{today:%Y-%m}" if early and not demo else None, None
+    if present in found:
+        waits = _too_little(found[present], read_feedback(root / FEEDBACK), params)
+    if waits:
+        present = None
     last = "9999-12" if demo else present or month_before(today)
-    tickets, empty = _cleaned(mapped)
-    complete = tickets["month"] <= last
-    months = _split(tickets[complete])
+    months = {month: frame for month, frame in found.items() if month <= last}
     _require_any(months, only_month, last)
     require_held(months, replace, versions.kind)
-    changed = keep_open_months(months, versions, replace, present)
+    kept = keep_months(months, versions, replace, present, mapped["created_at"].min())
     return CollectResult(
-        written=tuple(changed),
-        unchanged=tuple(month for month in months if month not in changed),
+        written=kept.written,
+        unchanged=tuple(month for month in months if month not in kept.written),
+        late_labels=kept.late,
         rows=sum(map(len, months.values())),
         empty=empty,
-        later=int((~complete).sum()),
+        later=sum(len(frame) for month, frame in found.items() if month > last),
+        waits=waits,
         data_sha256=sha256_tree(root / TICKETS),
     )
 
@@ -115,6 +142,23 @@ def _split(tickets: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {str(month): ordered(group[list(COLUMNS)]) for month, group in groups}
 
 
+def _too_little(month: pd.DataFrame, feedback: pd.DataFrame, params: Params) -> str | None:
+    """What there is of a young month, if so little that `validate` would refuse it, and with it every run.
+
+    Its other expectations hold of a part of a month as of a whole one.
+    """
+    limits, labels = params.validate_, relabel(month, feedback, params.prepare)[0]["label"].dropna()
+    rarest = min(int((labels == label).sum()) for label in LABELS)
+    enough = (
+        len(month) >= limits.min_rows
+        and len(labels) >= max(MIN_SIGNAL_ROWS, limits.min_labelled_share * len(month))
+        and rarest >= limits.min_class_share * len(labels)
+    )
+    if enough:
+        return None
+    return f"{len(month)} tickets, {len(labels)} labelled, {rarest} of the rarest label"
+
+
 def _require_any(months: dict[str, pd.DataFrame], only_month: str | None, last: str) -> None:
     if not months:
         what = (
@@ -128,11 +172,4 @@ def _require_any(months: dict[str, pd.DataFrame], only_month: str | None, last: 
 
 def main(params: Params, month: str | None = None, replace: Iterable[str] = (), early: bool = False) -> None:
     """`ticket-sentiment collect [--month YYYY-MM] [--replace YYYY-MM ...]`: prints one line."""
-    result = collect(params, only_month=month, replace=tuple(replace), early=early)
-    notes = [f"{result.empty} without text left out"] if result.empty else []
-    notes += [f"{result.later} of months not over yet"] if result.later else []
-    print(
-        f"collected {result.rows} tickets in {len(result.written) + len(result.unchanged)} months "
-        f"({len(result.written)} written, {len(result.unchanged)} unchanged"
-        f"{'; ' + ', '.join(notes) if notes else ''}), data {result.data_sha256[:12]}"
-    )
+    print(collect(params, only_month=month, replace=tuple(replace), early=early).line())

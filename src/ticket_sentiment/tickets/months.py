@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -15,52 +16,38 @@ from ticket_sentiment.tickets.versions import MonthVersions
 Row = tuple[object, ...]
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a collection made of the stored months.
+
+    Attributes:
+        written: months that are new or changed.
+        late: labels in them of tickets that were stored without one.
+    """
+
+    written: tuple[str, ...]
+    late: int
+
+
 def month_before(day: date) -> str:
     """The month before that of a day, `YYYY-MM`."""
     return f"{day.year - 1}-12" if day.month == 1 else f"{day.year}-{day.month - 1:02d}"
 
 
-def opened(root: Path, kind: Table) -> str | None:
-    """The month that was collected before its end, and may change until then; None where there is none."""
+def open_months(root: Path, kind: Table) -> set[str]:
+    """Months that may change unasked: collected before their end and not written as a whole since, or in
+    writing when a run was killed."""
     note = root / kind.open_note
-    return note.read_text(encoding="utf-8").strip() if note.is_file() else None
+    return set(note.read_text(encoding="utf-8").split()) if note.is_file() else set()
 
 
-def note_opened(root: Path, kind: Table, month: str | None) -> None:
-    """Note the month that is about to be collected before it is over, or that none is open any more."""
-    if month is None:
-        (root / kind.open_note).unlink(missing_ok=True)
+def note_open(root: Path, kind: Table, months: set[str]) -> None:
+    """Note these months, one a line, and no other; without any there is no file."""
+    note = root / kind.open_note
+    if months:
+        write_text(note, "".join(f"{month}\n" for month in sorted(months)))
     else:
-        write_text(root / kind.open_note, f"{month}\n")
-
-
-def keep_open_months(
-    months: dict[str, pd.DataFrame],
-    versions: MonthVersions,
-    replace: Iterable[str],
-    open_month: str | None,
-) -> list[str]:
-    """`keep_months`, of which the last may not be over yet.
-
-    Args:
-        months, versions, replace: as of `keep_months`.
-        open_month: the present month, where it is collected before its end; None where only whole ones are.
-
-    Returns:
-        The months that were written.
-
-    Raises:
-        TicketSentimentError: as `keep_months`.
-    """
-    root, kind = versions.root, versions.kind
-    before = opened(root, kind)
-    if open_month in months:
-        note_opened(root, kind, open_month)  # before it is written: a killed run must leave it open
-    free = {month for month in (before, open_month) if month in months}
-    written = keep_months(months, versions, {*replace, *free})
-    if before in months and open_month not in months:
-        note_opened(root, kind, None)
-    return written
+        note.unlink(missing_ok=True)
 
 
 def require_held(months: dict[str, pd.DataFrame], replace: Iterable[str], kind: Table) -> None:
@@ -78,40 +65,55 @@ def require_held(months: dict[str, pd.DataFrame], replace: Iterable[str], kind: 
 
 
 def keep_months(
-    months: dict[str, pd.DataFrame], versions: MonthVersions, replace: Iterable[str] = ()
-) -> list[str]:
-    """Write and version the months that are new or may be replaced; the others stay as they are.
+    months: dict[str, pd.DataFrame],
+    versions: MonthVersions,
+    replace: Iterable[str] = (),
+    present: str | None = None,
+    begins: pd.Timestamp | None = None,
+) -> Kept:
+    """Write and version the months that are new or may change; the others stay as they are.
 
-    A month appears as a whole or not at all, so that an interrupted run can be run again. The folder exists
-    afterwards, empty where there is no month: stages depend on it.
+    A label that comes later (`Table.late`) is no change of a month: it is added. A month appears as a whole
+    or not at all, so that an interrupted run can be run again. The folder exists afterwards, empty where
+    there is no month: stages depend on it.
 
     Args:
-        months: complete months by name, with the columns of the table.
+        months: by name, with the columns of the table; all but `present` are over.
         versions: of the table's folder.
-        replace: months that may change although they are there.
-
-    Returns:
-        The months that were written.
+        replace: months that may change although they are there; they become what the source holds.
+        present: the month that is collected before its end, where one is. It may change until it has been
+            written after its end, however many runs are killed before.
+        begins: time of the source's first ticket, where it holds a window that moves on: stored tickets from
+            before are kept.
 
     Raises:
         TicketSentimentError: a month would change, or DVC cannot do its part.
     """
-    kind, folder, replace = versions.kind, versions.root / versions.kind.folder, tuple(replace)
+    kind, root, folder = versions.kind, versions.root, versions.root / versions.kind.folder
+    opened = open_months(root, kind) | ({present} & months.keys())
+    free = {*replace, *opened}
     status = versions.restore_missing()
-    versions.refuse_modified(status, allowed=replace)
+    versions.refuse_modified(status, allowed=free)
     there = {
-        month: _read(path, kind, month in replace)
+        month: _read(path, kind, month in free)
         for month, path in month_files(folder).items()
         if month in months
     }
-    changed = _changed(months, there, replace, kind)
+    if begins is not None:
+        held = there.keys() - set(replace)
+        months = months | {month: _with_older(there[month], months[month], begins) for month in held}
+    kept = _compared(months, there, free, kind)
+    changed = {month: months[month] for month in kept.written}
     if changed:
-        _write({month: months[month] for month in changed}, folder, kind)
+        require_space(folder, sum(map(_bytes, changed.values())) + 1_000_000)
+        note_open(root, kind, opened | changed.keys())  # a killed run must leave them open
+        _write(changed, folder, kind)
     folder.mkdir(parents=True, exist_ok=True)
     if changed or any(status.values()):  # the latter: a killed run wrote, but did not version
         versions.add()
+    note_open(root, kind, opened - (months.keys() - {present}))
     versions.push()
-    return changed
+    return kept
 
 
 def _read(path: Path, kind: Table, replaceable: bool) -> pd.DataFrame:
@@ -131,28 +133,43 @@ def _rows(frame: pd.DataFrame, columns: Iterable[str]) -> set[Row]:
     return set(values.where(values.notna(), None).itertuples(index=False, name=None))
 
 
-def _differing(old: pd.DataFrame, new: pd.DataFrame, kind: Table, replaceable: bool) -> set[object]:
-    """Ids of the rows for which the month would have to change; the first column is the ticket's id."""
-    columns = kind.columns if replaceable else kind.compared
+def _with_older(old: pd.DataFrame, new: pd.DataFrame, begins: pd.Timestamp) -> pd.DataFrame:
+    """The source's tickets of a month, and the stored ones that are older than all that the source holds."""
+    older = old[(old["created_at"] < begins) & ~old["ticket_id"].isin(new["ticket_id"])]
+    return new if older.empty else pd.concat([older, new], ignore_index=True)
+
+
+def _difference(old: pd.DataFrame, new: pd.DataFrame, kind: Table, free: bool) -> tuple[set[object], int]:
+    """Ids of the rows for which the month would have to change, and how many others only got their label.
+
+    The first column is the ticket's id.
+    """
+    columns = kind.columns if free else kind.compared
     before, now = _rows(old, columns), _rows(new, columns)
-    kept = kind.source_forgets and not replaceable
-    return {row[0] for row in (now - before if kept else now ^ before)}
+    gone, come = before - now, now - before
+    unlabelled = {
+        row: tuple(None if name in kind.late else value for name, value in zip(columns, row, strict=True))
+        for row in come
+    }
+    late = {row: bare for row, bare in unlabelled.items() if bare in gone}
+    lost = set() if kind.source_forgets and not free else gone - set(late.values())
+    return {row[0] for row in (come - late.keys()) | lost}, len(late)
 
 
-def _changed(
-    months: dict[str, pd.DataFrame], there: dict[str, pd.DataFrame], replace: tuple[str, ...], kind: Table
-) -> list[str]:
-    """Months to write; refuses when one is there with other content and may not be replaced."""
-    changed, refused = [], []
+def _compared(
+    months: dict[str, pd.DataFrame], there: dict[str, pd.DataFrame], free: set[str], kind: Table
+) -> Kept:
+    """What is to be written; refuses when a month is there with other content and may not change."""
+    written, refused, late = [], [], 0
     for month, frame in months.items():
         if month not in there:
-            changed.append(month)
+            written.append(month)
             continue
-        differing = _differing(there[month], frame, kind, month in replace)
-        if not differing:
-            continue
-        changed.append(month)
-        if month not in replace:
+        differing, labels = _difference(there[month], frame, kind, month in free)
+        late += labels
+        if differing or labels:
+            written.append(month)
+        if differing and month not in free:
             refused.append((month, f"{month} ({len(differing)} of {len(there[month])} {kind.rows} differ)"))
     if refused:
         names = " ".join(f"--replace {kind.replace.format(month=month)}" for month, _ in refused)
@@ -161,13 +178,10 @@ def _changed(
             "content: a month is not changed unless told to; check the source, or run "
             f"`ticket-sentiment collect {names}`"
         )
-    return changed
+    return Kept(tuple(written), late)
 
 
 def _write(months: dict[str, pd.DataFrame], folder: Path, kind: Table) -> None:
-    # Text is most of a row; twice its size is more than Parquet with zstd ever takes.
-    needed = sum(_bytes(frame) for frame in months.values())
-    require_space(folder, needed + 1_000_000)
     staging = folder.parent / f".{folder.name}-staging"
     shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed
     for month, frame in months.items():
@@ -179,5 +193,6 @@ def _write(months: dict[str, pd.DataFrame], folder: Path, kind: Table) -> None:
 
 
 def _bytes(frame: pd.DataFrame) -> int:
+    # Text is most of a row; twice its size is more than Parquet with zstd ever takes.
     text = int(frame["text"].str.len().sum()) if "text" in frame else 0
     return text * 2 + 200 * len(frame)

@@ -55,6 +55,7 @@ class Table:
         replace: how a person names a month of it after `collect --replace`, with `{month}`.
         compared: columns by which a stored month is held against its source. The others say what was known
             when it was collected.
+        late: columns that may be null when a row is stored and be filled later, all at once.
         source_forgets: whether the source may drop old rows; a stored month then keeps them.
     """
 
@@ -64,6 +65,7 @@ class Table:
     rows: str
     replace: str
     compared: tuple[str, ...]
+    late: tuple[str, ...]
     source_forgets: bool
 
     @property
@@ -72,7 +74,7 @@ class Table:
 
     @property
     def open_note(self) -> Path:
-        """Names the month that was collected before it was over; not there where all are whole."""
+        """Names the months that may change unasked (`months.open_months`); not there where there is none."""
         return self.folder.with_suffix(".open")
 
     @property
@@ -88,6 +90,7 @@ TICKET_TABLE = Table(
     rows="tickets",
     replace="{month}",
     compared=COLUMNS,
+    late=("label", "label_source"),
     source_forgets=False,
 )
 FEEDBACK_TABLE = Table(
@@ -97,6 +100,7 @@ FEEDBACK_TABLE = Table(
     rows="labels",
     replace="feedback/{month}",
     compared=tuple(name for name in FEEDBACK_SCHEMA.names if not name.startswith("served_")),
+    late=(),
     source_forgets=True,  # an event database may be emptied of what is old
 )
 MONTH_FILE = re.compile(r"^(\d{4}-(?:0[1-9]|1[0-2]))\.parquet$")
