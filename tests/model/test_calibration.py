@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.calibration import HIGHEST, LOWEST, fit_temperature, negative_log_likelihood
@@ -16,6 +17,12 @@ def sampled(rows: int = 20_000, scale: float = 1.0, seed: int = 0) -> tuple[np.n
 @pytest.mark.parametrize("scale", [0.25, 1.0, 3.0])
 def test_it_finds_the_temperature_that_the_logits_were_made_with(scale):
     assert fit_temperature(*sampled(scale=scale)) == pytest.approx(scale, rel=0.05)
+
+
+@pytest.mark.parametrize("scale", [0.25, 1.0, 3.0])
+def test_from_what_a_calibrated_model_says_it_is_found_in_few_rows(scale):
+    logits, _ = sampled(rows=20)
+    assert fit_temperature(logits * scale, softmax(logits, axis=1)) == pytest.approx(scale, rel=1e-3)
 
 
 def test_no_other_temperature_is_likelier():
@@ -49,6 +56,7 @@ def test_single_precision_and_one_row_work():
     [
         (np.zeros((0, 3)), np.zeros(0, dtype=int), "split.json"),
         (np.zeros((2, 3)), np.array([0]), "same number of rows"),
+        (np.zeros((2, 3)), np.zeros((2, 2)), "same number of rows"),
         (np.array([[np.nan, 0, 0]]), np.array([0]), "diverged"),
         (np.array([[np.inf, 0, 0]]), np.array([0]), "diverged"),
     ],

@@ -2,12 +2,15 @@ import json
 
 import numpy as np
 import onnx
+import pytest
 import torch
 
 from tests.support.tiny_model import tiny_classifier, tiny_texts
 from ticket_sentiment.model.builds import HALF_FROM
 from ticket_sentiment.model.bundle import load_bundle
+from ticket_sentiment.model.calibration import fit_temperature
 from ticket_sentiment.model.compact import from_dense
+from ticket_sentiment.model.data import read_said, read_texts
 from ticket_sentiment.model.export import export_onnx
 from ticket_sentiment.model.prune import main as prune
 from ticket_sentiment.model.quantize import main as quantize
@@ -55,7 +58,9 @@ def test_the_stage_writes_three_bundles_that_answer_alike(workspace, small_param
     texts = tiny_texts(30, seed=2).texts
     close = np.abs(Runtime(cpu).probabilities(texts) - Runtime(gpu).probabilities(texts))
     assert np.median(close) < 0.05
-    assert cpu.manifest.temperature > 0
+    for bundle in (cpu, load_bundle(workspace / "models/release/edge")):
+        logits = Runtime(bundle).logits_of_table(read_texts("tune").texts)
+        assert bundle.manifest.temperature == pytest.approx(fit_temperature(logits, read_said()), rel=1e-3)
     edge = load_bundle(workspace / "models/release/edge")
     assert edge.size_bytes < cpu.size_bytes
     assert report["parity"]["edge"]["label_agreement"] > 0.9

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from tests.support.tiny_model import make_tiny_base, tiny_texts
 from ticket_sentiment.errors import TicketSentimentError
@@ -14,6 +15,7 @@ from ticket_sentiment.model.classifier import (
     load_tokenizer,
     predict_logits,
 )
+from ticket_sentiment.model.data import read_said, read_texts
 from ticket_sentiment.model.train import class_weights, main
 
 
@@ -22,7 +24,10 @@ def test_the_stage_learns_and_a_second_run_gives_the_same_files(workspace, small
     first = sha256_tree(workspace / "models/dense")
     training = json.loads((workspace / "models/dense/training.json").read_text())
     assert training["tune_macro_f1"] > 0.9
-    assert training["temperature"] > 0
+    tune, temperature = read_texts("tune"), training["temperature"]
+    model, tokenizer = load_dense(workspace / "models/dense"), load_tokenizer(workspace / "models/dense")
+    logits = predict_logits(model, tokenizer, tune.texts, small_params.train.max_length, 32)
+    np.testing.assert_allclose(read_said(), softmax(logits / temperature, axis=1), atol=1e-4)
     main(small_params)
     assert sha256_tree(workspace / "models/dense") == first
 

@@ -123,7 +123,13 @@ class Builder:
         """The graph of the CPU build before quantization, uncalibrated: what parity is measured with."""
         return self._bundle(target, "fp32")
 
-    def calibrated(self, target: Path, precision: str, tune: LabelledTexts) -> Bundle:
+    def calibrated(
+        self,
+        target: Path,
+        precision: str,
+        tune: LabelledTexts,
+        said: NDArray[np.float32] | None = None,
+    ) -> Bundle:
         """A bundle with the temperature and the macro-F1 that the tuning tickets give it.
 
         Args:
@@ -131,6 +137,8 @@ class Builder:
             precision: `int8`, `edge` or `fp16`. A CPU computes fp16 slowly, and it answers as fp32 does
                 (the gate checks that), so it is calibrated in fp32.
             tune: labelled tickets that were not trained on.
+            said: what the calibrated dense model says of them, [rows, labels], which the temperature is
+                fitted to; None where there is none: the labels.
         """
         with tempfile.TemporaryDirectory() as name:
             scored = "fp32" if precision == "fp16" else precision
@@ -139,6 +147,6 @@ class Builder:
         return self._bundle(
             target,
             precision,
-            fit_temperature(logits, tune.labels),
+            fit_temperature(logits, tune.labels if said is None else said),
             float(f1_score(tune.labels, logits.argmax(axis=1), average="macro")),
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.labels import LABEL_TO_ID
@@ -13,6 +14,7 @@ from ticket_sentiment.labels import LABEL_TO_ID
 PREPARED = Path("data/prepared")
 DENSE = Path("models/dense")
 PRUNED = Path("models/pruned")
+TUNING = "tuning.safetensors"  # in the dense model's folder: what it says of the tuning tickets
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,18 @@ class LabelledTexts:
             return self
         chosen = np.sort(np.random.default_rng(seed).choice(len(self.texts), rows, replace=False))
         return LabelledTexts([self.texts[i] for i in chosen], self.labels[chosen])
+
+
+def read_said(dense: Path = DENSE) -> NDArray[np.float32]:
+    """What a dense model says of the tuning tickets: calibrated probabilities in their order, [rows, labels].
+
+    Raises:
+        TicketSentimentError: the file is missing: the model is of an older release.
+    """
+    path = dense / TUNING
+    if not path.is_file():
+        raise TicketSentimentError(f"{path} is missing: run `dvc repro -f train`")
+    return load_file(path)["probabilities"]
 
 
 def read_texts(name: str, folder: Path = PREPARED) -> LabelledTexts:

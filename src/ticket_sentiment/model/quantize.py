@@ -10,7 +10,7 @@ from ticket_sentiment.files import finite_or_none, read_json, sha256_tree, write
 from ticket_sentiment.model.builds import Builder, architecture
 from ticket_sentiment.model.classifier import load_tokenizer, predict_logits
 from ticket_sentiment.model.compact import load_compact
-from ticket_sentiment.model.data import DENSE, PREPARED, PRUNED, read_texts
+from ticket_sentiment.model.data import DENSE, PREPARED, PRUNED, read_said, read_texts
 from ticket_sentiment.model.runtime import Runtime
 from ticket_sentiment.params import Params
 
@@ -37,8 +37,9 @@ def build_bundles(params: Params, release: Path = RELEASE) -> dict:
     tune, holdout = read_texts("tune"), read_texts("holdout")
     expected = predict_logits(model, tokenizer, holdout.texts, params.train.max_length, batch_size=32)
     builder = Builder(model, tokenizer, params, sha256_tree(PREPARED))
+    said = read_said()
     bundles = {
-        name: builder.calibrated(release / name, precision, tune) for name, precision in BUILDS.items()
+        name: builder.calibrated(release / name, precision, tune, said) for name, precision in BUILDS.items()
     }
     with tempfile.TemporaryDirectory() as folder:
         scored = {

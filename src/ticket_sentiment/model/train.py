@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.numpy import save_file
+from scipy.special import softmax
 from sklearn.metrics import f1_score
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -24,7 +26,7 @@ from ticket_sentiment.model.classifier import (
     predict_rows,
 )
 from ticket_sentiment.model.compact import CompactClassifier, from_dense, to_dense
-from ticket_sentiment.model.data import DENSE, LabelledTexts, read_texts
+from ticket_sentiment.model.data import DENSE, TUNING, LabelledTexts, read_texts
 from ticket_sentiment.model.fit import (
     EVALUATION_BATCH,
     FitSettings,
@@ -74,7 +76,7 @@ def save_dense(
     curve: Sequence[Point],
     facts: Mapping[str, Any],
 ) -> None:
-    """Write a dense model into `folder`, in the Hugging Face format, with training.json.
+    """Write a dense model into `folder`, in the Hugging Face format, with training.json and TUNING.
 
     Args:
         folder: takes the place of what lies there.
@@ -86,17 +88,20 @@ def save_dense(
         facts: further fields of training.json; `max_length`, to which texts are cut, is one of them.
     """
     logits = predict_rows(model, encode(tokenizer, tune.texts, facts["max_length"]), EVALUATION_BATCH)
+    temperature = fit_temperature(logits, tune.labels)
     to_dense(model, dense)
     with replacing_folder(folder) as temporary:
         dense.save_pretrained(temporary)
         tokenizer.no_truncation()
         tokenizer.save(str(temporary / "tokenizer.json"))
+        said = softmax(logits / temperature, axis=1).astype(np.float32)
+        save_file({"probabilities": said}, temporary / TUNING)
         write_json(
             temporary / "training.json",
             {
                 **facts,
                 "best_step": max(curve, key=lambda point: point.macro_f1).step,
-                "temperature": fit_temperature(logits, tune.labels),
+                "temperature": temperature,
                 "tune_macro_f1": float(f1_score(tune.labels, logits.argmax(axis=1), average="macro")),
             },
         )

@@ -24,6 +24,7 @@ from ticket_sentiment.model.classifier import (
 )
 from ticket_sentiment.model.compact import CompactClassifier, from_dense
 from ticket_sentiment.model.compress import ask, compress, store_answers, whole
+from ticket_sentiment.model.data import read_said
 from ticket_sentiment.model.fit import deterministic, fit, tuning_score
 from ticket_sentiment.model.frontier import Kind
 from ticket_sentiment.model.runtime import Runtime, softmax
@@ -129,11 +130,17 @@ def make_dense(job: Job, tables: Tables, params: Params, folder: Path) -> Result
 
 
 def _bundle(
-    job: Job, model: CompactClassifier, tokenizer: Tokenizer, tables: Tables, params: Params, folder: Path
+    job: Job,
+    model: CompactClassifier,
+    tokenizer: Tokenizer,
+    tables: Tables,
+    params: Params,
+    folder: Path,
+    said: NDArray[np.float32] | None = None,
 ) -> Result:
-    """Write the int8 bundle and score it as it is served."""
+    """Write the int8 bundle, calibrated on what a dense model says, and score it as it is served."""
     builder = Builder(model, tokenizer, params, tables.sha256)
-    bundle = builder.calibrated(folder / "bundle", "int8", tables["tune"])
+    bundle = builder.calibrated(folder / "bundle", "int8", tables["tune"], said)
     runtime = Runtime(bundle)
     logits = {name: runtime.logits(tables[name].texts) for name in ("tune", "holdout")}
     np.savez(folder / "logits.npz", **logits)
@@ -155,7 +162,8 @@ def make_compressed(job: Job, tables: Tables, params: Params, teacher: Path, fol
     student = (
         whole(dense, own) if job.kind == "dense_int8" else compress(dense, job.shape, tables["tune"], own)
     )
-    return _bundle(job, student.model, student.tokenizer, tables, own, folder)
+    said = read_said(teacher / "dense")
+    return _bundle(job, student.model, student.tokenizer, tables, own, folder, said)
 
 
 def _learn(
