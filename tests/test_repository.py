@@ -104,6 +104,13 @@ def test_a_stage_reads_what_exists_or_another_makes(stage):
         assert made or there, f"{stage} reads {dep}, which nothing makes"
 
 
+def test_git_ignores_what_dvc_versions_before_dvc_says_so():
+    """Else `dvc add` writes a .gitignore of its own, which `make update` takes for a person's change."""
+    kept = ["data/tickets", "data/feedback", "data/hotfix/2026-11-01.parquet"]
+    ignored = subprocess.run(["git", "check-ignore", *kept], cwd=ROOT, capture_output=True, text=True)
+    assert ignored.stdout.split() == kept
+
+
 def test_stages_and_commands_are_the_same():
     assert set(DVC["stages"]) == set(STAGES)
     for name, stage in DVC["stages"].items():

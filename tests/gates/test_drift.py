@@ -37,7 +37,7 @@ from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.model.runtime import Runtime
 from ticket_sentiment.params import Drift
-from ticket_sentiment.tickets.schema import write_tickets
+from ticket_sentiment.tickets.schema import NO_CHANNEL, write_tickets
 
 PARAMS = Drift(
     max_rows=600,
@@ -193,6 +193,13 @@ def test_a_holdout_that_is_unlike_live_traffic_is_seen(reference, runtime, tmp_p
         )
         assert set(measures) == expected, "of a few callers' channels nothing follows"
         assert not any(item["drifted"] for item in measures.values())
+    some.to_parquet(LIVE)
+    few = held["channel"].where(held.index % 20 > 0, NO_CHANNEL)
+    live = live_of("2026-09", digest, 60, REQUIRED)
+    measures, _ = drift.holdout(held.assign(channel=few), live, runtime, embed, PARAMS, "en")
+    assert not measures["channel"]["drifted"], "one in twenty without a channel is no other mix"
+    measures, _ = drift.holdout(held.assign(channel=NO_CHANNEL), live, runtime, embed, PARAMS, "en")
+    assert set(measures) == set(LIVE_COLUMNS), "an export without channels is no change of them"
     assert len(read_answers(LIVE, "0" * 64, "2026-09")) == 0  # of another model
     assert len(read_answers(LIVE, digest, "2026-08")) == 0  # of another month
     assert live_of("2026-09", None, 60, REQUIRED).kind == "none"  # nobody is in service

@@ -23,6 +23,7 @@ from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.promotion import moves
 from ticket_sentiment.promotion.moves import By
 from ticket_sentiment.promotion.rollback import roll_back
+from ticket_sentiment.rollout.releases import is_whole
 
 FLOW = By(moves.ROLLOUT, "Because.")
 PERSON = By("command line (ann)", "Bad.")
@@ -241,6 +242,19 @@ def test_the_command_goes_back_without_credentials_for_the_cloud_and_says_what_i
     assert re.search(r"s3://bucket/2 \((NoCredentials|EndpointConnection)Error\)", lines[1])
     assert "`ticket-sentiment releases`" in lines[2]
     assert at_root.serving == ("2", None, "1")
+
+
+def test_while_the_release_gone_back_to_cannot_be_had_the_one_that_answers_stays(third: Loop) -> None:
+    releases = third.root / third.params.serve.releases
+    shutil.rmtree(releases / third.digest(2))
+    artifacts = third.root / "var/mlartifacts"
+    artifacts.rename(third.root / "var/lost")
+    assert roll_back(third.ledger, third.params, PERSON, root=third.root).missing
+    third.reconcile()
+    assert third.serving[0] == "2" and is_whole(releases, third.digest(3))
+    (third.root / "var/lost").rename(artifacts)
+    third.reconcile()
+    assert is_whole(releases, third.digest(2))
 
 
 def test_the_command_takes_seconds_although_mlflow_is_away(at_root: Loop, tmp_path: Path) -> None:

@@ -152,6 +152,18 @@ def test_a_ticket_that_fails_over_there_is_answered_here() -> None:
     between(test, broken)
 
 
+def test_the_tickets_answered_here_are_no_latency_of_those_that_the_other_service_answered() -> None:
+    async def test(made: Pair) -> None:
+        urgent = [{"text": f"urgent {number}", "priority": "urgent"} for number in range(2)]
+        await made.batch(*urgent, *({"text": f"slow {number}"} for number in range(60)))
+        taken = {event.text: event.latency_ms for event in made.here.store.predictions}
+        assert len(taken) == 62
+        slow = sum(ms for text, ms in taken.items() if text.startswith("slow"))
+        assert max(taken["urgent 0"], taken["urgent 1"]) < 0.7 * slow, "they wait for no ticket of the batch"
+
+    between(test, here=(FakeClassifier(LOCAL, seconds=0.01),), min_batch=1000)
+
+
 def test_another_version_is_a_miss_that_is_said_once_and_asked_for_again_later(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

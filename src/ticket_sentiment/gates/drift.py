@@ -41,6 +41,7 @@ from ticket_sentiment.gates.tables import read_prepared
 from ticket_sentiment.model.bundle import MANIFEST, load_bundle
 from ticket_sentiment.model.runtime import Runtime
 from ticket_sentiment.params import Drift, Params
+from ticket_sentiment.tickets.schema import NO_CHANNEL
 
 REFERENCE = Path("data/prepared/train.parquet")
 UNSEEN = Path("data/prepared/tune.parquet")
@@ -112,8 +113,9 @@ def holdout(
     held, seen = (sample(part, drift.max_rows, drift.seed) for part in (table, live.table))
     columns: tuple[str, ...]
     if live.kind == "predictions":
-        columns, vectors, limits = live_columns(held, seen), (None, None), {}
-        sides = answered(held, runtime)[list(columns)], seen[list(columns)]
+        ours, vectors, limits = answered(held, runtime), (None, None), {}
+        columns = live_columns(ours, seen)
+        sides = ours[list(columns)], seen[list(columns)]
     else:
         columns = tuple(name for name in (*TICKET_COLUMNS, *BUNDLE_COLUMNS) if name != "label")
         sides = tuple(
@@ -150,10 +152,11 @@ def answers(tickets: pd.DataFrame, candidate: Runtime, champion: Runtime, drift:
 
 
 def answered(table: pd.DataFrame, runtime: Runtime) -> pd.DataFrame:
-    """LIVE_COLUMNS and CHANNEL of tickets that a bundle answers now."""
+    """LIVE_COLUMNS and CHANNEL, where the source named one, of tickets that a bundle answers now."""
     texts = table["text"].tolist()
     columns = pd.concat([shape_columns(texts), answer_columns(runtime.probabilities(texts))], axis=1)
-    return columns.assign(**{CHANNEL: table[CHANNEL].array})
+    named = table[CHANNEL].where(table[CHANNEL] != NO_CHANNEL)
+    return columns.assign(**{CHANNEL: named.array})
 
 
 def profile(table: pd.DataFrame, runtime: Runtime) -> pa.Table:

@@ -58,7 +58,8 @@ def distance(reference: pd.Series, current: pd.Series, drift: Drift) -> float:
     kind = ColumnType.Numerical if numeric else ColumnType.Categorical
     method = drift.numeric_method if numeric else drift.categorical_method
     test = get_stattest(reference, current, kind, method)
-    return float(test(reference, current, kind, 0.0).drift_score)
+    # As Evidently's report does: of what is not known there is no mix.
+    return float(test(reference.dropna(), current.dropna(), kind, 0.0).drift_score)
 
 
 def domain_auc(reference: NDArray[np.float32], current: NDArray[np.float32], seed: int) -> float:

@@ -30,7 +30,7 @@ LIVE = Path("data/live/answers.parquet")
 # Those of an answer that the event database holds without a text.
 LIVE_COLUMNS = (*SHAPE_COLUMNS, *ANSWER_COLUMNS)
 CHANNEL = "channel"  # which a caller may leave out
-MIN_SAID = 0.9  # share of the answers that must have one: else the mix is that of some callers only
+MIN_SAID = 0.9  # share of the tickets that must have one: else the mix is that of some callers only
 LIVE_SCHEMA = pa.schema(
     [
         pa.field("created_at", pa.timestamp("us", tz="UTC"), nullable=False),
@@ -61,11 +61,14 @@ class Live:
 
 
 def live_columns(reference: pd.DataFrame, answers: pd.DataFrame) -> tuple[str, ...]:
-    """LIVE_COLUMNS, and CHANNEL where the reference has it and nearly every answer says it.
+    """LIVE_COLUMNS, and CHANNEL where nearly all of both tables have one; the mix is that of those.
 
-    A reference of a release before channels were recorded has none.
+    A reference of a release before channels were recorded has none at all.
     """
-    said = CHANNEL in reference and len(answers) > 0 and answers[CHANNEL].notna().mean() >= MIN_SAID
+    said = all(
+        CHANNEL in table and len(table) > 0 and table[CHANNEL].notna().mean() >= MIN_SAID
+        for table in (reference, answers)
+    )
     return (*LIVE_COLUMNS, CHANNEL) if said else LIVE_COLUMNS
 
 

@@ -300,10 +300,16 @@ class _Attempt:
                 self.done.append(f"MLflow: the alias `{name}` belongs to {to}.")
 
     def _releases(self) -> None:
-        """Bring what the ledger names for running services, and remove what it does not."""
+        """Bring what the ledger names for running services, and remove what it does not.
+
+        While something cannot be brought nothing is removed: services still answer with what they have.
+        """
         entry = self._ledger.current()
         assert entry is not None
-        self.refused += bring_releases(self._store, self._params, entry, self._root)
+        missing = bring_releases(self._store, self._params, entry, self._root)
+        self.refused += missing
+        if missing:
+            return
         gone = remove_releases(self._params, {model.digest for model in moves.named(entry)}, self._root)
         self.done += [f"Releases: {name[:12]} removed, nobody names it." for name in gone]
 

@@ -50,7 +50,8 @@ class Case:
     """A ticket on its way to its answer."""
 
     __slots__ = (
-        "arm", "began", "cached", "digest", "found", "model", "route", "split", "text", "ticket", "unit",
+        "answered", "arm", "began", "cached", "digest", "found", "model", "route", "split", "text", "ticket",
+        "unit",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +59,7 @@ class Case:
     ) -> None:
         self.ticket, self.text, self.split, self.arm, self.model = ticket, text, split, arm, model
         self.began = began  # a time.monotonic() from which its latency counts; a batch sets its own
+        self.answered: float | None = None  # and until which, where the other service answered
         self.found: Answer | None = None  # of a cache or of the other service
         self.digest, self.cached = model.digest, False
         self.route: Route = "local"
@@ -221,12 +223,13 @@ class Scorer:
             versions = dict.fromkeys((version, *(model.version for model in trial if model)))
             assert self.remote is not None
             answers = await self.remote.ask([case.text for case in group], versions, seconds, request)
+            now = time.monotonic()
             for case, found in zip(group, answers, strict=True):
                 if found is None:
                     self.remote_fallbacks += 1
                 else:
                     case.found, case.digest, case.cached = found
-                    case.route = "remote"
+                    case.route, case.answered = "remote", now
                     self.remote_answers += 1
 
         await asyncio.gather(*(ask(version, group) for version, group in groups.items()))
@@ -302,7 +305,7 @@ class Scorer:
                 case.text, case.unit, ticket.channel,
             )  # fmt: skip
 
-        seconds = time.monotonic() - case.began
+        seconds = (case.answered or time.monotonic()) - case.began
         self._records.predicted(
             prediction(case.arm, case.digest, model.version, answer, case.cached, seconds, False)
         )

@@ -13,6 +13,7 @@ from ticket_sentiment.files import replacing
 
 TICKETS = Path("data/tickets")
 FEEDBACK = Path("data/feedback")
+NO_CHANNEL = "unknown"  # of a ticket whose source names none
 
 SCHEMA = pa.schema(
     [

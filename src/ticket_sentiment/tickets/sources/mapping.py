@@ -12,6 +12,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import Tickets
 from ticket_sentiment.tickets.privacy import clean
+from ticket_sentiment.tickets.schema import NO_CHANNEL
 from ticket_sentiment.tickets.sources.raw import RawTable
 
 FIELDS = ("ticket_id", "customer_id", "created_at", "channel", "text", "label")
@@ -54,7 +55,7 @@ def _map_table(table: RawTable, tickets: Tickets, zone: tzinfo) -> pd.DataFrame:
         "ticket_id": _required_text,
         "customer_id": lambda value: _text(value) or None,
         "created_at": lambda value: _instant(value, zone),
-        "channel": lambda value: clean(_text(value)) or "unknown",
+        "channel": lambda value: clean(_text(value)) or NO_CHANNEL,
         "text": lambda value: value if isinstance(value, str) else _text(value),
         "label": lambda value: _label(value, labels),
     }
