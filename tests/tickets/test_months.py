@@ -116,29 +116,33 @@ def test_an_export_of_the_last_days_keeps_what_it_no_longer_holds(run, exported,
 def test_an_early_collection_takes_the_present_month_and_leaves_it_open(run, exported, month):
     """For a retraining that an alarm asked for: the rest comes in by itself, a later change does not."""
     whole = month("2026-04")
-    export(exported, "2026-04.csv", whole.head(40))
+    export(exported, "2026-04.csv", whole.head(70))
     assert run(early=True).written == ("2026-01", "2026-02", "2026-03", "2026-04")
-    assert run().later == 40, "the regular run leaves it as it is"
+    assert run().later == 70, "the regular run leaves it as it is"
     assert (exported / "data/tickets.open").read_text() == "2026-04\n"
-    export(exported, "2026-04.csv", whole.head(60))
+    export(exported, "2026-04.csv", whole.head(90))
     assert run(early=True).written == ("2026-04",)
 
     export(exported, "2026-04.csv", whole)
     assert run(today=date(2026, 5, 1)).written == ("2026-04",), "it is over: the whole of it, unasked"
     assert not (exported / "data/tickets.open").exists()
-    export(exported, "2026-04.csv", whole.head(60))
+    export(exported, "2026-04.csv", whole.head(90))
     with pytest.raises(TicketSentimentError, match="2026-04"):
         run(today=date(2026, 5, 1))
 
 
 def test_an_early_collection_leaves_a_month_that_is_too_little_for_later(run, exported, month):
     """`validate` would refuse it, and with it every run until the month has enough."""
-    april = month("2026-04", 60)
+    april = month("2026-04", 80)
     one_class = april.assign(label=april["label"].where(april["label"] != "positive", "neutral"))
     for few, said in (
-        (april.head(39), "39 tickets, 39 labelled, "),
-        (april.assign(label=april["label"].where(april.index < 29)), "60 tickets, 29 labelled, "),
-        (one_class, "60 tickets, 60 labelled, 0 of the rarest label"),
+        (april.head(39), "39 tickets, 39 different ones labelled, "),
+        (
+            april.assign(label=april["label"].where(april.index < 59)),
+            "80 tickets, 59 different ones labelled, ",
+        ),
+        (one_class, "80 tickets, 80 different ones labelled, 0 of the rarest label"),
+        (april.assign(text=["Thank you"] * 80), "80 tickets, 0 different ones labelled, "),
     ):
         export(exported, "2026-04.csv", few)
         result = run(early=True)
@@ -166,7 +170,7 @@ def test_an_early_run_before_the_regular_one_of_the_same_day_takes_what_is_over(
 
 
 def test_an_early_collection_that_is_killed_leaves_the_month_open(run, exported, month, killed):
-    export(exported, "2026-04.csv", month("2026-04").head(40))
+    export(exported, "2026-04.csv", month("2026-04").head(70))
     killed(ADD, run, early=True)
     export(exported, "2026-04.csv", month("2026-04"))
     assert "2026-04" in run(today=date(2026, 5, 1)).written
@@ -176,10 +180,10 @@ def test_an_early_collection_that_is_killed_leaves_the_month_open(run, exported,
 def test_a_month_stays_open_until_it_is_whole_whatever_other_month_is_opened(run, exported, month, killed):
     """No regular run between two early ones, and the second is killed before it writes."""
     april, note = month("2026-04"), exported / "data/tickets.open"
-    export(exported, "2026-04.csv", april.head(40))
+    export(exported, "2026-04.csv", april.head(70))
     run(early=True)
     export(exported, "2026-04.csv", april)
-    export(exported, "2026-05.csv", month("2026-05").head(60))
+    export(exported, "2026-05.csv", month("2026-05").head(90))
     killed(WRITE, run, early=True, today=date(2026, 5, 8))
     assert note.read_text() == "2026-04\n2026-05\n"
     assert run(today=date(2026, 5, 8)).written == ("2026-04",)
@@ -188,10 +192,10 @@ def test_a_month_stays_open_until_it_is_whole_whatever_other_month_is_opened(run
 
 
 def test_a_regular_run_takes_an_open_month_as_a_killed_early_one_left_it(run, exported, month, killed):
-    export(exported, "2026-04.csv", month("2026-04").head(40))
+    export(exported, "2026-04.csv", month("2026-04").head(70))
     run(early=True)
-    export(exported, "2026-04.csv", month("2026-04").head(60))
+    export(exported, "2026-04.csv", month("2026-04").head(90))
     killed(ADD, run, early=True)
     assert run().written == ()
-    assert len(read_tickets(exported / TICKETS / "2026-04.parquet")) == 60
+    assert len(read_tickets(exported / TICKETS / "2026-04.parquet")) == 90
     assert (exported / "data/tickets.open").read_text() == "2026-04\n"

@@ -11,8 +11,9 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import sha256_tree
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import Params
+from ticket_sentiment.tickets.canonical import canonical
 from ticket_sentiment.tickets.months import keep_months, month_before, require_held
-from ticket_sentiment.tickets.privacy import clean, pseudonym
+from ticket_sentiment.tickets.privacy import clean, dedup_key, pseudonym
 from ticket_sentiment.tickets.profile import MIN_SIGNAL_ROWS
 from ticket_sentiment.tickets.relabel import relabel
 from ticket_sentiment.tickets.schema import COLUMNS, FEEDBACK, TICKETS, ordered, read_feedback
@@ -143,20 +144,24 @@ def _split(tickets: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _too_little(month: pd.DataFrame, feedback: pd.DataFrame, params: Params) -> str | None:
-    """What there is of a young month, if so little that `validate` would refuse it, and with it every run.
+    """What there is of a young month, if so little that a stage would refuse it, and with it every run.
 
-    Its other expectations hold of a part of a month as of a whole one.
+    Counted as stage `prepare` does, each text once and none with two labels; twice what a stage needs, as of
+    fewer the mix of labels differs from the months before by chance alone (`validate.max_label_shift`).
     """
-    limits, labels = params.validate_, relabel(month, feedback, params.prepare)[0]["label"].dropna()
+    limits = params.validate_
+    labelled = relabel(month, feedback, params.prepare)[0].dropna(subset=["label"])
+    said = labelled.groupby([dedup_key(canonical(text)) for text in labelled["text"]])["label"]
+    labels = said.first()[said.nunique() == 1]
     rarest = min(int((labels == label).sum()) for label in LABELS)
     enough = (
         len(month) >= limits.min_rows
-        and len(labels) >= max(MIN_SIGNAL_ROWS, limits.min_labelled_share * len(month))
+        and len(labels) >= max(2 * MIN_SIGNAL_ROWS, limits.min_labelled_share * len(month))
         and rarest >= limits.min_class_share * len(labels)
     )
     if enough:
         return None
-    return f"{len(month)} tickets, {len(labels)} labelled, {rarest} of the rarest label"
+    return f"{len(month)} tickets, {len(labels)} different ones labelled, {rarest} of the rarest label"
 
 
 def _require_any(months: dict[str, pd.DataFrame], only_month: str | None, last: str) -> None:
