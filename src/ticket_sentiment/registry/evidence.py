@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,28 +42,25 @@ SOURCES = (
 NAME = re.compile(r"[A-Za-z0-9_.-]+")  # what every store of MLflow takes in a name
 
 
-def leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and values of everything in nested dicts that is no dict."""
-    if isinstance(value, dict):
+def leaves(
+    value: Any, prefix: str = "", opened: Callable[[dict[str, Any]], bool] = lambda _: True
+) -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of everything in nested dicts that is no dict, or one that is not `opened`."""
+    if isinstance(value, dict) and opened(value):
         for key, item in value.items():
-            yield from leaves(item, f"{prefix}.{key}" if prefix else str(key))
+            yield from leaves(item, f"{prefix}.{key}" if prefix else str(key), opened)
     else:
         yield prefix, value
 
 
 def run_params(params: Params) -> list[Param]:
     """params.yaml, flattened; a map whose keys MLflow would refuse (a label of yours) is one value."""
-
-    def flat(value: Any, prefix: str) -> Iterator[Param]:
-        if not isinstance(value, dict):
-            yield Param(prefix, str(value))
-        elif all(NAME.fullmatch(key) for key in value):
-            for key, item in value.items():
-                yield from flat(item, f"{prefix}.{key}" if prefix else key)
-        else:
-            yield Param(prefix, json.dumps(value, ensure_ascii=False))
-
-    return list(flat(params.model_dump(mode="json", by_alias=True), ""))
+    content = params.model_dump(mode="json", by_alias=True)
+    found = leaves(content, opened=lambda held: all(NAME.fullmatch(key) for key in held))
+    return [
+        Param(key, json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value))
+        for key, value in found
+    ]
 
 
 def _numbers(value: Any) -> dict[str, float]:
