@@ -22,7 +22,7 @@ from ticket_sentiment.labelling.intake import event_id
 from ticket_sentiment.params import Params
 from ticket_sentiment.tickets.corrections import content_digest, key_of, tidy, write_corrections
 from ticket_sentiment.tickets.dvc import require, run_dvc
-from ticket_sentiment.tickets.relabel import relabel
+from ticket_sentiment.tickets.relabel import agreeing, relabel
 from ticket_sentiment.tickets.schema import FEEDBACK_SCHEMA, TICKETS, month_files, read_months
 
 FOLDER = Path("data/hotfix")
@@ -86,7 +86,7 @@ def gather_feedback(
     confirmed = tickets["label"] == served
     corrected = tickets[served.notna() & ~confirmed].assign(text=tickets["ticket_id"].map(texts))
     known = corrected[corrected["text"].notna()]
-    agreed = known[known.groupby(known["text"].map(key_of))["label"].transform("nunique") == 1]
+    agreed = agreeing(known, known["text"].map(key_of))
     found = Gathered(
         tidy(agreed),
         confirmed=int(confirmed.sum()),

@@ -15,7 +15,7 @@ from ticket_sentiment.tickets.canonical import canonical
 from ticket_sentiment.tickets.months import keep_months, month_before, require_held
 from ticket_sentiment.tickets.privacy import clean, dedup_key, pseudonym
 from ticket_sentiment.tickets.profile import MIN_SIGNAL_ROWS
-from ticket_sentiment.tickets.relabel import relabel
+from ticket_sentiment.tickets.relabel import agreeing, relabel
 from ticket_sentiment.tickets.schema import COLUMNS, FEEDBACK, TICKETS, ordered, read_feedback
 from ticket_sentiment.tickets.sources import map_rows, read_raw
 from ticket_sentiment.tickets.versions import MonthVersions
@@ -151,8 +151,8 @@ def _too_little(month: pd.DataFrame, feedback: pd.DataFrame, params: Params) -> 
     """
     limits = params.validate_
     labelled = relabel(month, feedback, params.prepare)[0].dropna(subset=["label"])
-    said = labelled.groupby([dedup_key(canonical(text)) for text in labelled["text"]])["label"]
-    labels = said.first()[said.nunique() == 1]
+    keys = labelled["text"].map(lambda text: dedup_key(canonical(text)))
+    labels = agreeing(labelled, keys).loc[~keys.duplicated(), "label"]
     rarest = min(int((labels == label).sum()) for label in LABELS)
     enough = (
         len(month) >= limits.min_rows

@@ -11,7 +11,7 @@ from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import Params, Prepare
 from ticket_sentiment.tickets.canonical import canonical
 from ticket_sentiment.tickets.privacy import dedup_key
-from ticket_sentiment.tickets.relabel import relabel
+from ticket_sentiment.tickets.relabel import agreeing, relabel
 from ticket_sentiment.tickets.schema import (
     COLUMNS,
     FEEDBACK,
@@ -129,10 +129,10 @@ def split(
 
 
 def _unique(rows: pd.DataFrame, dropped: dict[str, int]) -> pd.DataFrame:
-    agreeing = rows[rows.groupby("key")["label"].transform("nunique") <= 1]
-    unique = agreeing.drop_duplicates("key", keep="first")
-    dropped["conflict"] += len(rows) - len(agreeing)
-    dropped["duplicate"] += len(agreeing) - len(unique)
+    agreed = agreeing(rows, rows["key"])
+    unique = agreed.drop_duplicates("key", keep="first")
+    dropped["conflict"] += len(rows) - len(agreed)
+    dropped["duplicate"] += len(agreed) - len(unique)
     return unique
 
 

@@ -41,6 +41,11 @@ class Relabelled:
         return asdict(self)
 
 
+def agreeing(tickets: pd.DataFrame, keys: "pd.Series[str]") -> pd.DataFrame:
+    """The tickets whose text has no two labels; `keys` (one a ticket) says which texts are equal."""
+    return tickets[tickets.groupby(keys)["label"].transform("nunique") <= 1]
+
+
 def relabel(tickets: pd.DataFrame, feedback: pd.DataFrame, rules: Prepare) -> tuple[pd.DataFrame, Relabelled]:
     """Give each ticket the label that counts, and `label_source` who gave it.
 
