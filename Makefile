@@ -42,6 +42,7 @@ retrain: $(VENV)/ready ## the monthly loop: tickets in, judged and registered mo
 	@python -m flows.monthly_retrain
 
 search: $(VENV)/ready ## measure the frontier of size, speed and quality anew, for hours; goes on after a kill
+	@[ -d data/tickets ] || ticket-sentiment collect
 	@dvc repro prepare
 	@ticket-sentiment search
 

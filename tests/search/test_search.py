@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ import yaml
 
 from tests.support.frontier import frontier_point
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.model.frontier import read_frontier
+from ticket_sentiment.model.frontier import FRONTIER, read_frontier
 from ticket_sentiment.params import load_params
 from ticket_sentiment.search import search
 from ticket_sentiment.search.points import Job, Result
+from ticket_sentiment.search.record import RECORD, Record, Speeds, read_record, write_record
 from ticket_sentiment.search.search import Clock, interval, key, main, plan, run, table
 from ticket_sentiment.search.speed import Speed
 from ticket_sentiment.search.tables import prepared_tables
@@ -27,11 +29,22 @@ def quick(params):
     )
 
 
+@pytest.fixture(scope="module")
+def once():
+    """Of the first search that ran to its end: its folder and its knobs, for the other tests too."""
+    return []
+
+
 @pytest.fixture
-def finished(workspace, small_params):
-    """A search that has run to its end."""
-    params = quick(small_params)
-    main(params)
+def finished(workspace, small_params, once, capsys):
+    """A search that has run to its end, in a folder of this test's own."""
+    if not once:
+        once += [workspace / "made-once", quick(small_params)]
+        main(once[1])
+        shutil.copytree(FRONTIER.parent, once[0])
+    made, params = once
+    shutil.copytree(made, FRONTIER.parent, dirs_exist_ok=True)
+    capsys.readouterr()
     return workspace, params
 
 
@@ -54,6 +67,7 @@ def test_a_search_writes_the_frontier_and_goes_on_where_it_was_killed(finished):
     lost = folder / "seed-2/2x2x32-e8"
     before = json.loads((lost / "result.json").read_text())
     shutil.rmtree(lost)
+    RECORD.unlink()  # what lies here is enough
     (lost.parent / ".2x2x32-e8.half").mkdir()  # what a kill leaves behind
     others = {path: path.stat().st_mtime_ns for path in folder.glob("*/*/result.json")}
     main(params)
@@ -61,6 +75,73 @@ def test_a_search_writes_the_frontier_and_goes_on_where_it_was_killed(finished):
     again = json.loads((lost / "result.json").read_text())
     assert {**again, "seconds": 0} == {**before, "seconds": 0}
     assert not list(folder.glob("*/.*"))
+
+
+def begun(capsys):
+    """Of every point that was begun: its name and seed."""
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("search: point")]
+    return [tuple(line.split(": ")[2].split(";")[0].split(", seed ")) for line in lines]
+
+
+def test_a_search_goes_on_on_another_machine_from_the_record_alone(finished, capsys):
+    root, params = finished
+    frontier, known = FRONTIER.read_bytes(), RECORD.read_text()
+    shutil.rmtree(root / search.WORK)  # another machine: what is in git is all there is
+    main(params)
+    assert begun(capsys) == []
+    assert FRONTIER.read_bytes() == frontier
+
+    record = read_record(RECORD, json.loads(known)["settings"])
+    lost = record.seeds[2].pop("2x2x32-e8")
+    write_record(record, RECORD)
+    main(params)
+    assert begun(capsys) == [("dense", "2"), ("2x2x32-e8", "2")], (
+        "its dense model has to be made again for it"
+    )
+    again = read_record(RECORD, record.settings).seeds[2]["2x2x32-e8"]
+    assert again.timed(0) == lost.timed(0)
+    assert FRONTIER.read_bytes() == frontier
+
+
+def test_points_of_another_processors_dense_model_are_made_anew(finished, capsys):
+    root, params = finished
+    record = read_record(RECORD, json.loads(RECORD.read_text())["settings"])
+    elsewhere = record.seeds[2]["dense"]
+    record.seeds[2]["dense"] = replace(elsewhere, macro_f1=elsewhere.macro_f1 / 2)
+    write_record(record, RECORD)
+    main(params)  # the folder of this machine has what belongs together
+    assert begun(capsys) == []
+    assert read_record(RECORD, record.settings).seeds[2]["dense"] == elsewhere
+
+    shutil.rmtree(root / search.WORK)
+    del record.seeds[2]["2x2x32-e8"]
+    write_record(record, RECORD)
+    main(params)
+    assert {name for name, seed in begun(capsys) if seed == "2"} == {
+        "dense", "dense_int8", "2x2x32", "2x2x32-e8"
+    }  # fmt: skip
+
+
+def test_a_record_of_other_settings_counts_for_nothing_and_a_bad_one_is_named(tmp_path):
+    path = tmp_path / "points.json"
+    assert read_record(path, "a") == Record("a")
+    result = Result(0.8, 0.7, 0.02, 8_000_000, {"layers": 2}, 5.0)
+    record = Record("a", {7: {"dense": result}}, Speeds("cpu", "2026-11-02", {"dense": Speed(1.0, 2.0, 3.0)}))
+    write_record(record, path)
+    assert read_record(path, "a") == record
+    assert read_record(path, "b") == Record("b")
+    path.write_text(path.read_text().replace("8000000", "null"))
+    with pytest.raises(TicketSentimentError, match=r"points\.json: seeds\.7\.dense\.bytes: .*remove it"):
+        read_record(path, "a")
+
+
+def test_without_a_speed_for_each_the_first_seed_is_made_anew(small_params):
+    jobs = [job for job in plan(small_params) if job.seed == 1]
+    speeds = Speeds("cpu", "2026-11-02", {job.name: Speed(1.0, 2.0, 3.0) for job in jobs})
+    assert Record("a", {}, speeds).speeds_of(jobs) == speeds
+    del speeds.points["2x2x32"]
+    assert Record("a", {}, speeds).speeds_of(jobs) is None
+    assert Record("a").speeds_of(jobs) is None
 
 
 def start(root):
@@ -100,7 +181,7 @@ def test_a_failing_point_leaves_nothing_and_keeps_the_others(workspace, small_pa
         update={"prune": params.prune.model_copy(update={"learning_rate": 1e30, "evaluations_per_epoch": 1})}
     )
     with pytest.raises(TicketSentimentError, match=r"prune: the loss is .* at step \d+ of"):
-        run(plan(params), prepared_tables(), params, workspace / "work")
+        run(plan(params), prepared_tables(), params, workspace / "work", Record("key"))
     assert (workspace / "work/seed-1/dense/result.json").is_file()
     assert not list((workspace / "work").glob("*/2x2*"))
 
@@ -110,7 +191,7 @@ def test_a_worker_that_is_killed_is_named_with_what_it_made(workspace, small_par
     with pytest.raises(
         TicketSentimentError, match=r"a process was killed.*dense of seed 1.*lower search\.workers"
     ):
-        run(plan(small_params), prepared_tables(), small_params, workspace / "work")
+        run(plan(small_params), prepared_tables(), small_params, workspace / "work", Record("key"))
 
 
 def _die(*_):
@@ -175,7 +256,7 @@ def test_losses_are_paired_with_the_dense_model_of_the_same_seed(small_params, w
         Job(1, "compressed", shape.name, shape): result(0.79, 0.68),
         Job(2, "compressed", shape.name, shape): result(0.61, 0.73),
     }
-    speeds = {name: Speed(1.0, 2.0, 3.0) for name in ("dense", shape.name)}
+    speeds = Speeds("cpu", "2026-11-02", {name: Speed(1.0, 2.0, 3.0) for name in ("dense", shape.name)})
     dense, point = search.summarise(done, speeds, prepared_tables(), small_params)
     assert (dense.loss, dense.loss_low, dense.loss_high) == (0, 0, 0)
     assert point.tune_loss == 0.0
@@ -183,6 +264,7 @@ def test_losses_are_paired_with_the_dense_model_of_the_same_seed(small_params, w
     assert point.loss_low < 0.015 < point.loss_high
     assert point.seeds == 2
     assert (point.ms, point.speedup_torch, point.speedup_onnx) == (1.0, 2.0, 3.0)
+    assert (point.cpu, point.measured_on) == ("cpu", "2026-11-02")
 
 
 def test_the_interval_is_students():

@@ -1,9 +1,10 @@
 """`ticket-sentiment search`: measure what every shape costs and gives, and write the frontier.
 
 Each point is made once for each seed, from the dense model of that seed, and kept in a folder of its own as
-soon as it is finished: after a kill the search goes on at the point where it was. Speeds are measured at the
-end, all points in turn in one process. The holdout is only scored; what a budget allows is decided on the
-tuning tickets (model/frontier.py).
+soon as it is finished, and what it gave in models/frontier/points.json: after a kill the search goes on at
+the point where it was, on another machine too. Speeds are measured when the first seed's points are made, all
+in turn in one process. The holdout is only scored; what a budget allows is decided on the tuning tickets
+(model/frontier.py).
 """
 
 import hashlib
@@ -47,7 +48,8 @@ from ticket_sentiment.search.points import (
     make_dropped,
     make_scratch,
 )
-from ticket_sentiment.search.speed import Speed, measure_speeds
+from ticket_sentiment.search.record import RECORD, Record, Speeds, read_record, write_record
+from ticket_sentiment.search.speed import measure_speeds
 from ticket_sentiment.search.tables import Tables, prepared_tables, table_of
 
 WORK = Path("models/frontier/work")
@@ -169,15 +171,34 @@ def _prepare_worker(threads: int, parent: int) -> None:
     torch.set_num_threads(threads)
 
 
-def run(jobs: Sequence[Job], tables: Tables, params: Params, folder: Path) -> dict[Job, Result]:
-    """Make every point that is not there yet, `search.workers` at a time, after its seed's dense model.
+def run(
+    jobs: Sequence[Job], tables: Tables, params: Params, folder: Path, record: Record, target: Path = RECORD
+) -> dict[Job, Result]:
+    """Make every point that is not known yet, `search.workers` at a time, after its seed's dense model.
 
     One process with one thread a core makes nearly twice as many points an hour as one with all cores:
     the matrices are small.
+
+    Args:
+        jobs: the points wanted.
+        tables: what is learnt from and scored.
+        params: knobs.
+        folder: where points lie on this machine.
+        record: what is known from any machine; each point that is finished is added.
+        target: where the record is kept.
     """
-    done = _stored(folder, jobs)
+    here = _stored(folder, jobs)
+    trained = {job.seed for job in here if job.kind == "dense"}
+    for job, result in here.items():
+        if job.kind == "dense":
+            _forget_of_another(job, result, record, jobs)
+    for job, result in here.items():
+        record.add(job, result)
+    waiting = [job for job in jobs if job not in record.of(jobs)]
+    taught = {job.seed for job in waiting if job.kind not in LEARNT_ALONE} - trained
+    waiting += [job for job in record.of(jobs) if job.kind == "dense" and job.seed in taught]
+    done = {job: result for job, result in record.of(jobs).items() if job not in waiting}
     clock = Clock(jobs, done, params.search.workers)
-    waiting = [job for job in jobs if job not in done]
     running: dict[Future[Result], Job] = {}
     threads = max(1, usable_cores() // params.search.workers)
     os.environ["TQDM_DISABLE"] = "1"  # bars of several workers would overwrite each other
@@ -185,7 +206,6 @@ def run(jobs: Sequence[Job], tables: Tables, params: Params, folder: Path) -> di
     with ProcessPoolExecutor(params.search.workers, spawn, _prepare_worker, (threads, os.getpid())) as pool:
         try:
             while waiting or running:
-                trained = {job.seed for job in done if job.kind == "dense"}
                 for job in list(waiting):
                     if len(running) == params.search.workers:
                         break
@@ -195,16 +215,56 @@ def run(jobs: Sequence[Job], tables: Tables, params: Params, folder: Path) -> di
                         waiting.remove(job)
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in finished:
-                    done[running[future]] = future.result()
+                    result = future.result()
                     job = running.pop(future)
-                    clock.seconds[job] = done[job].seconds
+                    if job.kind == "dense":
+                        trained.add(job.seed)
+                        waiting += _forget_of_another(job, result, record, jobs)
+                    record.add(job, result)
+                    write_record(record, target)
+                    clock.seconds[job] = result.seconds
         except BrokenProcessPool:
             unfinished = ", ".join(f"{job.name} of seed {job.seed}" for job in running.values())
             raise TicketSentimentError(
                 f"search: a process was killed, one of those that made {unfinished} (out of memory?): lower "
                 "search.workers in params.yaml and run again; finished points are kept"
             ) from None
-    return {job: done[job] for job in jobs}
+    write_record(record, target)
+    return record.of(jobs)
+
+
+def _forget_of_another(dense: Job, result: Result, record: Record, jobs: Sequence[Job]) -> list[Job]:
+    """Forget what was learnt from another dense model of this seed than is here, and say what that is.
+
+    The same seed gives the same model to the last bit, but not on every processor.
+    """
+    before = record.of([dense]).get(dense, result)
+    others = list(record.of(job for job in jobs if job.seed == dense.seed and job != dense))
+    if before.timed(0) == result.timed(0) or not others:
+        return []
+    for job in others:
+        record.forget(job)
+    print(
+        f"search: this machine's dense model of seed {dense.seed} is another one than was recorded: "
+        f"{len(others)} of its points are made anew",
+        flush=True,
+    )
+    return others
+
+
+def first_seed(
+    jobs: Sequence[Job], tables: Tables, params: Params, folder: Path, record: Record, target: Path
+) -> Speeds:
+    """Make the first seed's points and measure their speeds, unless both are recorded."""
+    speeds = record.speeds_of(jobs)
+    if speeds is None:
+        for job in record.of(jobs).keys() - _stored(folder, jobs).keys():
+            record.forget(job)  # a speed wants the bundle
+        run(jobs, tables, params, folder, record, target)
+        measured = measure_speeds(folder / f"seed-{jobs[0].seed}", jobs, tables, params)
+        speeds = record.speeds = Speeds(machine()["cpu"], date.today().isoformat(), measured)
+        write_record(record, target)
+    return speeds
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -217,10 +277,9 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def summarise(
-    done: Mapping[Job, Result], speeds: Mapping[str, Speed], tables: Tables, params: Params
+    done: Mapping[Job, Result], speeds: Speeds, tables: Tables, params: Params
 ) -> Iterator[FrontierPoint]:
     """One row a point: losses paired with the dense model of the same seed, over all seeds."""
-    about = machine()
     dense = {job.seed: result for job, result in done.items() if job.kind == "dense"}
     names = dict.fromkeys(job.name for job in done)
     for name in names:
@@ -243,10 +302,10 @@ def summarise(
             mb=max(result.bytes for result in results) / 1e6,
             data=tables.sha256[:12],
             settings=key(params, tables),
-            cpu=about["cpu"],
-            measured_on=date.today().isoformat(),
+            cpu=speeds.cpu,
+            measured_on=speeds.measured_on,
             **results[0].shape,
-            **speeds[name].as_json(),
+            **speeds.points[name].as_json(),
         ).rounded()
 
 
@@ -279,13 +338,13 @@ def main(params: Params, path: Path | None = None) -> None:
     with exclusive(Path("var/search.lock"), "a search"):
         for other in WORK.glob("*/*/.*"):  # half a point, from a search that was killed
             shutil.rmtree(other, ignore_errors=True)
-        jobs = plan(params)
-        done = run(jobs, tables, params, folder)
-        first = params.search.seeds[0]
-        speeds = measure_speeds(
-            folder / f"seed-{first}", [job for job in jobs if job.seed == first], tables, params
-        )
-        points = list(summarise(done, speeds, tables, params))
+        jobs, first = plan(params), params.search.seeds[0]
         target = FRONTIER if path is None else folder / FRONTIER.name
+        known = target.with_name(RECORD.name)
+        record = read_record(known, folder.name)
+        alone = [job for job in jobs if job.seed == first]
+        speeds = first_seed(alone, tables, params, folder, record, known)
+        done = run(jobs, tables, params, folder, record, known)
+        points = list(summarise(done, speeds, tables, params))
         write_frontier(points, target)
     print(f"{table(points, params.budget)}\n{target} written")
