@@ -6,6 +6,7 @@ import pytest
 
 from tests.events.events import NOON
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.store import EventStore
 from ticket_sentiment.events.types import Feedback
 from ticket_sentiment.feedback.database import NoEventDatabase
 from ticket_sentiment.hotfix.intake import gather_feedback, keep, remember
@@ -54,6 +55,28 @@ def test_what_people_labelled_otherwise_than_it_was_answered_is_a_correction(ans
     assert found.line() == "feedback: 2 corrected tickets; left out: 1 confirm the answer"
 
 
+def test_a_label_from_before_takes_part_as_in_a_retraining(answered, says, gather, tmp_path):
+    for number in range(1, 5):
+        answered(f"T-{number}")  # positive
+    says("T-1", "positive", minutes=60, source="audit")
+    says("T-1", "negative", minutes=180)  # an agent's does not go before the audit's
+    says("T-2", "negative", minutes=60)  # of a ticket of which nobody has spoken since
+    says("T-3", "negative", minutes=180)
+    collect(tmp_path, ("T-4", "text of T-4"), label="positive", label_source="import")
+    says("T-4", "negative", minutes=180, source="csat")  # nor does this before the export's own
+    found = gather(NOON + timedelta(minutes=120))
+    assert found.corrections["ticket_id"].tolist() == ["T-3"]
+    assert found.confirmed == 2
+
+
+def test_only_confirming_labels_are_no_corrections(answered, says, gather):
+    for number in range(1, 4):
+        answered(f"T-{number}")
+        says(f"T-{number}", "positive")
+    with pytest.raises(TicketSentimentError, match=r"no ticket was corrected .* 3 confirm the answer"):
+        gather()
+
+
 def test_a_label_of_a_ticket_whose_answer_is_not_known_is_no_correction(answered, says, gather, tmp_path):
     collect(tmp_path, ("T-1", "It broke."), ("T-2", "It works."))
     answered("T-2")  # T-1 never, or its prediction was purged
@@ -98,10 +121,12 @@ def test_nothing_and_too_much_are_refused(answered, says, gather, params, tmp_pa
         gather_feedback(params.model_copy(update={"events": events}), NOON, tmp_path, {})
 
 
-def collect(root: Path, *tickets: tuple[str, str]) -> None:
+def collect(
+    root: Path, *tickets: tuple[str, str], label: str | None = None, label_source: str | None = None
+) -> None:
     made = pd.DataFrame(tickets, columns=["ticket_id", "text"]).assign(
-        customer_id=None, created_at=pd.Timestamp("2026-09-01", tz="UTC"), channel="email", label=None,
-        label_source=None,
+        customer_id=None, created_at=pd.Timestamp("2026-09-01", tz="UTC"), channel="email", label=label,
+        label_source=label_source,
     )  # fmt: skip
     write_tickets(root / TICKETS / "2026-09.parquet", made)
 
@@ -112,6 +137,21 @@ def recall(url, params, tmp_path):
         return remember(corrections(*given), params, tmp_path, NOW, environ or {VARIABLE: url})
 
     return run
+
+
+def test_a_correction_that_was_taken_back_and_is_made_again_counts_again(
+    answered, recall, url, params, tmp_path
+):
+    answered("T-1")
+    for minutes, label in enumerate(("negative", "neutral", "negative", "negative")):
+        now = NOW + timedelta(minutes=minutes)
+        given = corrections(("T-1", "text of T-1", label))
+        found = remember(given, params, tmp_path, now, {VARIABLE: url})
+        assert found.new == (minutes < 3)
+    store = EventStore(url, 1, False)
+    last = Feedback(NOW - timedelta(days=1), "T-1", "agent", "1", "positive")
+    assert store.feedback(last).label == "negative"
+    store.close(1)
 
 
 def test_corrections_reach_the_next_retraining_by_id_or_by_text(

@@ -1,13 +1,14 @@
 """Corrected tickets out of people's feedback, kept under DVC, and stored for the next retraining."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import sqlalchemy as sa
 import yaml
 
 from ticket_sentiment.errors import TicketSentimentError
@@ -56,14 +57,14 @@ class Gathered:
 def gather_feedback(
     params: Params, since: datetime, root: Path = Path(), environ: Mapping[str, str] = os.environ
 ) -> Gathered:
-    """People's labels since a moment, of tickets that had been answered otherwise.
+    """Tickets that people have labelled since a moment, and that had been answered otherwise.
 
-    Which label of a ticket counts is as in a retraining (`tickets.relabel`). The text comes from
-    data/tickets, else from the event database where `events.store_text` keeps it.
+    Which label of such a ticket counts is as in a retraining (`tickets.relabel`), be it given before. The
+    text comes from data/tickets, else from the event database where `events.store_text` keeps it.
 
     Args:
         params: `events`, `prepare` and `hotfix` are read.
-        since: when a label was given, at the earliest.
+        since: when a label of the ticket was given, at the earliest.
         root: the repository.
         environ: where the URL of the database may be.
 
@@ -72,19 +73,20 @@ def gather_feedback(
         EventStoreUnavailable: the database does not answer.
     """
     with reading_events(event_url(params.events, environ)) as connection:
-        rows = connection.execute(labels_where(feedback.c.at >= since)).all()
+        labelled = sa.select(feedback.c.ticket_id).where(feedback.c.at >= since)
+        rows = connection.execute(labels_where(feedback.c.ticket_id.in_(labelled))).all()
         said = pd.DataFrame([tuple(row) for row in rows], columns=FEEDBACK_SCHEMA.names, dtype=object)
         ids = sorted(set(said["ticket_id"]))
         collected = collected_texts(root, ids)
         stored = stored_texts(connection, [ticket for ticket in ids if ticket not in collected])
         texts = {ticket: text for ticket, (text, _) in (stored | collected).items()}
     said["at"] = pd.to_datetime(said["at"], utc=True)
-    tickets = pd.DataFrame({"ticket_id": ids, "label": None, "label_source": None}, dtype=object)
-    tickets, _ = relabel(tickets.assign(created_at=LONG_AGO), said, params.prepare)
+    tickets, _ = relabel(_exported(ids, root), said, params.prepare)
     answered = said.sort_values("at").drop_duplicates("ticket_id", keep="last").set_index("ticket_id")
     served = tickets["ticket_id"].map(answered["served_label"])
     confirmed = tickets["label"] == served
-    corrected = tickets[served.notna() & ~confirmed].assign(text=tickets["ticket_id"].map(texts))
+    corrected = tickets[served.notna() & ~confirmed]
+    corrected = corrected.assign(text=corrected["ticket_id"].map(texts))
     known = corrected[corrected["text"].notna()]
     agreed = agreeing(known, known["text"].map(key_of))
     found = Gathered(
@@ -106,6 +108,20 @@ def gather_feedback(
             "choose a later date, or run `make retrain`"
         )
     return found
+
+
+def _exported(ids: Sequence[str], root: Path) -> pd.DataFrame:
+    """What data/tickets says of these tickets; of one that is not there, an id that every label is about."""
+    columns = ["ticket_id", "created_at", "label", "label_source"]
+    there = [
+        pd.read_parquet(path, columns=columns, filters=[("ticket_id", "in", list(ids))])
+        for path in month_files(root / TICKETS).values()
+        if ids
+    ]
+    known = {} if not there else pd.concat(there).set_index("ticket_id").to_dict("index")
+    blank = {"created_at": LONG_AGO, "label": None, "label_source": None}
+    rows = [{"ticket_id": id_, **blank, **known.get(id_, {})} for id_ in ids]
+    return pd.DataFrame(rows, columns=columns).astype({"label": object, "label_source": object})
 
 
 def keep(corrections: pd.DataFrame, root: Path = Path()) -> dict[str, Any]:
@@ -184,10 +200,18 @@ def remember(
         ]
         for event in events:
             event.check(now)
-        created = [result.created for result in store.feedback_together(events)]
+        results = store.feedback_together(events)
+        # Said before, taken back since, and said again: an event of its own, or the other label would count.
+        again = [
+            event._replace(event_id=event_id(Filled("", event.ticket_id, event.label, now, "hotfix"), source))
+            for event, result in zip(events, results, strict=True)
+            if not result.created and result.label != event.label
+        ]
+        store.feedback_together(again)
     finally:
         store.close(1)
-    return Remembered(sum(created), len(created) - sum(created), without)
+    new = sum(result.created for result in results) + len(again)
+    return Remembered(new, len(results) - new, without)
 
 
 def _labels(corrections: pd.DataFrame, url: str, root: Path) -> tuple[list[tuple[str, str]], int]:
