@@ -44,6 +44,14 @@ def _answers(params: Params) -> tuple[Case, ...]:
     feedback = named("requests_total", route="feedback", code="200")
     tickets = {named("requests_total", route="classify", code="200"): grows(100, 3 * gap * PER_DAY)}
     after = f"{2 * gap * 24 - 6}h"
+    steps = (gap - 1) * PER_DAY  # then a pod comes that never takes a label, and counts none
+    answered = named("requests_total", route="classify", code="200")
+    later = named("requests_total", route="classify", code="200", instance="b:3001")
+    refused = {
+        answered: grows(100, steps),
+        feedback: grows(1, steps),
+        later: f"_x{steps} " + grows(100, 3 * gap * PER_DAY),
+    }
     at = f"{days * 24 + hours}h"
     return (
         Case("PredictionMixShifted", "angrier", mixed(0.2 + shift), at, ARM, shift * seen, step=SLOW),
@@ -58,6 +66,7 @@ def _answers(params: Params) -> tuple[Case, ...]:
             BY_JOB,
             step=SLOW,
         ),
+        Case("FeedbackStopped", "new pods refuse them", refused, after, BY_JOB, step=SLOW),
         Case(
             "FeedbackStopped",
             "some every day",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from prometheus_client.utils import floatToGoString
 
-from deploy.monitoring.cases.case import JOB, Case, grows, named
+from deploy.monitoring.cases.case import JOB, Case, grows, named, stays
 from ticket_sentiment.params import Params
 
 BY_JOB = {"job": JOB}
@@ -32,6 +32,12 @@ def cases(params: Params) -> tuple[Case, ...]:
             named("request_seconds_count", route="classify"): grows(RATE),
         }
 
+    labels = named("requests_total", code="200", route="feedback")
+    alone = {  # one ticket in the window, and it is late
+        labels: grows(RATE),
+        named("request_seconds_bucket", route="classify", le=edge): stays(0),
+        named("request_seconds_count", route="classify"): "0x35 1x400",
+    }
     few = params.objectives.min_requests / 50  # a minute: fewer than it takes in 40 minutes
     fast, slow, fine = min(1.0, 30 * budget), 4 * budget, budget / 2
     late_fast, late_slow, late_fine = min(1.0, 30 * late_budget), 4 * late_budget, late_budget / 2
@@ -43,6 +49,7 @@ def cases(params: Params) -> tuple[Case, ...]:
         Case("AvailabilityBurnsSlowly", "as many as the objective allows", requests(fine), "40m"),
         Case("LatencyBurnsFast", "many are late", timed(late_fast), "40m", BY_JOB, late_fast),
         Case("LatencyBurnsFast", "a slow burn is no matter for the night", timed(late_slow), "40m"),
+        Case("LatencyBurnsFast", "one late ticket among many labels", alone, "40m"),
         Case("LatencyBurnsSlowly", "some are late, for hours", timed(late_slow), "40m", BY_JOB, late_slow),
         Case("LatencyBurnsSlowly", "as many as the objective allows", timed(late_fine), "40m"),
     )

@@ -27,9 +27,14 @@ def _processes(params: Params) -> tuple[Case, ...]:
     build = {"arm": "champion", "digest": "d", "model_version": "1"}
     on_cpu = {**build, "backend": "CPUExecutionProvider"}
     on_gpu = {**build, "backend": "CUDAExecutionProvider"}
+    on_card = 'up{job="ticket-sentiment-gpu",instance="g:3001"}'
+    gone = {UP: stays(1, 10), OTHER: stays(1, 10), on_card: stays(1)}
     return (
         Case("ServiceDown", "no target at all", {"up": stays(1)}, "5m", {}),
         Case("ServiceDown", "one of two is left", {UP: stays(1), OTHER: stays(0)}, "30m"),
+        Case("DeploymentDown", "its pods are gone", gone, "40m", BY_JOB, 2),
+        Case("DeploymentDown", "its pods crash", {UP: stays(0), on_card: stays(1)}, "10m", BY_JOB, 1),
+        Case("DeploymentDown", "one of two is left", {UP: stays(1), OTHER: stays(0)}, "30m"),
         Case("TargetDown", "one of two", {UP: stays(0), OTHER: stays(1)}, "10m", POD),
         Case("TargetDown", "both answer", {UP: stays(1), OTHER: stays(1)}, "10m"),
         Case(

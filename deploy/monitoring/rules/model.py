@@ -51,7 +51,8 @@ def _answers(params: Params) -> tuple[Rule, ...]:
         ),
         ticket(
             "FeedbackStopped",
-            f"{labelled} == 0 and {before} > 0 and {enough(asked, params)}",
+            # Pods that never took a label, as an update broke the integration, have no counter of them.
+            f"({labelled} or {asked} * 0) == 0 and {before} > 0 and {enough(asked, params)}",
             "1h",
             f"{JOB}: no label from people for {held.max_feedback_gap_days} days; there were some before",
         ),

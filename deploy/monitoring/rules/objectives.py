@@ -28,6 +28,7 @@ class Objective:
     record: str  # name of its ratios, without the window
     budget: float  # share of requests that may break it
     broke: str  # share that did, with the window left open as {window}
+    counted: str  # how many there were, the window left open
     words: str
 
 
@@ -48,6 +49,7 @@ def objectives(params: Params) -> tuple[Objective, ...]:
             "job:ticket_sentiment_failed:ratio_rate",
             1 - held.availability,
             share(failed, requests),
+            requests.replace("rate(", "increase("),
             "of the requests fail",
         ),
         Objective(
@@ -55,6 +57,7 @@ def objectives(params: Params) -> tuple[Objective, ...]:
             "job:ticket_sentiment_late:ratio_rate",
             1 - held.in_time,
             f"1 - {in_time} / {timed}",
+            timed.replace("rate(", "increase("),
             f"of the tickets are answered later than {serve.objective_ms:g} ms",
         ),
     )
@@ -70,9 +73,7 @@ def burns(objective: Objective, pairs: tuple[tuple[float, str, str], ...], param
     conditions = []
     for factor, long, short in pairs:
         limit = f"{factor * objective.budget:.6g}"
-        counted = enough(
-            f"sum by (job) (increase(ticket_sentiment_requests_total{{{JOBS},{PROMISED}}}[{long}]))", params
-        )
+        counted = enough(_open(objective.counted, long), params)
         conditions.append(
             f"({objective.record}{long} > {limit} and {objective.record}{short} > {limit} and {counted})"
         )

@@ -33,6 +33,14 @@ def _processes(params: Params) -> tuple[Rule, ...]:
             "page",
             "Prometheus reaches no process of the service",
         ),
+        # Another job that answers, as the GPU service, does not hide that this one is gone altogether.
+        Alert(
+            "DeploymentDown",
+            f"count by (job) (count_over_time(up{{{JOBS}}}[1d])) unless count by (job) (up{{{JOBS}}} == 1)",
+            "2m",
+            "page",
+            f"Prometheus reaches no process of {JOB}, which was there within a day",
+        ),
         ticket("TargetDown", f"up{{{JOBS}}} == 0", "5m", f"{WHERE} does not answer Prometheus"),
         ticket(
             "WorkersMissing",

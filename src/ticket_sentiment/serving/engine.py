@@ -29,8 +29,8 @@ THREADED_WIDTH = 32
 # overload is most of it, and for what the estimate has wrong. A longer queue adds no throughput.
 QUEUE_SHARE = 0.5
 # Of models before the loop has its turn. Texts one after another find the model in the processor's caches, of
-# which the loop's other work drives it out: 15 % more requests a second than with turns of 2 ms, and two thirds
-# of the p99 (4x12x1024, 32 connections, two cores); longer turns gain no more. Refusals wait for the turn's end.
+# which the loop's other work drives it out: 15 % more requests a second than with turns of 2 ms, and two
+# thirds of the p99 (4x12x1024, 32 connections, two cores); longer ones gain no more. Refusals wait meanwhile.
 TURN_SECONDS = 0.010
 ShadowResult = Callable[[Answer, float], None]  # the answer, and the seconds that it took
 Result = Answer | ApiError | None
