@@ -243,6 +243,16 @@ def test_months_that_nothing_was_learnt_from_hold_nothing_up(good_evidence, verd
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("before", "held", "decision"), [("unknown", "chat", "pass"), ("chat", "unknown", "review")]
+)
+def test_a_source_may_begin_to_name_channels_but_not_stop(good_evidence, verdicts, before, held, decision):
+    path = good_evidence() / VALIDATION
+    for month in json.loads(path.read_text())["months"]:
+        edit_json(path, f"months.{month}.channels", {held if month == "2026-10" else before: 1.0})
+    assert verdicts()["data"]["decision"] == decision
+
+
 def moves(path, measure: str) -> None:
     """A measure of reports/drift.json beyond its limit."""
     edit_json(path, f"{measure}.value", 0.9)

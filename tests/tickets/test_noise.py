@@ -3,8 +3,10 @@ import pandas as pd
 
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.tickets.noise import MIN_ROWS, label_noise
+from ticket_sentiment.tickets.prepare import split_months
 from ticket_sentiment.tickets.privacy import dedup_key
-from ticket_sentiment.tickets.profile import bag_of_words
+from ticket_sentiment.tickets.profile import bag_of_words, profile
+from ticket_sentiment.tickets.validate import used_months
 
 
 def noisy(month, share: float) -> tuple[pd.DataFrame, set[str]]:
@@ -31,6 +33,26 @@ def test_the_share_of_wrong_labels_is_estimated_and_the_worst_are_named(month):
     assert [one["quality"] for one in found.suspects] == sorted(one["quality"] for one in found.suspects)
     assert set(found.suspects[0]) == {"ticket_id", "label", "suggested", "quality"}  # no text
     assert judged(tickets, 50) == found
+
+
+def test_only_months_that_are_used_count(month, params):
+    old, _ = noisy(month, 0.4)
+    new = month("2026-02", rows=900)
+    both = pd.concat([old.assign(month="2026-01"), new.assign(month="2026-02")], ignore_index=True)
+    share = {
+        used: profile(both, params.validate_, used).noise.share for used in (None, ("2026-01",), ("2026-02",))
+    }
+    assert share["2026-02",] < 0.03 < share[None] < share["2026-01",]
+
+
+def test_the_months_that_are_used_are_those_of_the_split(params):
+    months = [f"2026-{number:02d}" for number in range(1, 13)]
+    rules = params.prepare.model_copy(update={"train_months": 3, "tune_months": 1, "holdout_months": 2})
+    split = split_months(months, rules)
+    assert used_months(reversed(months), rules) == [*split["train"], *split["tune"], *split["holdout"]]
+    assert used_months(months[:2], rules) == months[:2]
+    assert used_months(months, rules.model_copy(update={"train_months": 0})) == months
+    assert used_months(months, None) == months
 
 
 def test_too_few_labels_tell_nothing(month):

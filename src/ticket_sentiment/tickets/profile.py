@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,7 @@ class Profile:
         summary: one row a month, the columns that `validate` sets expectations on; NaN where unknown.
         offenders: (month, summary column) to the ids of the rows that count against it.
         hints: (month, summary column) to what a person should know beside the number.
-        noise: how many of all labels seem wrong.
+        noise: how many labels seem wrong.
     """
 
     months: dict[str, dict[str, Any]]
@@ -39,12 +40,13 @@ class Profile:
     noise: Noise
 
 
-def profile(tickets: pd.DataFrame, limits: Validate) -> Profile:
+def profile(tickets: pd.DataFrame, limits: Validate, used: Collection[str] | None = None) -> Profile:
     """Describe the tickets of all months.
 
     Args:
         tickets: schema.COLUMNS and `month`, the month of the file that a row came from.
         limits: params.validate.
+        used: months whose labels are learnt from or judged by, so that their noise counts; None is all.
     """
     tickets = tickets.assign(key=[dedup_key(text) for text in tickets["text"].fillna("")])
     known = tickets[tickets["label"].isin(LABELS) & (tickets["key"] != "")]
@@ -89,7 +91,8 @@ def profile(tickets: pd.DataFrame, limits: Validate) -> Profile:
                 for channel, share in group["channel"].value_counts(normalize=True).sort_index().items()
             },
         }
-    noise = label_noise(known, features, limits.suspects)
+    counts = np.ones(len(known), bool) if used is None else known["month"].isin(used).to_numpy()
+    noise = label_noise(known[counts], None if features is None else features[counts], limits.suspects)
     return Profile(months, pd.DataFrame(rows), offenders, hints, noise)
 
 

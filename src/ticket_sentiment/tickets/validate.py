@@ -1,6 +1,6 @@
 """Stage `validate`: the contract of tickets and labels, by Great Expectations. It stops the month."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +223,8 @@ def validate(
         folder: of the tickets.
         limits: params.validate.
         feedback: of the labels; it may be missing or empty.
-        rules: params.prepare, by which labels are joined; None judges the tickets as they were exported.
+        rules: params.prepare, by which labels are joined and months used; None judges the tickets as they
+            were exported, and all of them.
         own: expectations of a team (`read_own`).
 
     Returns:
@@ -245,7 +246,7 @@ def validate(
         together = pd.concat(filled, ignore_index=True)
         if rules is not None and all(check["success"] for check in of_labels):
             together, _ = relabel(together, read_feedback(feedback), rules)
-        described = profile(together, limits)
+        described = profile(together, limits, used_months(frames, rules))
         months, noise = described.months, described.noise
         checks.extend(_summary_checks(described, limits))
     keys = ("table", "month", "expectation", "column", "rows", "ticket_ids", "sentence")
@@ -260,6 +261,14 @@ def validate(
         "failures": failures,
         "checks": checks,
     }
+
+
+def used_months(months: Iterable[str], rules: Prepare | None) -> list[str]:
+    """The newest months, which a retraining learns from and judges by; the others have no say in it."""
+    ordered = sorted(months)
+    if rules is None or not rules.train_months:
+        return ordered
+    return ordered[-(rules.train_months + rules.tune_months + rules.holdout_months) :]
 
 
 def _refusal(failures: list[dict[str, Any]]) -> str:

@@ -7,6 +7,7 @@ from ticket_sentiment.gates.evidence_types import Split, Validation
 from ticket_sentiment.gates.fail_closed import Limits, Looked, finding, found, gate, need
 from ticket_sentiment.gates.verdict import Finding
 from ticket_sentiment.gates.words import months, number, share
+from ticket_sentiment.tickets.schema import NO_CHANNEL
 
 HARDLY = 0.1  # of a channel's share before: less than that is a channel that has gone
 
@@ -42,7 +43,8 @@ def gone_channels(validation: Validation, split: Split, floor: float) -> list[st
         rows = sum(facts.rows for facts in group)
         return sum(facts.rows * facts.channels.get(channel, 0.0) for facts in group) / max(rows, 1)
 
-    names = sorted({name for facts in earlier for name in facts.channels})
+    # Tickets that came without a channel are not missed when a source begins to name them.
+    names = sorted({name for facts in earlier for name in facts.channels} - {NO_CHANNEL})
     return [
         name
         for name in names
