@@ -3,6 +3,7 @@
 import ast
 import importlib
 import subprocess
+import sys
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -109,6 +110,15 @@ def test_git_ignores_what_dvc_versions_before_dvc_says_so():
     kept = ["data/tickets", "data/feedback", "data/hotfix/2026-11-01.parquet"]
     ignored = subprocess.run(["git", "check-ignore", *kept], cwd=ROOT, capture_output=True, text=True)
     assert ignored.stdout.split() == kept
+
+
+def test_what_a_kill_leaves_half_written_is_no_data():
+    left = ["data/live/.live.parquet.a1b2c3d4", "models/champion/.bundle.a1b2c3d4/model.onnx"]
+    kept = ["data/live/live.parquet", "models/champion/bundle/model.onnx"]
+    found = subprocess.run(
+        [sys.executable, "-m", "dvc", "check-ignore", *left, *kept], cwd=ROOT, capture_output=True, text=True
+    )
+    assert found.stdout.splitlines() == left, found.stderr
 
 
 def test_stages_and_commands_are_the_same():
