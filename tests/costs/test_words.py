@@ -62,6 +62,14 @@ def test_a_gpu_that_is_too_slow_is_never_cheaper(tmp_path: Path):
     assert found["answer"]["lines"][1].endswith("is not cheaper at any traffic.")
 
 
+def test_a_gpu_that_no_speed_would_make_cheaper_is_said_to_be_never(tmp_path: Path):
+    # 40 machines of either kind run always; 40 GPUs cost as much as 361 CPUs, and the most traffic takes 232
+    answer = report(plain_case(tmp_path, min_replicas=40))["answer"]
+    assert answer["lines"][1].startswith(
+        "No g6.xlarge is cheaper at any traffic, however fast (never over the measured speeds; "
+    )
+
+
 def test_a_dense_model_that_misses_the_objective_is_said_to(tmp_path: Path):
     found = report(plain_case(tmp_path).changed(objective_ms=15.0))
     assert "cannot answer within 15 ms at any load" in found["answer"]["lines"][3]
