@@ -201,6 +201,27 @@ def test_sensitivity_by_hand(tmp_path: Path):
     assert rows["Tickets that the cache answers"][key] == pytest.approx([BUSY_THOUSAND, BUSY_THOUSAND / 2])
 
 
+def test_an_assumption_with_which_the_objective_is_missed_has_no_cost(tmp_path: Path):
+    # 2 ms a ticket, 5 in the slowest round; half of the objective are 1.95
+    case = plain_case(tmp_path, slowest=0.4).changed(objective_ms=3.9)
+    rows = {row["what"]: row for row in report(case)["sensitivity"]}
+    objective, speed = rows["Objective (ms)"], rows["Speed of the model (tickets/s a thread)"]
+    for key in ("usd_per_month", "usd_per_thousand_tickets"):
+        assert objective[key][0] is None and objective[key][1] > 0
+        assert speed[key][0] is None and speed[key][1] > 0
+        assert None not in rows["Tickets a day"][key]
+    assert {one["what"] for one in list(rows.values())[:2]} == {objective["what"], speed["what"]}
+    low, high = gpu_break_even(case)["any_gpu"]["by_speed"]
+    assert low == 0 and high > 0  # in the slowest round the CPU serves nothing in time
+
+
+def test_both_ends_of_an_assumption_may_miss_the_objective(tmp_path: Path):
+    # answers from the cache are the 90 % in time
+    case = plain_case(tmp_path, cache_hit_rate=0.9, request_ms=1.0, objective_share=0.8)
+    rows = {row["what"]: row for row in sensitivity(case.changed(objective_ms=2.5))}
+    assert rows["Tickets that the cache answers"]["usd_per_month"] == [None, None]
+
+
 def test_the_report_is_plain_json_with_its_sources_and_dates(tmp_path: Path):
     found = report(plain_case(tmp_path))
     json.dumps(found, allow_nan=False)

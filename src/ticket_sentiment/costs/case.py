@@ -117,21 +117,28 @@ class Case:
         Raises:
             TicketSentimentError: the served bundle cannot meet the objective at any load.
         """
+        found = self._capacity(variant, speed)
+        if variant == SERVED and not found.planned:
+            raise TicketSentimentError(
+                f"serve.objective_ms: {self.objective_ms:g} ms cannot be met for "
+                f"{self.costs.objective_share:.0%} of the "
+                "requests, however few there are: the model takes longer"
+            )
+        return found
+
+    def meets_objective(self, speed: float | None = None) -> bool:
+        """Whether the served bundle, at its median speed or another, meets the objective at some load."""
+        return self._capacity(SERVED, speed).planned > 0
+
+    def _capacity(self, variant: str, speed: float | None) -> Capacity:
         costs = self.costs
-        found = capacity(
+        return capacity(
             self.work(variant, speed),
             self.cpu.vcpus,
             self.objective_ms,
             costs.objective_share,
             costs.utilisation,
         )
-        if variant == SERVED and not found.planned:
-            raise TicketSentimentError(
-                f"serve.objective_ms: {self.objective_ms:g} ms cannot be met for "
-                f"{costs.objective_share:.0%} of the "
-                "requests, however few there are: the model takes longer"
-            )
-        return found
 
     def hourly(self, price: Price, purchase: Purchase) -> float | None:
         """US dollars for an hour of an instance and its disk; None where no spot price is known."""
