@@ -31,7 +31,7 @@ def test_what_is_paid_on_what_and_otherwise(tmp_path: Path):
     assert answer["title"] == "86,400 tickets a day cost $147 a month on 2 c7i.large, on demand"
     assert answer["lines"][0] == (
         "Otherwise it would be $70 as spot, $97 reserved for a year, $1,192 on 2 g6.xlarge (GPU, on demand), "
-        "$0.11 as one run a night instead of at once."
+        "$0.12 as one run a night instead of at once."
     )
     assert answer["lines"][1] == (
         "Below 778 million tickets a day no g6.xlarge is cheaper, however fast (700 million to 855 "

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ticket_sentiment.costs.case import SERVED, VARIANTS, Case
+from ticket_sentiment.costs.case import VARIANTS, Case
 from ticket_sentiment.costs.fleet import (
     HOURS_A_MONTH,
     Mix,
@@ -179,8 +179,7 @@ def variants(case: Case) -> dict[str, dict[str, Any]]:
 def batch(case: Case) -> dict[str, Any]:
     """A nightly run over the day's tickets, on as many CPU instances as end in time; spot where priced."""
     costs = case.costs
-    speed = getattr(case.measured.variants, SERVED).batch8.texts_per_second
-    tickets_per_second = speed * case.cpu.vcpus * costs.batch_utilisation
+    tickets_per_second = case.night_speed * case.cpu.vcpus * costs.batch_utilisation
     hours = case.traffic.tickets_per_day * (1 - costs.cache_hit_rate) / tickets_per_second / 3600
     usd = case.hourly(case.cpu, "spot") or case.hourly(case.cpu, "on_demand")
     assert usd is not None
