@@ -24,16 +24,17 @@ def go_back(params: Params, reason: str, version: str | None) -> list[str]:
 
 
 @flow(name="rollback")
-def rollback(reason: str = "No reason given.", version: str | None = None) -> str:
+def rollback(reason: str = "No reason given.", version: str | int | None = None) -> str:
     """Go back, then let MLflow's aliases follow; a second run right after does nothing more.
 
     Args:
         reason: for the history.
         version: of the registry to go to; None ends the rollout that is on, else brings the champion before.
+            Prefect makes a number of `--param version=3`.
     """
     quiet_environment()
     params = load_params()
-    now = go_back(params, reason, version)
+    now = go_back(params, reason, None if version is None else str(version))
     return "\n".join([*now, *told(follow(params, return_state=True))])
 
 

@@ -26,17 +26,18 @@ def score(params: Params, source: str, out: str, version: str | None, replace: b
 
 
 @flow(name="score-batch")
-def score_batch(source: str, out: str, version: str | None = None, replace: bool = False) -> str:
+def score_batch(source: str, out: str, version: str | int | None = None, replace: bool = False) -> str:
     """Score every ticket of the input once; a run that was killed goes on where it was.
 
     Args:
         source: a Parquet, CSV or JSON Lines file, a folder of them, or a glob.
         out: a folder, new or of the same job.
-        version: of the registry; None is the champion.
+        version: of the registry; None is the champion. Prefect makes a number of `--param version=3`.
         replace: throw away what another job has left there.
     """
     quiet_environment()
-    lines = score(load_params(), source, out, version, replace)
+    number = None if version is None else str(version)
+    lines = score(load_params(), source, out, number, replace)
     create_markdown_artifact("\n\n".join(lines), key="score-batch", description="What was scored")
     return "\n".join(lines)
 

@@ -13,12 +13,12 @@ import pytest
 from tests.batch.jobs import Jobs, content, tickets, write
 from tests.support.serving import SERVICE, Server, write_params
 from tests.support.tiny_bundle import make_tiny_bundle
-from ticket_sentiment.batch import job
+from ticket_sentiment.batch import code, job
 from ticket_sentiment.batch.job import Model
 from ticket_sentiment.batch.runners import LocalRunner
 from ticket_sentiment.batch.scorer import unpack
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import exclusive
+from ticket_sentiment.files import exclusive, sha256_file
 
 MIXED = [
     {
@@ -135,6 +135,20 @@ def test_outputs_of_two_jobs_are_never_mixed(jobs: Jobs):
     jobs.score(source, replace=True, model=other)
     jobs.score(source, "fresh", model=other)
     assert content(jobs.root / "out") == content(jobs.root / "fresh")
+
+
+@pytest.mark.parametrize("name", ["source.py", "formats.py", "scorer.py", "output.py"])
+def test_code_that_cuts_answers_or_writes_otherwise_does_not_go_on(jobs: Jobs, monkeypatch, name: str):
+    source = write(jobs.root / "in.csv", tickets(10))
+    jobs.score(source)
+
+    def changed(path: Path) -> str:
+        return "0" * 64 if path.name == name else sha256_file(path)
+
+    monkeypatch.setattr(code, "sha256_file", changed)
+    monkeypatch.setattr(job, "code_digest", code.code_digest.__wrapped__)
+    with pytest.raises(TicketSentimentError, match="output of another job: the product's code"):
+        jobs.score(source)
 
 
 def test_a_part_of_another_job_is_not_taken_for_one_s_own(jobs: Jobs):

@@ -106,6 +106,66 @@ def test_a_wrong_file_is_named_before_anything_is_scored(tmp_path, name, content
     assert str(caught.value).startswith(named)
 
 
+@pytest.mark.parametrize(
+    ("content", "row", "line"),
+    [
+        ('t,x\n1,ok\n2,"CANARY\n' + "".join(f"{n},fine\n" for n in range(3, 50)), 3, 3),  # to the file's end
+        ('t,x\r\n1,ok\r\n2,"CANARY\r\n3,fine', 3, 3),
+        ('t,x\n1,"two\nlines"\n\n2,"CANARY\n', 4, 5),  # a blank line is a row, too
+        ('"t","x"\n"1","ok"\n"2","CANARY\n"3","fine"\n', 3, 3),  # to the next row's quote
+        ('t,x\n1,ok\n2,"CANARY\n3,"fine"\n', 3, 3),
+        ('t,x\n1,"CANARY "fine" is"\n', 2, 2),  # a quote that is not doubled
+    ],
+)
+def test_a_csv_whose_quote_would_take_other_rows_is_named_before_anything_is_scored(
+    tmp_path, content, row, line
+):
+    (tmp_path / "a.csv").write_bytes(content.encode())
+    columns = {"ticket_id": "t", "text": "x"}
+    with pytest.raises(TicketSentimentError) as caught:
+        describe(str(tmp_path), columns, batch())
+    assert "CANARY" not in str(caught.value)
+    assert str(caught.value).startswith(f"a.csv row {row} (it begins in line {line}) is not valid CSV")
+
+
+def test_an_open_quote_is_told_of_before_a_large_file_is_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "BLOCK", 1000)
+    (tmp_path / "a.csv").write_text('ticket_id,text\n1,ok\n2,"CANARY\n' + "3,fine\n" * 1000)
+    with pytest.raises(TicketSentimentError, match=r"a\.csv row 3 .*larger than field limit \(1000\)"):
+        describe(str(tmp_path), {}, batch())
+    (tmp_path / "a.csv").write_text("ticket_id,text\n1,ok\n2," + "CANARY" * 1000 + "\n")
+    with pytest.raises(TicketSentimentError, match=r"a\.csv row 3 .*a line has more than 1000 characters"):
+        describe(str(tmp_path), {}, batch())
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_quotes_as_they_should_be_are_read(tmp_path, end, delimiter, encoding):
+    cells = {
+        "of\nlines\n\nand more": f'"of{end}lines{end}{end}and more"',
+        'he said "no"': '"he said ""no"""',
+        '"': '""""',
+        '27" screen': '27" screen',
+        f"a{delimiter}b": f'"a{delimiter}b"',
+        "": '""',
+        "grün": "grün",
+    }
+    lines = [
+        f'"ticket_id"{delimiter}text',
+        *(f"{n}{delimiter}{cell}" for n, cell in enumerate(cells.values())),
+    ]
+    (tmp_path / "a.csv").write_bytes(end.join(lines).encode(encoding))
+    settings = batch(delimiter=delimiter, encoding=encoding.removesuffix("-sig"), chunk_rows=100)
+    (file,) = describe(str(tmp_path / "a.csv"), {}, settings)
+    (chunk,) = read_chunks([file], settings)
+    assert [text.decode() for text in chunk.table["text"].to_pylist()] == [
+        text.replace("\n", end) for text in cells
+    ]
+    assert rows([chunk]) == list(range(2, 2 + len(cells)))
+    assert file.rows == len(cells)
+
+
 def test_another_encoding_is_read_or_named(tmp_path):
     (tmp_path / "a.csv").write_bytes("ticket_id,text\n1,grün\n".encode("cp1252"))
     (chunk,) = chunks(tmp_path / "a.csv", encoding="cp1252")

@@ -46,6 +46,19 @@ def test_the_stage_gives_equal_bytes_for_equal_inputs(workplace: Path):
     assert json.loads(before[0])["as_of"] == "2026-11-02"  # the day of the measurement
 
 
+def test_the_stage_follows_how_a_nightly_run_calls_the_model(workplace: Path):
+    assert main(["price"]) == 0
+    before = json.loads(Path("reports/cost.json").read_text())["batch"]["tickets_per_second"]
+    params = Path("params.yaml").read_text()
+    assert "texts_at_once: 1 " in params
+    Path("params.yaml").write_text(params.replace("texts_at_once: 1 ", "texts_at_once: 16 "))
+    assert main(["price"]) == 0
+    after = json.loads(Path("reports/cost.json").read_text())["batch"]["tickets_per_second"]
+    assert after == pytest.approx(1.25 * before)
+    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["price"]
+    assert "batch.texts_at_once" in stage["params"]
+
+
 def test_a_profile_s_own_counts_go_before_params_yaml(workplace: Path, capsys):
     Path("p.csv").write_text("hour,tickets\n" + "".join(f"{hour},100\n" for hour in range(24)))
     assert main(["cost", "--profile", "p.csv"]) == 0

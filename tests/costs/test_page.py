@@ -54,6 +54,28 @@ def test_the_break_even_is_marked_only_where_there_is_one(tmp_path: Path):
     assert "assumed speed" not in page.text and "the speed given" in page.text
 
 
+@pytest.mark.parametrize(
+    ("knobs", "objective_ms", "row"),
+    [
+        ({}, 3.9, "Objective (ms): 1.95 to 7.8 – to $130"),
+        (
+            {"cache_hit_rate": 0.9, "request_ms": 1.0, "objective_share": 0.8},
+            2.5,
+            "Tickets that the cache answers: 0 to 0.5 – to –",
+        ),
+    ],
+)
+def test_an_assumption_with_which_the_objective_is_missed_is_a_dash(
+    tmp_path: Path, knobs: dict, objective_ms: float, row: str
+):
+    case = plain_case(tmp_path, **knobs).changed(objective_ms=objective_ms)
+    write_page(report(case), case, tmp_path / "cost.html")
+    text = " ".join(Page((tmp_path / "cost.html").read_text(encoding="utf-8")).text.split())
+    assert row in text and "–: the objective cannot be met." in text
+    assert "A month of machines hangs most on: " in text
+    assert "cannot be met" not in made(tmp_path)[1].text
+
+
 def test_the_title_of_a_tornado_names_what_moves_the_cost_most():
     rows = [
         {"what": "Speed", "usd_per_month": [10.0, 10.0]},

@@ -31,7 +31,7 @@ def test_what_is_paid_on_what_and_otherwise(tmp_path: Path):
     assert answer["title"] == "86,400 tickets a day cost $147 a month on 2 c7i.large, on demand"
     assert answer["lines"][0] == (
         "Otherwise it would be $70 as spot, $97 reserved for a year, $1,192 on 2 g6.xlarge (GPU, on demand), "
-        "$0.11 as one run a night instead of at once."
+        "$0.12 as one run a night instead of at once."
     )
     assert answer["lines"][1] == (
         "Below 778 million tickets a day no g6.xlarge is cheaper, however fast (700 million to 855 "
@@ -60,6 +60,14 @@ def test_with_a_gpu_s_speed_and_much_traffic(tmp_path: Path):
 def test_a_gpu_that_is_too_slow_is_never_cheaper(tmp_path: Path):
     found = report(plain_case(tmp_path, gpu_tickets_per_second=2_000.0))
     assert found["answer"]["lines"][1].endswith("is not cheaper at any traffic.")
+
+
+def test_a_gpu_that_no_speed_would_make_cheaper_is_said_to_be_never(tmp_path: Path):
+    # 40 machines of either kind run always; 40 GPUs cost as much as 361 CPUs, and the most traffic takes 232
+    answer = report(plain_case(tmp_path, min_replicas=40))["answer"]
+    assert answer["lines"][1].startswith(
+        "No g6.xlarge is cheaper at any traffic, however fast (never over the measured speeds; "
+    )
 
 
 def test_a_dense_model_that_misses_the_objective_is_said_to(tmp_path: Path):

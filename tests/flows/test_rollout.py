@@ -74,6 +74,12 @@ def test_from_registration_to_a_rollback_by_flows_alone(at_root: Loop) -> None:
     assert rollback().startswith("Nothing to do: rollback flow did it")
     assert at_root.told[-1] == "rollback by rollback flow"
 
+    said = rollback("It was the tickets.", version=2)  # as `--param version=2` comes
+    assert said.startswith(
+        f"Version 2 ({at_root.digest(2)[:12]}) serves now: rollback by rollback flow, epoch 5"
+    )
+    at_root.assert_agrees()
+
 
 def test_silence_ends_a_rollout_by_flows_alone(at_root: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     at_root.begin(1, 2)

@@ -33,6 +33,8 @@ def test_the_champion_scores_and_a_second_run_finds_it_done(
     assert "30 tickets scored" in asyncio.run(shown())
     before = content(Path("var/scores"))
     assert "all of it was there already" in score_batch("in.csv", "var/scores")
+    said = score_batch("in.csv", "var/scores", version=1)  # as `--param version=1` comes
+    assert "all of it was there already" in said
     write(Path("in.csv"), tickets(31))
     with pytest.raises(TicketSentimentError, match="the input is another"):
         score_batch("in.csv", "var/scores")

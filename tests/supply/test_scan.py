@@ -11,12 +11,15 @@ import pytest
 from tests.support.saved_image import CONFIG, save_image
 from tests.support.signing import key_of
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.params import load_params
 from ticket_sentiment.supply import scan as module
 from ticket_sentiment.supply.scan import Finding, main, read_tickets, scan
 from ticket_sentiment.supply.secrets import UNWELCOME, UNWELCOME_FOLDERS
 from ticket_sentiment.supply.texts import LONGEST, Texts
+from ticket_sentiment.tickets.privacy import PSEUDONYM_KEY
 
 REPOSITORY = Path(__file__).parents[2]
+PARAMS = load_params(REPOSITORY / "params.yaml")
 TICKET = "Zwei Wochen, drei Anrufe, und der Router fällt immer noch jeden Abend aus."
 PACKAGES = "app/.venv/lib/python3.11/site-packages"
 # Put together here, so that no scanner takes this file for a leak.
@@ -71,6 +74,30 @@ def test_what_a_later_layer_deletes_and_what_the_configuration_says_are_found(tm
     environment = {"Env": [f"DATABASE={OWN['URL with a password']}"], "Labels": {}}
     image = save_image(tmp_path / "image.tar", [{"a": b""}], CONFIG | {"config": environment})
     assert [finding.where for finding in scan(image, None).findings] == ["image configuration"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "kind"),
+    [
+        (
+            PSEUDONYM_KEY,
+            "9f86d081884c7d659a2feaa0" + "c55ad015a3bf4f1b2b0b822c",
+            "value that looks like a secret",
+        ),
+        (PARAMS.serve.remote.key_env, "Zk3vQ9sLx0aB" + "7mT2cR8yW4uE", "value that looks like a secret"),
+        (PARAMS.registry.signing_key_env, "b7Qm2xV9tLc4" + "Rz8Kp1Wd6Hs3", "value that looks like a secret"),
+        (PARAMS.cache.redis_url_env, "redis://:hunter22" + "@cache.internal:6379/0", "URL with a password"),
+        (PARAMS.cache.redis_url_env, "redis://cache.internal:6379/0", None),
+    ],
+)
+def test_a_setting_of_an_image_that_is_secret_is_found(
+    tmp_path: Path, variable: str, value: str, kind: str | None
+) -> None:
+    environment = {"Env": [f"{variable}={value}"], "Labels": {}}
+    image = save_image(tmp_path / "image.tar", [{"a": b""}], CONFIG | {"config": environment})
+    findings = scan(image, None).findings
+    assert [finding.what for finding in findings] == ([kind] if kind else [])
+    assert value not in str(findings)
 
 
 @pytest.mark.parametrize("name", [*UNWELCOME, *(f"{folder}/x" for folder in sorted(UNWELCOME_FOLDERS))])

@@ -35,13 +35,21 @@ def params_here(**costs: Any) -> Params:
     )
 
 
-def write_benchmark(path: Path, spread: bool = True) -> Path:
-    """A benchmark's report: the bundle 500 tickets/s a thread (450 to 550), the dense model 50 in PyTorch."""
+def write_benchmark(path: Path, spread: bool = True, slowest: float = 0.9) -> Path:
+    """A benchmark's report: the bundle 500 tickets/s a thread (450 to 550), the dense model 50 in PyTorch.
+
+    Args:
+        path: of the report.
+        spread: whether it says how far its rounds are apart.
+        slowest: a model's speed in its slowest round, as a share of its median.
+    """
     report = benchmark("a" * 64)
     report |= {"tokens_mean": 20.0, "chars_mean": 90.0}
     report["machine"] |= {"cores": 2, "flags": ["avx2"]}
     for name, speed in {"cpu_bundle": 500.0, "dense_onnx_fp32": 100.0, "dense_torch_fp32": 50.0}.items():
-        ends = {"texts_per_second_low": 0.9 * speed, "texts_per_second_high": 1.1 * speed} if spread else {}
+        ends = (
+            {"texts_per_second_low": slowest * speed, "texts_per_second_high": 1.1 * speed} if spread else {}
+        )
         report["variants"][name] |= {
             "batch1": {"p50_ms": 1000 / speed, "p95_ms": 1000 / speed, "texts_per_second": speed} | ends,
             "batch8": {"texts_per_second": 1.25 * speed},
@@ -51,7 +59,7 @@ def write_benchmark(path: Path, spread: bool = True) -> Path:
     return path
 
 
-def plain_case(folder: Path, spread: bool = True, **knobs: Any) -> Case:
+def plain_case(folder: Path, spread: bool = True, slowest: float = 0.9, **knobs: Any) -> Case:
     """The case of PLAIN with other knobs; the objective is 100 ms."""
-    path = write_benchmark(folder / "benchmark.json", spread)
+    path = write_benchmark(folder / "benchmark.json", spread, slowest)
     return build_case(params_here(), PLAIN | knobs, path, TODAY)

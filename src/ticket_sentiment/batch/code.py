@@ -7,14 +7,15 @@ from pathlib import Path
 
 import onnxruntime
 
-from ticket_sentiment.batch import scorer
+from ticket_sentiment.batch import output, scorer, source
 from ticket_sentiment.files import sha256_file
 from ticket_sentiment.model import runtime, wordpiece
 from ticket_sentiment.serving import classifier
-from ticket_sentiment.tickets import canonical, privacy
+from ticket_sentiment.tickets import canonical, formats, privacy
 
-# From a row to its answer, each file that has a say.
-MODULES = (scorer, privacy, canonical, wordpiece, runtime, classifier)
+# From a file to the part that holds its answers, each module that has a say. Who cuts chunks is among them:
+# with other boundaries the parts that are there would hold rows twice, and others never.
+MODULES = (formats, source, scorer, privacy, canonical, wordpiece, runtime, classifier, output)
 
 
 @cache

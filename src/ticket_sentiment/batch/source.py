@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from ticket_sentiment.batch.csv_check import count_rows
 from ticket_sentiment.batch.scorer import FIELDS, LINE, ROW
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Batch
@@ -38,7 +39,7 @@ class SourceFile:
         size: bytes.
         changed_ns: when it was changed last.
         sha256: of its content.
-        rows: of Parquet exactly, else its lines, which is about that.
+        rows: of JSON Lines its lines, which is about that, else exactly.
         columns: name in this file of each field that it has; of JSON Lines every row says for itself.
     """
 
@@ -113,7 +114,8 @@ def describe(given: str, columns: dict[str, str], batch: Batch) -> list[SourceFi
         batch: of params.yaml.
 
     Raises:
-        TicketSentimentError: as `find_files`; or a file is empty, damaged, or lacks a column.
+        TicketSentimentError: as `find_files`; or a file is empty, damaged, lacks a column, or leaves a quote
+            open.
     """
     return [_describe(path, name, columns, batch) for path, name in find_files(given)]
 
@@ -126,15 +128,17 @@ def _describe(path: Path, name: str, columns: dict[str, str], batch: Batch) -> S
     with path.open("rb") as stream:
         while block := stream.read(2**20):
             digest.update(block)
-            lines += 0 if kind == "parquet" else block.count(b"\n")
+            lines += block.count(b"\n") if kind == "jsonl" else 0
     rows, names = lines, columns
     if kind == "parquet":
         with _parquet(path, name) as opened:
             rows, present = opened.metadata.num_rows, opened.schema_arrow.names
     elif kind == "csv":
-        rows, present = max(lines - 1, 0), _csv(path, name, batch, [], None).schema.names
+        present = _csv(path, name, batch, [], None).schema.names
     if kind != "jsonl":
         names = _names(name, present, columns)
+    if kind == "csv":  # after the names: with a wrong delimiter quotes look wrong, too
+        rows = count_rows(path, name, batch, BLOCK) - 1
     return SourceFile(path, name, kind, state.st_size, state.st_mtime_ns, digest.hexdigest(), rows, names)
 
 

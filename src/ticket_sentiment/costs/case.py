@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -73,6 +73,7 @@ class Case:
     table: PriceTable
     traffic: Traffic
     today: datetime.date
+    texts_at_once: int  # of a nightly run, in one call of the model
 
     @cached_property
     def cpu(self) -> Price:
@@ -111,27 +112,41 @@ class Case:
         tickets_per_second = batch1.texts_per_second if speed is None else speed
         return work(batch1, tickets_per_second, self.request_ms, self.costs.cache_hit_rate)
 
+    @property
+    def night_speed(self) -> float:
+        """Tickets a second of the served bundle on one thread in a nightly run; eight texts at once stand for
+        every number above one, as no other is measured."""
+        served = self.measured.variants.cpu_bundle
+        return (served.batch1 if self.texts_at_once == 1 else served.batch8).texts_per_second
+
     def capacity(self, variant: str = SERVED, speed: float | None = None) -> Capacity:
         """What one CPU instance does with a variant.
 
         Raises:
             TicketSentimentError: the served bundle cannot meet the objective at any load.
         """
+        found = self._capacity(variant, speed)
+        if variant == SERVED and not found.planned:
+            raise TicketSentimentError(
+                f"serve.objective_ms: {self.objective_ms:g} ms cannot be met for "
+                f"{self.costs.objective_share:.0%} of the "
+                "requests, however few there are: the model takes longer"
+            )
+        return found
+
+    def meets_objective(self, speed: float | None = None) -> bool:
+        """Whether the served bundle, at its median speed or another, meets the objective at some load."""
+        return self._capacity(SERVED, speed).planned > 0
+
+    def _capacity(self, variant: str, speed: float | None) -> Capacity:
         costs = self.costs
-        found = capacity(
+        return capacity(
             self.work(variant, speed),
             self.cpu.vcpus,
             self.objective_ms,
             costs.objective_share,
             costs.utilisation,
         )
-        if variant == SERVED and not found.planned:
-            raise TicketSentimentError(
-                f"serve.objective_ms: {self.objective_ms:g} ms cannot be met for "
-                f"{costs.objective_share:.0%} of the "
-                "requests, however few there are: the model takes longer"
-            )
-        return found
 
     def hourly(self, price: Price, purchase: Purchase) -> float | None:
         """US dollars for an hour of an instance and its disk; None where no spot price is known."""
@@ -191,7 +206,7 @@ class Case:
         costs = self.costs.model_copy(update=knobs)
         per_day = knobs.get("tickets_per_day", self.traffic.tickets_per_day)
         traffic = Traffic(self.traffic.name, per_day, self.traffic.shares)
-        return Case(self.measured, costs, objective, self.table, traffic, self.today)
+        return replace(self, costs=costs, objective_ms=objective, traffic=traffic)
 
 
 def build_case(
@@ -203,7 +218,7 @@ def build_case(
     """A case from params.yaml, the benchmark's report and what a person gave instead.
 
     Args:
-        params: sections costs and serve.
+        params: sections costs and serve, and batch.texts_at_once.
         given: keys of section costs that go before those of params.yaml.
         benchmark: the report.
         today: for the age of prices; None is the day of the measurement.
@@ -227,4 +242,5 @@ def build_case(
         load_prices(Path(costs.prices)),
         read_traffic(costs.profile, costs.tickets_per_day),
         today or measured.measured_at.date(),
+        params.batch.texts_at_once,
     )

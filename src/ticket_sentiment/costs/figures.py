@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ticket_sentiment.costs.case import SERVED, VARIANTS, Case
+from ticket_sentiment.costs.case import VARIANTS, Case
 from ticket_sentiment.costs.fleet import (
     HOURS_A_MONTH,
     Mix,
@@ -179,8 +179,7 @@ def variants(case: Case) -> dict[str, dict[str, Any]]:
 def batch(case: Case) -> dict[str, Any]:
     """A nightly run over the day's tickets, on as many CPU instances as end in time; spot where priced."""
     costs = case.costs
-    speed = getattr(case.measured.variants, SERVED).batch8.texts_per_second
-    tickets_per_second = speed * case.cpu.vcpus * costs.batch_utilisation
+    tickets_per_second = case.night_speed * case.cpu.vcpus * costs.batch_utilisation
     hours = case.traffic.tickets_per_day * (1 - costs.cache_hit_rate) / tickets_per_second / 3600
     usd = case.hourly(case.cpu, "spot") or case.hourly(case.cpu, "on_demand")
     assert usd is not None
@@ -220,12 +219,16 @@ def _from_traffic(case: Case, planned: float) -> dict[str, Any]:
     """Tickets a day from which a GPU instance that is given so many a second is cheaper; None is never.
 
     `tickets_per_day`: for good, at the median speed, both on demand. `by_speed`: at the slowest and at the
-    fastest round. `by_price`: with the GPU bought as cheaply and the CPU as dearly as the table has it, and
-    the other way round.
+    fastest round; 0 where the CPU cannot meet the objective at that speed, however few tickets there are.
+    `by_price`: with the GPU bought as cheaply and the CPU as dearly as the table has it, and the other way
+    round.
     """
 
     def between(cpu: Pool, gpu: Pool) -> float | None:
         return break_even(cpu, gpu, case.traffic.shares).for_good
+
+    def at(speed: float) -> float | None:
+        return between(case.cpu_pool("on_demand", speed=speed), gpu) if case.meets_objective(speed) else 0.0
 
     def ends(price: Price) -> tuple[Purchase, Purchase]:
         usd = {one: hourly for one in PURCHASES if (hourly := case.hourly(price, one)) is not None}
@@ -234,7 +237,7 @@ def _from_traffic(case: Case, planned: float) -> dict[str, Any]:
 
     gpu, (cpu_ends, gpu_ends) = case.gpu_pool("on_demand", planned), (ends(case.cpu), ends(case.gpu))
     found, speeds = break_even(case.cpu_pool("on_demand"), gpu, case.traffic.shares), _speeds(case)
-    by_speed = speeds and [between(case.cpu_pool("on_demand", speed=one), gpu) for one in speeds[::2]]
+    by_speed = speeds and [at(one) for one in speeds[::2]]
     return {
         "tickets_per_day": found.for_good,
         "first_tickets_per_day": found.first,

@@ -38,6 +38,7 @@ def write_page(found: dict[str, Any], case: Case, path: Path) -> None:
 def context(found: Figures, case: Case) -> dict[str, Any]:
     """All that the template shows."""
     rows, busy = found["sensitivity"], found["variants"]["cpu_bundle"]["usd_per_thousand_tickets"]
+    missed = any(None in row["usd_per_month"] for row in rows)
     month = case.cpu_pool().usd_per_month(case.traffic.per_second())
     return {
         "found": found,
@@ -50,6 +51,7 @@ def context(found: Figures, case: Case) -> dict[str, Any]:
         "ways": {"title": ways(found), "plot": ways_plot(found)},
         "night": _night(found),
         "even": _even(found, case),
+        "missed": missed,
         "tornadoes": [
             {
                 "title": mover(rows, "usd_per_month", "A month of machines"),

@@ -129,8 +129,8 @@ def tornado(rows: Sequence[Figures], key: str, now: float, description: str) -> 
             f"{row['what']}: {row['low']} to {row['high']}",
             now,
             usd(row[key][0]) if moved(row, key) == 0 else f"{usd(row[key][0])} to {usd(row[key][1])}",
-            min(row[key]),
-            max(row[key]),
+            min(_known(row, key, now)),
+            max(_known(row, key, now)),
             "main" if moved(row, key) else "plain",
         )
         for row in ordered
@@ -141,9 +141,16 @@ def tornado(rows: Sequence[Figures], key: str, now: float, description: str) -> 
     return rows_plot(drawn, axis, description)
 
 
+def _known(row: Figures, key: str, now: float) -> list[float]:
+    """Ends of a range; where the objective cannot be met at one it is drawn from `now` on."""
+    return [now if end is None else end for end in row[key]]
+
+
 def moved(row: Figures, key: str) -> float:
     """By how much an assumption moves a cost, as a share of the smaller of its two ends; 0 below "
-    "a thousandth."""
+    "a thousandth, infinite where the objective cannot be met at one of them."""
+    if None in row[key]:
+        return math.inf
     low, high = sorted(row[key])
     part = (high - low) / low
     return part if part > 0.001 else 0.0

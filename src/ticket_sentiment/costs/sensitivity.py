@@ -1,5 +1,6 @@
 """Which assumption a cost hangs on: each is moved alone, between a low and a high value, the others stay."""
 
+import math
 from typing import Any
 
 from ticket_sentiment.costs.case import Case
@@ -14,17 +15,18 @@ RANGES: tuple[tuple[str, str, float, float, bool], ...] = (
     ("Objective (ms)", "objective_ms", 0.5, 2.0, True),
 )
 SPEED = 0.2  # where the benchmark does not say how far its rounds are apart
+# (machines in US dollars a month, US dollars for a thousand tickets at full use); None: none does it.
+Both = tuple[float, float] | tuple[None, None]
 
 
-def _both(case: Case, speed: float | None = None) -> tuple[float, float]:
-    """(machines in US dollars a month, US dollars for a thousand tickets at full use)."""
+def _both(case: Case, speed: float | None = None) -> Both:
+    if not case.meets_objective(speed):
+        return None, None
     pool = case.cpu_pool(speed=speed)
     return pool.usd_per_month(case.traffic.per_second()), pool.usd_per_hour / pool.tickets_per_second / 3.6
 
 
-def _row(
-    what: str, words: tuple[str, str], low: tuple[float, float], high: tuple[float, float]
-) -> dict[str, Any]:
+def _row(what: str, words: tuple[str, str], low: Both, high: Both) -> dict[str, Any]:
     return {
         "what": what,
         "low": words[0],
@@ -45,7 +47,8 @@ def _knob(case: Case, knob: str) -> float:
 def sensitivity(case: Case) -> list[dict[str, Any]]:
     """Cost at the low and at the high value of each assumption, the one that moves a month most first.
 
-    A month is that of the machines alone; a thousand tickets is at full use.
+    A month is that of the machines alone; a thousand tickets is at full use. None is the cost at a value with
+    which the objective cannot be met.
     """
     rows = []
     for what, knob, low, high, relative in RANGES:
@@ -82,5 +85,6 @@ def sensitivity(case: Case) -> list[dict[str, Any]]:
     )
 
 
-def _span(ends: list[float]) -> float:
-    return abs(ends[1] - ends[0])
+def _span(ends: list[float | None]) -> float:
+    low, high = ends
+    return math.inf if low is None or high is None else abs(high - low)

@@ -87,6 +87,8 @@ def gpu_answer(found: Figures) -> str:
     if gpu["assumed"]:
         needed = _per_second(even["gpu_tickets_per_second_needed"])
         floor = even["any_gpu"]
+        if floor["tickets_per_day"] is None:
+            return f"No {name} is cheaper at any traffic, however fast{_uncertain(floor)}."
         return (
             f"Below {short(floor['tickets_per_day'])} tickets a day no {name} is cheaper, however fast"
             f"{_uncertain(floor)}; above, only one that does more than {needed}."
@@ -98,7 +100,7 @@ def gpu_answer(found: Figures) -> str:
 
 def _range(ends: list[float | None]) -> str:
     low, high = ("never" if end is None else short(end) for end in ends)
-    return f"{low} to {high}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _uncertain(even: Figures) -> str:

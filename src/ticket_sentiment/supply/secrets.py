@@ -49,11 +49,12 @@ OWN = (
     _rule(
         "URL with a password",
         "://",
-        r"://[^\s/:@\"'<>{}$]+:(?!password@|\*)[^\s/:@\"'<>{}$]{3,}@[\w.-]",
+        # Redis has passwords without a user.
+        r"://[^\s/:@\"'<>{}$]*:(?!password@|\*)[^\s/:@\"'<>{}$]{3,}@[\w.-]",
     ),
 )
 ASSIGNED = re.compile(
-    rb"(?i)(?:secret|token|passw(?:or)?d|api[_-]?key|access[_-]?key|signing[_-]?key)[\w-]{0,20}[\"']?"
+    rb"(?i)(?:secret|token|passw(?:or)?d|(?:api|access|signing|pseudonym|remote)[_-]?key)[\w-]{0,20}[\"']?"
     rb"\s{0,4}[:=]\s{0,4}[\"']?([A-Za-z0-9+/=_-]{16,200})(?![\w(.\[])"
 )
 # Of this project's: what has no business in a delivery, whatever is in it.
