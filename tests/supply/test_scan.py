@@ -31,6 +31,7 @@ SECRETS = {
     "GitHub token": "ghp" + "_" + "a1B2" * 9,
     "GitLab token": "glpat" + "-" + "x9Kd" * 5,
     "Slack token": "xoxb" + "-123456789012-" + "AbCd" * 5,
+    "Slack webhook": "https://hooks.slack.com" + "/services/T02AB34CD/B05EF67GH/" + "a1B2c3" * 4,
     "Google API key": "AIza" + "Sy0_x" * 7,
     "Hugging Face token": "hf" + "_" + "aBcDeFg" * 4 + "aBcDeF",
     "PyPI token": "pypi" + "-AgE" + "IcHl" * 15,
@@ -54,6 +55,13 @@ def test_a_secret_is_found_anywhere_in_an_image(tmp_path: Path, kind: str) -> No
     (finding,) = scan(image, None).findings
     assert finding == Finding(kind, f"{PACKAGES}/a.so (layer 1 of 1)")
     assert SECRETS[kind] not in str(finding)
+
+
+def test_an_encrypted_key_in_pem_is_one_too(tmp_path: Path) -> None:
+    head = "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,0F1E2D3C\n\n"
+    content = SECRETS["private key"].replace("KEY-----\n", f"KEY-----\n{head}")
+    (finding,) = scan(save_image(tmp_path / "image.tar", [{"a.pem": content.encode()}]), None).findings
+    assert finding.what == "private key"
 
 
 @pytest.mark.parametrize("kind", OWN)

@@ -32,13 +32,20 @@ def _rule(name: str, anchor: str, pattern: str) -> Rule:
 
 EVERYWHERE = (
     _rule("key that signs bundles", SECRET_WORD, rf"{SECRET_WORD} [\w.-]+ [A-Za-z0-9+/]{{43}}="),
-    _rule("private key", "PRIVATE KEY-----", r"PRIVATE KEY-----(?:\\n|\s){1,4}[A-Za-z0-9+/=]{40}"),
+    _rule(
+        "private key",
+        "PRIVATE KEY-----",
+        # An encrypted one in PEM has lines such as `Proc-Type: 4,ENCRYPTED` first.
+        r"PRIVATE KEY-----(?:\\n|\s){1,4}(?:[A-Z][\w-]{2,20}: [\w,.-]{1,80}(?:\\n|\s){1,4}){0,3}"
+        r"[A-Za-z0-9+/=]{40}",
+    ),
     _rule("AWS access key", "AKIA", r"\bAKIA(?!IOSFODNN7EXAMPLE)[A-Z2-7]{16}\b"),
     _rule("AWS access key of a session", "ASIA", r"\bASIA[A-Z2-7]{16}\b"),
     *(_rule("GitHub token", f"gh{kind}_", rf"\bgh{kind}_[A-Za-z0-9]{{36,255}}\b") for kind in "pousr"),
     _rule("GitHub token", "github_pat_", r"\bgithub_pat_\w{60,255}"),
     _rule("GitLab token", "glpat-", r"\bglpat-[\w-]{20,}"),
     _rule("Slack token", "xox", r"\bxox[abprs]-[0-9]{8,}-[0-9A-Za-z-]{16,}"),
+    _rule("Slack webhook", "hooks.slack.com", r"hooks\.slack\.com/services/T\w{6,}/B\w{6,}/\w{16,}"),
     _rule("Google API key", "AIza", r"\bAIza[\w-]{35}\b"),
     _rule("Hugging Face token", "hf_", r"\bhf_[A-Za-z]{34}\b"),
     _rule("PyPI token", "pypi-", r"\bpypi-AgE[\w-]{50,}"),
