@@ -4,7 +4,7 @@ from datetime import date, datetime
 import pandas as pd
 import pytest
 
-from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.errors import TicketSentimentError, Unavailable
 from ticket_sentiment.params import DemoSource, FilesSource, SqlSource, Tickets
 from ticket_sentiment.tickets.sources import map_rows, read_raw
 
@@ -242,6 +242,30 @@ def test_sql_problems_are_named_without_the_password(database, tmp_path, monkeyp
     with pytest.raises(TicketSentimentError, match="no SQLAlchemy URL") as raised:
         _sql(QUERY, tmp_path)
     assert "s3cret" not in str(raised.value)
+
+
+def _fails(query: str, root) -> TicketSentimentError:
+    with pytest.raises(TicketSentimentError, match=r"did not answer tickets\.source\.query") as raised:
+        _sql(query, root)
+    return raised.value
+
+
+def test_a_database_that_is_away_may_come_back_and_a_wrong_query_may_not(
+    database, postgres, tmp_path, monkeypatch
+):
+    assert not isinstance(_fails("select * from absent", tmp_path), Unavailable)
+    with sqlite3.connect(database) as other:
+        other.execute("begin exclusive")
+        monkeypatch.setenv("TICKETS_DATABASE_URL", f"sqlite:///{database}?timeout=0")
+        assert isinstance(_fails(QUERY, tmp_path), Unavailable), "locked"
+    monkeypatch.setenv("TICKETS_DATABASE_URL", postgres.url())
+    for wrong in ("select * from absent", "selekt 1", "select 'broken'::int", "select 1 / 0"):
+        assert not isinstance(_fails(wrong, tmp_path), Unavailable), wrong
+    ended = "select pg_terminate_backend(pg_backend_pid())"
+    assert isinstance(_fails(ended, tmp_path), Unavailable), "the connection was lost"
+    monkeypatch.setenv("TICKETS_DATABASE_URL", "postgresql+psycopg://nobody:s3cret@127.0.0.1:9/none")
+    away = _fails("select 1", tmp_path)
+    assert isinstance(away, Unavailable) and "s3cret" not in str(away)
 
 
 def test_sql_only_reads(database, tmp_path):

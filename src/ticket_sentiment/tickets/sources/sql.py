@@ -1,18 +1,27 @@
 """Tickets from a database, by SQLAlchemy."""
 
 import os
+from typing import TYPE_CHECKING
 
-from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.errors import TicketSentimentError, Unavailable
 from ticket_sentiment.params import SqlSource
 from ticket_sentiment.tickets.sources.raw import RawTable
+
+if TYPE_CHECKING:
+    from sqlalchemy.exc import SQLAlchemyError
+
+# Of SQLSTATE, what passes by itself: connections, deadlocks, resources, locks, a server that stops or starts.
+PASSING = ("08", "40", "53", "55P03", "57")
+BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
 
 
 def read_sql(source: SqlSource) -> RawTable:
     """The rows of the query. The transaction is rolled back: a source is only read.
 
     Raises:
-        TicketSentimentError: the environment variable is not set, the driver is missing, the database
-            cannot be reached or refuses the query. The message never holds the URL, which holds a password.
+        Unavailable: the database cannot be reached, or went away meanwhile.
+        TicketSentimentError: the environment variable is not set, the driver is missing, or the database
+            refuses the query. No message holds the URL, which holds a password.
     """
     import sqlalchemy as sa
     from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
@@ -33,8 +42,10 @@ def read_sql(source: SqlSource) -> RawTable:
         raise TicketSentimentError(
             f"{source.url_env} holds no SQLAlchemy URL: expected dialect://user:password@host/database"
         ) from None
+    connected = False
     try:
         with engine.connect() as connection:
+            connected = True
             result = connection.execute(sa.text(source.query))
             if not result.returns_rows:
                 raise TicketSentimentError("tickets.source.query returns no table: a SELECT is expected")
@@ -43,7 +54,8 @@ def read_sql(source: SqlSource) -> RawTable:
     except SQLAlchemyError as error:
         driver = error.orig if isinstance(error, DBAPIError) else error
         reason = str(driver).splitlines()[0] if str(driver) else type(driver).__name__
-        raise TicketSentimentError(
+        kind = Unavailable if _may_pass(error, connected) else TicketSentimentError
+        raise kind(
             f"the database of {source.url_env} did not answer tickets.source.query "
             f"({type(driver).__name__}: {reason[:200]}): check the URL, the network and the query"
         ) from None
@@ -53,3 +65,19 @@ def read_sql(source: SqlSource) -> RawTable:
         raise TicketSentimentError("tickets.source.query returned no rows: check the query")
     columns = {name: [row[index] for row in rows] for index, name in enumerate(names)}
     return RawTable("tickets.source.query", columns, range(1, len(rows) + 1))
+
+
+def _may_pass(error: "SQLAlchemyError", connected: bool) -> bool:
+    """Whether the database is away just now, or only busy; not where it refuses the query.
+
+    The class alone does not say it: a missing table is an OperationalError, too, of SQLite, and of MySQL a
+    missing column.
+    """
+    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+    if not isinstance(error, DBAPIError):
+        return False
+    if not connected or error.connection_invalidated:
+        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return state.startswith(PASSING) or getattr(error.orig, "sqlite_errorname", "").startswith(BUSY)
