@@ -109,6 +109,11 @@ def test_a_change_that_lasts_asks_for_one_retraining_and_then_cools_down(loop: L
     assert first and (first.number, first.reasons, first.run) == (1, ("AnswersDrifted",), None)
     assert monitor.ask_early(found, params) == first, "killed before its run was noted: the same one again"
     monitor.note_started(first, "run-1", params)
+    waiting = monitor.look(params)
+    assert waiting.early == first, "it is open"
+    on_trial = replace(waiting, facts=replace(waiting.facts, rollout=True))
+    assert monitor.ask_early(on_trial, params) is None, "it waits for the end of the rollout"
+    assert monitor.ask_early(replace(waiting, alarms=()), params) == first, "its alarm is gone"
     assert monitor.ask_early(found, params) is None, "it cools down"
     again = monitor.look(params)
     assert again.early and again.early.run == "run-1"
