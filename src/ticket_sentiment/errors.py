@@ -28,6 +28,13 @@ def is_away(error: BaseException | None) -> bool:
     return False
 
 
+def reason(error: BaseException) -> str:
+    """What failed, in words that hold no value, address or statement: the class and a database's own code."""
+    cause = getattr(error, "orig", None) or error  # SQLAlchemy's errors hold the driver's
+    code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+    return f"{type(cause).__name__}{f' {code}' if code else ''}"
+
+
 def _status(error: BaseException) -> int:
     """Of HTTP, as requests, httpx and botocore keep it; too many requests count as a server's trouble."""
     response = getattr(error, "response", None)

@@ -97,7 +97,11 @@ def test_a_monthly_export_is_added(run, exported):
     [
         (b"", "is empty"),
         (b"ticket_id,created_at\n1,2026-02-01\n", "column 'text' is missing"),
-        (b"ticket_id,created_at,text,label\n1,2026-02-01,a,odd\n", "label 'odd' is unknown"),
+        (
+            b"ticket_id,created_at,text,label\n"
+            + b"".join(b"%d,2026-02-01,a,odd\n" % row for row in range(5)),
+            "label 'odd' is unknown",
+        ),
         (b"ticket_id,created_at,text,label\n1,2026-02-01,\xff\xfe,\n", "is not utf-8"),
         (b"ticket_id,created_at,text\n1,2026-02-01,a\n1,2026-02-02,b\n", "was already in"),
     ],
