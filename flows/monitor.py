@@ -9,7 +9,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 
-from flows.steps import may_pass, tell_failure
+from flows.failures import tell_failure
+from flows.retries import may_pass
 from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.monitoring.look import Look, ask_early, look, note_started, tell_alarms

@@ -5,8 +5,10 @@ import sys
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from flows.failures import tell_failure
 from flows.reconcile import follow, told
-from flows.steps import alone, build, may_pass, publish, repro, tell_failure, tell_people
+from flows.retries import may_pass
+from flows.steps import alone, build, publish, repro, tell_people
 from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.feedback.export import main as export_feedback

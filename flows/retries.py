@@ -3,11 +3,10 @@
 from prefect.client.schemas.objects import TaskRun
 from prefect.states import State
 
-from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.events.types import EventStoreUnavailable
+from ticket_sentiment.errors import TicketSentimentError, Unavailable
 
 
 async def may_pass(_task: object, _run: TaskRun, state: State) -> bool:
     """What was away may be back: a source, a registry. What a person must correct is not tried again."""
     failure = await state.aresult(raise_on_failure=False)
-    return isinstance(failure, EventStoreUnavailable) or not isinstance(failure, TicketSentimentError)
+    return isinstance(failure, Unavailable) or not isinstance(failure, TicketSentimentError)

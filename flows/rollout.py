@@ -7,8 +7,9 @@ from prefect import flow, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from flows.failures import tell_failure
 from flows.reconcile import follow, told
-from flows.steps import tell_failure, tell_people
+from flows.steps import tell_people
 from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.ledger import Ledger

@@ -3,20 +3,16 @@
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from prefect import Flow, task
+from prefect import task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import FlowRun
-from prefect.states import State
 
 from flows.retries import may_pass
 from ticket_sentiment.alerts.alert import Alert
 from ticket_sentiment.alerts.tell import tell
-from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import exclusive
-from ticket_sentiment.params import Params, load_params
+from ticket_sentiment.params import Params
 from ticket_sentiment.pipeline import reproduce
-from ticket_sentiment.promotion.news import of_failure
 from ticket_sentiment.registry.build import build_services
 from ticket_sentiment.registry.registry import Registration
 
@@ -28,16 +24,6 @@ LOCK_WAIT_S = 4 * 3600.0  # longer than a retraining takes, shorter than the dea
 def alone() -> AbstractContextManager[None]:
     """One retraining or hotfix at a time: the second one waits for the first."""
     return exclusive(Path("var/retrain.lock"), "a retraining or a hotfix", LOCK_WAIT_S)
-
-
-def tell_failure(flow: Flow[..., object], _run: FlowRun, state: State) -> None:
-    """A hook of flows that people wait for. What tells must not add a failure of its own."""
-    try:
-        params = load_params()
-        failure = state.result(raise_on_failure=False)
-        tell(params.alerts, of_failure(flow.name, failure, params.objectives.runbooks))
-    except TicketSentimentError as error:  # params.yaml itself is wrong
-        print(f"nobody was told: {error}")
 
 
 @task(cache_policy=NO_CACHE)

@@ -17,6 +17,7 @@ from tests.promotion.loop import Loop
 from tests.support.hooks import Hook
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.promotion import moves
+from ticket_sentiment.promotion.aliases import MlflowUnavailable
 from ticket_sentiment.promotion.moves import By
 
 pytestmark = pytest.mark.slow
@@ -106,6 +107,20 @@ def test_people_are_told_of_a_flow_that_failed(at_root: Loop, monkeypatch: pytes
     (told,) = hook.bodies
     assert told["text"].startswith("[ticket] FlowFailed: the flow rollout has failed\n")
     assert str(caught.value) in told["text"]
+
+
+def test_people_are_told_once_of_a_reconcile_that_fails_each_minute(
+    at_root: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with Hook() as hook:
+        monkeypatch.setenv(at_root.params.alerts.webhook.url_env, hook.url)
+        for _ in range(3):
+            with pytest.raises(MlflowUnavailable):
+                reconcile()
+    (told,) = hook.bodies
+    assert told["text"].startswith("[ticket] FlowFailed: the flow reconcile has failed\nMLflow does not do")
 
 
 def test_a_silent_challenger_goes_back_although_mlflow_is_away(

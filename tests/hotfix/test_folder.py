@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from tests.hotfix.conftest import dvc
 from tests.support.project import REPOSITORY, git
-from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.errors import TicketSentimentError, Unavailable
 from ticket_sentiment.files import read_json, sha256_tree, write_text
 from ticket_sentiment.hotfix.champion import read_champion
 from ticket_sentiment.hotfix.folder import dvc_config, graph, lay_out, recipe
@@ -95,8 +96,6 @@ def test_it_is_made_again_after_a_kill_and_those_of_others_go(champion, laid_out
 
 
 def test_weights_come_from_the_remote_where_the_cache_is_empty(champion, laid_out, tmp_path):
-    from tests.hotfix.conftest import dvc
-
     root = champion.root
     dvc(root, "remote", "add", "--default", "near", str(tmp_path / "remote"))
     folder = laid_out()
@@ -107,11 +106,20 @@ def test_weights_come_from_the_remote_where_the_cache_is_empty(champion, laid_ou
     assert read_json(laid_out() / "champion/dense/training.json") == {"name": "dense"}
 
 
-def test_weights_that_are_nowhere_are_said_with_their_remedy(champion, laid_out):
+def test_weights_that_are_nowhere_are_said_with_their_remedy(champion, laid_out, tmp_path):
     keep(CORRECTIONS, champion.root)
     for path in (champion.root / ".dvc/cache/files/md5").rglob("*.dir"):
         path.unlink()
-    with pytest.raises(TicketSentimentError, match=r"champion/dense of the champion, version 1, is neither"):
+    with pytest.raises(
+        TicketSentimentError, match=r"champion/dense of the champion, version 1, is neither"
+    ) as gone:
+        laid_out()
+    assert not isinstance(gone.value, Unavailable)
+    dvc(champion.root, "remote", "add", "--default", "empty", str(tmp_path / "remote"))
+    with pytest.raises(Unavailable, match=r"champion/dense of the champion, version 1, is neither"):
+        laid_out()
+    dvc(champion.root, "remote", "add", "--default", "away", "http://127.0.0.1:9/store")
+    with pytest.raises(Unavailable, match="dvc push failed"):
         laid_out()
 
 

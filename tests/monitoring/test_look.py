@@ -1,5 +1,6 @@
 """A look at the model in service: silent while all is as it was, and each thing that can be wrong named."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -108,6 +109,11 @@ def test_a_change_that_lasts_asks_for_one_retraining_and_then_cools_down(loop: L
     first = monitor.ask_early(found, params)
     assert first and (first.number, first.reasons, first.run) == (1, ("AnswersDrifted",), None)
     assert monitor.ask_early(found, params) == first, "killed before its run was noted: the same one again"
+    waiting = monitor.look(params)
+    assert waiting.early == first, "it is open"
+    on_trial = replace(waiting, facts=replace(waiting.facts, rollout=True))
+    assert monitor.ask_early(on_trial, params) is None, "it waits for the end of the rollout"
+    assert monitor.ask_early(replace(waiting, alarms=()), params) == first, "its alarm is gone"
     monitor.note_started(first, "run-1", params)
     assert monitor.ask_early(found, params) is None, "it cools down"
     again = monitor.look(params)
@@ -176,6 +182,44 @@ def test_silence_is_no_health(loop: Loop, params: Params) -> None:
         connection.exec_driver_sql("UPDATE feedback SET received_at = '2026-01-01 00:00:00.000000'")
     traffic(loop, digest, days=0.5, rows=30, seed=8)
     assert "LabelsLate" in names(monitor.look(params))
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql+psycopg://nobody@127.0.0.1:9/none"])
+def test_without_mlflow_and_a_kept_reference_the_rest_is_seen(
+    loop: Loop, params: Params, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    digest = in_service(loop)
+    old = traffic(loop, digest, days=1, rows=600, until=loop.ledger.now() - timedelta(days=6))
+    labelled = people_label(loop, old, accuracy=1.0)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 0)  # ten take minutes
+    found = monitor.look(params)
+    assert names(found) == ["TrafficSilent", "ReferenceMissing"]
+    assert re.search("MLflow (does not answer|cannot be opened)", found.alarms[1].evidence[0])
+    assert found.facts.labelled == labelled > 0
+    monkeypatch.undo()
+    monkeypatch.chdir(loop.root)
+    assert names(monitor.look(params)) == ["TrafficSilent"], "it is fetched as soon as MLflow is back"
+
+
+def test_without_the_store_of_artifacts_the_rest_is_seen(
+    loop: Loop, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cloud's client raises errors of its own: MLflow does not wrap them."""
+    digest = in_service(loop)
+    traffic(loop, digest, days=1, rows=60, until=loop.ledger.now() - timedelta(days=6))
+
+    class EndpointConnectionError(Exception):
+        """As botocore's, which is no OSError."""
+
+    def away(**_: object) -> None:
+        raise EndpointConnectionError("https://bucket.example")
+
+    monkeypatch.setattr("ticket_sentiment.monitoring.reference.download_artifacts", away)
+    found = monitor.look(params)
+    assert names(found) == ["TrafficSilent", "ReferenceMissing"]
+    assert "MLflow's artifacts (EndpointConnectionError)" in found.alarms[1].evidence[0]
 
 
 def test_an_event_database_that_is_away_is_an_alarm(loop: Loop, params: Params) -> None:

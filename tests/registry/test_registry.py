@@ -11,11 +11,18 @@ from mlflow.artifacts import list_artifacts
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
 
 from tests.support.project import TICKET, Project, git, make_project
-from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.errors import TicketSentimentError, Unavailable
 from ticket_sentiment.files import write_text
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.registry import registry
-from ticket_sentiment.registry.store import all_versions, champion_version, download_bundle
+from ticket_sentiment.registry.store import (
+    all_versions,
+    champion_version,
+    connect,
+    download_bundle,
+    registered_version,
+    release_digests,
+)
 
 # Every method by which `register` changes something.
 WRITES = (
@@ -241,8 +248,43 @@ def test_lost_and_changed_artifacts_are_named(project: Project, tmp_path: Path) 
     for path in stored.iterdir():
         path.unlink()
     stored.rmdir()
-    with pytest.raises(TicketSentimentError, match="restore MLflow's artifacts"):
+    with pytest.raises(TicketSentimentError, match="restore MLflow's artifacts") as gone:
         download_bundle(project.store, version, "cpu", tmp_path)
+    assert not isinstance(gone.value, Unavailable), "what is gone does not come back"
+
+
+@pytest.mark.parametrize("where", ["s3://bucket/bundles", "mlflow-artifacts://127.0.0.1:9/bundles"])
+def test_a_store_of_artifacts_that_is_away_may_come_back(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(key, "nobody")
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    project.store.client.create_registered_model(project.store.model)
+    version = project.store.client.create_model_version(project.store.model, where)
+    with pytest.raises(Unavailable, match="see that their store answers"):
+        download_bundle(project.store, version, "cpu", tmp_path)
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql+psycopg://nobody:s3cret@127.0.0.1:9/none"])
+def test_mlflow_that_is_away_may_come_back(
+    project: Project, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 0)  # ten take minutes
+    for ask in (registered_version, release_digests):
+        with pytest.raises(Unavailable, match="MLflow") as away:
+            ask(connect(project.params, project.root), "1")
+        assert "s3cret" not in str(away.value)
+
+
+def test_a_version_that_is_not_there_is_named(project: Project) -> None:
+    for number in ("9", "nine"):
+        with pytest.raises(TicketSentimentError, match=f"has no version {number}") as absent:
+            registered_version(project.store, number)
+        assert not isinstance(absent.value, Unavailable)
 
 
 def test_a_candidate_that_the_gate_did_not_judge_is_refused(project: Project) -> None:

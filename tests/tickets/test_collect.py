@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tests.tickets.exports import export, state
-from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.errors import TicketSentimentError, Unavailable
 from ticket_sentiment.files import sha256_tree
 from ticket_sentiment.params import DemoSource, Tickets
 from ticket_sentiment.tickets import collect as module
@@ -97,7 +97,11 @@ def test_a_monthly_export_is_added(run, exported):
     [
         (b"", "is empty"),
         (b"ticket_id,created_at\n1,2026-02-01\n", "column 'text' is missing"),
-        (b"ticket_id,created_at,text,label\n1,2026-02-01,a,odd\n", "label 'odd' is unknown"),
+        (
+            b"ticket_id,created_at,text,label\n"
+            + b"".join(b"%d,2026-02-01,a,odd\n" % row for row in range(5)),
+            "label 'odd' is unknown",
+        ),
         (b"ticket_id,created_at,text,label\n1,2026-02-01,\xff\xfe,\n", "is not utf-8"),
         (b"ticket_id,created_at,text\n1,2026-02-01,a\n1,2026-02-02,b\n", "was already in"),
     ],
@@ -160,9 +164,10 @@ def test_history_that_cannot_be_brought_back_stops_the_run(run, exported, month,
     before = state(exported)
     with pytest.raises(
         TicketSentimentError, match=r"neither on disk nor in DVC's cache.*dvc remote default NAME"
-    ):
+    ) as lost:
         run(today=date(2026, 5, 1))
     assert state(exported) == before
+    assert not isinstance(lost.value, Unavailable), "without a remote nothing comes back"
 
 
 def test_months_whose_cache_is_gone_are_cached_again(run, exported):
@@ -217,6 +222,16 @@ def test_a_push_that_fails_can_be_repeated(run, exported, dvc, tmp_path):
     store.unlink()
     assert run().written == ()
     assert any(store.rglob("*.dir"))
+
+
+def test_a_remote_that_is_away_may_come_back(run, exported, dvc):
+    dvc(exported, "remote", "add", "--default", "store", "http://127.0.0.1:9/store")
+    with pytest.raises(Unavailable, match="dvc push failed"):
+        run()
+    shutil.rmtree(exported / TICKETS)
+    shutil.rmtree(exported / ".dvc/cache")
+    with pytest.raises(Unavailable, match="no remote brought them"):
+        run()
 
 
 def test_no_space_is_said_before_anything_is_written(run, exported, monkeypatch):

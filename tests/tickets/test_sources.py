@@ -1,10 +1,12 @@
 import sqlite3
+import sys
 from datetime import date, datetime
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.errors import TicketSentimentError, Unavailable
 from ticket_sentiment.params import DemoSource, FilesSource, SqlSource, Tickets
 from ticket_sentiment.tickets.sources import map_rows, read_raw
 
@@ -116,14 +118,34 @@ BAD = {
         r"in/a\.csv: column 'mood' is missing .* set tickets\.columns\.label",
     ),
     "unknown label": (
-        HEADER + ROW + ROW.replace("T-1", "T-2").replace("positive", "angry"),
+        HEADER + ROW + "".join(f"A-{number},2026-03-01,x,angry\n" for number in range(5)),
         {},
         r"in/a\.csv row 3: column label: label 'angry' is unknown: add it to tickets\.labels",
     ),
     "a text where a label is expected": (
         HEADER + ROW.replace("positive", "call me at 555-123-4567 as soon as you can please"),
         {},
-        r"row 2: column label: label \(a value of \d+ characters\) is unknown",
+        r"row 2: column label: label \(a text of 49 characters\) is unknown",
+    ),
+    "a short text where a label is expected": (
+        HEADER + ROW.replace("positive", "hello"),
+        {},
+        r"row 2: column label: label \(a text of 5 characters\) is unknown",
+    ),
+    "a text where a date is expected": (
+        HEADER + "T-1,hello Ms Miller,x,\n",
+        {},
+        r"row 2: column created_at: a text of 15 characters is no date",
+    ),
+    "a text where an id is expected": (
+        HEADER + 2 * "hello Ms Miller,2026-03-01,x,\n",
+        {},
+        r"row 3: ticket_id \(a text of 15 characters\) was already in .* row 2 \(1 duplicate ids in all\)",
+    ),
+    "a telephone number where an id is expected": (
+        HEADER + 2 * "555-123-4567,2026-03-01,x,\n",
+        {},
+        r"row 3: ticket_id \(a text of 12 characters\) was already in",
     ),
     "empty file": ("", {}, r"in/a\.csv is empty"),
     "header alone": (HEADER, {}, r"in/a\.csv is empty \(no rows\)"),
@@ -147,7 +169,7 @@ BAD = {
     "no date": (
         HEADER + ROW + "T-2,03/31/2026,x,\n",
         {},
-        r"in/a\.csv row 3: column created_at: '03/31/2026' is no date: expected ISO 8601",
+        r"in/a\.csv row 3: column created_at: a text of 10 characters is no date: expected ISO 8601",
     ),
     "empty date": (HEADER + "T-1,,x,\n", {}, r"row 2: column created_at: is empty"),
     "date outside the calendar": (
@@ -171,6 +193,14 @@ def test_bad_input_is_named_in_one_line(read, content, settings, message):
         read({"a.csv": content}, **settings)
     assert "\n" not in str(raised.value)
     assert "hello" not in str(raised.value)
+
+
+def test_a_column_of_many_different_values_is_no_column_of_labels(read):
+    """Customers that write often, say; they stand where the labels should."""
+    slipped = [f"customer {number}" for number in range(21)] * 5
+    rows = "".join(f"T-{row},2026-03-01,x,{name}\n" for row, name in enumerate(slipped))
+    with pytest.raises(TicketSentimentError, match=r"row 2: column label: label \(a text of 10 characters\)"):
+        read({"a.csv": HEADER + rows})
 
 
 def test_an_id_twice_in_two_files_names_both(read):
@@ -244,6 +274,37 @@ def test_sql_problems_are_named_without_the_password(database, tmp_path, monkeyp
     assert "s3cret" not in str(raised.value)
 
 
+def _fails(query: str, root) -> TicketSentimentError:
+    with pytest.raises(TicketSentimentError, match=r"did not answer tickets\.source\.query") as raised:
+        _sql(query, root)
+    return raised.value
+
+
+def test_a_database_that_is_away_may_come_back_and_a_wrong_query_may_not(
+    database, postgres, tmp_path, monkeypatch
+):
+    assert not isinstance(_fails("select * from absent", tmp_path), Unavailable)
+    with sqlite3.connect(database) as other:
+        other.execute("begin exclusive")
+        monkeypatch.setenv("TICKETS_DATABASE_URL", f"sqlite:///{database}?timeout=0")
+        assert isinstance(_fails(QUERY, tmp_path), Unavailable), "locked"
+    monkeypatch.setenv("TICKETS_DATABASE_URL", postgres.url())
+    for wrong, code in {
+        "select * from absent": "UndefinedTable 42P01",
+        "selekt 1": "SyntaxError 42601",
+        "select cast(body as int) from (values ('hello Ms Miller')) as tickets(body)": "22P02",
+    }.items():
+        refused = _fails(wrong, tmp_path)
+        assert not isinstance(refused, Unavailable) and code in str(refused)
+        assert "Miller" not in str(refused), "a driver quotes what it cannot cast"
+    ended = "select pg_terminate_backend(pg_backend_pid())"
+    assert isinstance(_fails(ended, tmp_path), Unavailable), "the connection was lost"
+    monkeypatch.setenv("TICKETS_DATABASE_URL", "postgresql+psycopg://nobody:s3cret@127.0.0.1:9/none")
+    away = _fails("select 1", tmp_path)
+    assert isinstance(away, Unavailable) and "s3cret" not in str(away)
+    assert "(OperationalError: connection refused)" in str(away)
+
+
 def test_sql_only_reads(database, tmp_path):
     with pytest.raises(TicketSentimentError, match="a SELECT is expected"):
         _sql("delete from tickets", tmp_path)
@@ -285,6 +346,24 @@ def test_real_customers_without_a_key_for_their_pseudonyms_are_a_warning(read, m
     monkeypatch.setenv("TICKET_SENTIMENT_PSEUDONYM_KEY", "secret")
     read({"in.csv": HEADER + ROW})
     assert len(caplog.messages) == 1
+
+
+def test_what_the_hub_says_of_a_cell_is_not_repeated(tmp_path, monkeypatch):
+    """A stand-in for the package: its own errors quote what cannot be cast, and hide what was refused."""
+
+    def load(error: Exception, cause: Exception | None) -> TicketSentimentError:
+        def load_dataset(*_: object, **__: object) -> None:
+            raise error from cause
+
+        monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+        with pytest.raises(TicketSentimentError, match=r"data set x/y \(train\) cannot be loaded") as raised:
+            read_raw(Tickets.model_validate({"source": {"kind": "hub", "dataset": "x/y"}}), tmp_path)
+        assert "Miller" not in str(raised.value)
+        return raised.value
+
+    wrong = load(RuntimeError("generation"), ValueError("cannot cast 'hello Ms Miller'"))
+    assert "(RuntimeError of ValueError)" in str(wrong) and not isinstance(wrong, Unavailable)
+    assert isinstance(load(RuntimeError("no answer"), ConnectionRefusedError(111, "Ms Miller")), Unavailable)
 
 
 def test_hub_reads_a_local_data_set(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError
 
 from ticket_sentiment.errors import TicketSentimentError
 
@@ -142,11 +142,3 @@ def _postgresql(url: sa.URL, durable: bool) -> sa.Engine:
 
     sa.event.listen(engine, "connect", connected)
     return engine
-
-
-def reason(error: SQLAlchemyError) -> str:
-    """What failed, in words that hold no URL, statement or value: the class and the database's code."""
-    if not isinstance(error, DBAPIError) or error.orig is None:
-        return type(error).__name__
-    code = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None)
-    return f"{type(error.orig).__name__}{f' {code}' if code else ''}"

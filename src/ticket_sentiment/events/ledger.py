@@ -16,11 +16,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.errors import TicketSentimentError, reason
 from ticket_sentiment.events import schema
 from ticket_sentiment.events.access import Database, clock, url_of
 from ticket_sentiment.events.changes import Change, Entry, LedgerConflict, Look, following
-from ticket_sentiment.events.database import reason
 from ticket_sentiment.events.leases import Lease, take
 from ticket_sentiment.params import Events
 from ticket_sentiment.rollout.assignment import Arm

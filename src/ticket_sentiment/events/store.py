@@ -18,11 +18,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.errors import TicketSentimentError, reason
 from ticket_sentiment.events import schema
 from ticket_sentiment.events.access import Database, is_about_a_row, url_of
 from ticket_sentiment.events.bulk import BulkInsert
-from ticket_sentiment.events.database import READING, open_engine, reason
+from ticket_sentiment.events.database import READING, open_engine
 from ticket_sentiment.events.rows import exposure_row, failure_row, prediction_row
 from ticket_sentiment.events.types import (
     EventStoreUnavailable,

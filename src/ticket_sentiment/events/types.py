@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.errors import TicketSentimentError, Unavailable
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.rollout.assignment import Arm
 
@@ -17,7 +17,7 @@ EARLIEST = 2000  # year; times near the first one have no UTC
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 
 
-class EventStoreUnavailable(TicketSentimentError):
+class EventStoreUnavailable(Unavailable):
     """The event database does not answer: try again later. Nothing is wrong with what was asked."""
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.events.database import READING, open_engine, reason
+from ticket_sentiment.errors import TicketSentimentError, reason
+from ticket_sentiment.events.database import READING, open_engine
 from ticket_sentiment.events.migrations import migrate
 from ticket_sentiment.events.types import EventStoreUnavailable
 from ticket_sentiment.params import Events

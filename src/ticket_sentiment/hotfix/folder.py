@@ -13,13 +13,13 @@ from typing import Any
 
 import yaml
 
-from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.errors import TicketSentimentError, Unavailable
 from ticket_sentiment.files import sha256_tree, write_json, write_text
 from ticket_sentiment.hotfix.champion import Champion, fetch_bundle
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.registry.registry import snapshot_tag
 from ticket_sentiment.registry.store import Store
-from ticket_sentiment.tickets.dvc import run_dvc
+from ticket_sentiment.tickets.dvc import has_remote, run_dvc
 
 FOLDERS = Path("var/hotfix")
 STAGES = Path("dvc.hotfix.yaml")
@@ -95,7 +95,8 @@ def lay_out(store: Store, champion: Champion, corrections: dict[str, Any], diges
         The folder. Those of other hotfixes are gone: DVC's cache and the registry hold what they made.
 
     Raises:
-        TicketSentimentError: the champion's weights or tickets are nowhere to be found, or are not those that
+        Unavailable: DVC's remote did not bring the champion's weights or tickets.
+        TicketSentimentError: they are nowhere to be found, or are not those that
             its bundle was made from.
     """
     folder = root / FOLDERS / f"{champion.digest[:12]}-{digest[:12]}"
@@ -148,7 +149,8 @@ def _bring(folder: Path, champion: Champion) -> None:
         run_dvc(folder, "--wait-for-lock", "fetch", pointer)
         if run_dvc(folder, *checkout).returncode:
             tag = snapshot_tag(champion.version)
-            raise TicketSentimentError(
+            kind = Unavailable if has_remote(folder) else TicketSentimentError
+            raise kind(
                 f"{pointer.removesuffix('.dvc')} of the champion, version {champion.version}, is neither in "
                 f"DVC's cache nor in its remote: where the version was made, run `git checkout {tag} && "
                 "dvc push`, and run this again; or run `make retrain`"

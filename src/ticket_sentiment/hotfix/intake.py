@@ -11,7 +11,7 @@ import pandas as pd
 import sqlalchemy as sa
 import yaml
 
-from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.errors import TicketSentimentError, Unavailable
 from ticket_sentiment.events.schema import feedback
 from ticket_sentiment.events.store import EventStore
 from ticket_sentiment.events.types import Feedback
@@ -22,7 +22,7 @@ from ticket_sentiment.labelling.filled import Filled
 from ticket_sentiment.labelling.intake import event_id
 from ticket_sentiment.params import Params
 from ticket_sentiment.tickets.corrections import content_digest, key_of, tidy, write_corrections
-from ticket_sentiment.tickets.dvc import require, run_dvc
+from ticket_sentiment.tickets.dvc import has_remote, require, run_dvc
 from ticket_sentiment.tickets.relabel import agreeing, relabel
 from ticket_sentiment.tickets.schema import FEEDBACK_SCHEMA, TICKETS, month_files, read_months
 
@@ -131,6 +131,7 @@ def keep(corrections: pd.DataFrame, root: Path = Path()) -> dict[str, Any]:
         DVC's entry of the file: hash and size.
 
     Raises:
+        Unavailable: DVC's remote did not take it.
         TicketSentimentError: DVC cannot do its part.
     """
     path = FOLDER / f"{content_digest(corrections)[:16]}.parquet"
@@ -139,9 +140,10 @@ def keep(corrections: pd.DataFrame, root: Path = Path()) -> dict[str, Any]:
         write_corrections(root / path, corrections)
     added = run_dvc(root, "--wait-for-lock", "add", str(path))
     require(added, "dvc add failed", "correct that and run again")
-    if run_dvc(root, "--wait-for-lock", "config", "core.remote").stdout.strip():
+    if has_remote(root):
         remedy = "check the remote (`dvc remote list`) and its credentials and run again"
-        require(run_dvc(root, "--wait-for-lock", "push", str(pointer)), "dvc push failed", remedy)
+        pushed = run_dvc(root, "--wait-for-lock", "push", str(pointer))
+        require(pushed, "dvc push failed", remedy, Unavailable)
     return yaml.safe_load((root / pointer).read_text(encoding="utf-8"))["outs"][0]
 
 

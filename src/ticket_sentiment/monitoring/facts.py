@@ -22,7 +22,6 @@ from ticket_sentiment.monitoring.live import answer_table
 from ticket_sentiment.monitoring.reference import digests_of, reference_of
 from ticket_sentiment.params import Params
 from ticket_sentiment.promotion.progress import read_progress
-from ticket_sentiment.registry.store import connect
 from ticket_sentiment.rollout.audit import audited
 from ticket_sentiment.rollout.guardrails import SplitCheck
 
@@ -158,10 +157,9 @@ def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
     if entry is None:
         return Facts(now)
     digest, trouble, reference = entry.state.champion, [], None
-    registry = connect(params, root)
-    digests = digests_of(registry, digest, root)
+    digests = digests_of(params, digest, root)
     try:
-        reference = reference_of(registry, digest, root)
+        reference = reference_of(params, digest, root)
     except TicketSentimentError as error:
         trouble.append(str(error))
     maturity = timedelta(hours=params.rollout.maturity_hours)

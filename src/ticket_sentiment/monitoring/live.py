@@ -45,7 +45,8 @@ def export_live(params: Params, root: Path = Path(), environ: Mapping[str, str] 
 
     Raises:
         EventStoreUnavailable: the event database does not answer.
-        TicketSentimentError: the variable that names it is wrong, or MLflow does not answer.
+        Unavailable: MLflow does not answer.
+        TicketSentimentError: the variable that names it is wrong.
     """
     target, digest = root / LIVE, digest_at(root / CHAMPION)
     try:

@@ -87,17 +87,19 @@ def tell_alarms(found: Look, params: Params) -> list[str]:
 def ask_early(found: Look, params: Params) -> EarlyRetraining | None:
     """The early retraining that is to be started now; None where there is none.
 
-    While a rollout is on none is asked for: a newer model is on its way already. One that was asked for and
-    never got its run is started even where its alarm is gone: else it would keep the next one from being
-    asked for.
+    While a rollout is on there is none: a newer model is on its way already. One that was asked for and
+    never got its run waits until then, and is started even where its alarm is gone: else it would keep the
+    next one from being asked for.
 
     Raises:
         EventStoreUnavailable: the database does not answer.
     """
     settings = params.monitor.early_retraining
-    reasons = [alarm.name for alarm in found.alarms if alarm.retrains and not found.facts.rollout]
+    reasons = [alarm.name for alarm in found.alarms if alarm.retrains]
     is_open = found.early is not None and found.early.run is None
-    if not settings.enabled or found.facts.champion is None or not (reasons or is_open):
+    if not settings.enabled or found.facts.champion is None or found.facts.rollout:
+        return None
+    if not (reasons or is_open):
         return None
     cooldown = timedelta(days=settings.cooldown_days)
     with closing(Ledger.open(params.events)) as ledger:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from mlflow.exceptions import MlflowException
 
-from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.errors import Unavailable
 from ticket_sentiment.events.changes import Entry
 from ticket_sentiment.events.leases import Lease
 from ticket_sentiment.promotion.moves import challenger_of, champion_of, previous_of
@@ -24,7 +24,7 @@ REFUSED = "alias.refused"  # tag of a version: why the alias that a person gave 
 NOBODY = "none"
 
 
-class MlflowUnavailable(TicketSentimentError):
+class MlflowUnavailable(Unavailable):
     """MLflow does not answer, or refuses; the ledger is not touched by that."""
 
 

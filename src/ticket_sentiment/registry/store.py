@@ -10,8 +10,9 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import InterfaceError, OperationalError
 
-from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.errors import TicketSentimentError, Unavailable, is_away
 from ticket_sentiment.files import replacing_folder, sha256_file
 from ticket_sentiment.gates.card_front import MARKDOWN as CARD
 from ticket_sentiment.model.bundle import MANIFEST, Bundle, load_bundle
@@ -24,6 +25,8 @@ CHALLENGER = "challenger"
 DEVICES = ("cpu", "gpu")  # of services, each with a Bento
 EDGE = "edge"
 SQLITE = "sqlite:///"
+# MLflow's codes where its server or database is away, or refuses for now.
+PASSING = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ def connect(params: Params, root: Path = Path()) -> Store:
 
     MLFLOW_TRACKING_URI goes before `registry.tracking_uri`. A relative SQLite path is meant from `root`;
     the artifacts of such a store lie beside the database in `mlartifacts/`.
+
+    Raises:
+        Unavailable: the database that the address names does not answer. A server is not asked yet.
+        TicketSentimentError: the address is none.
     """
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # By itself MLflow's client tries for minutes, during which the rollout flow would not look.
@@ -54,8 +61,25 @@ def connect(params: Params, root: Path = Path()) -> Store:
         database.parent.mkdir(parents=True, exist_ok=True)
         uri = f"{SQLITE}{database}"
         artifacts = (database.parent / "mlartifacts").as_uri()
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    try:
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    except Exception as error:  # MLflow's, SQLAlchemy's or a driver's
+        raise refusal(
+            error,
+            f"MLflow cannot be opened ({reason(error)}): see to registry.tracking_uri, MLFLOW_TRACKING_URI",
+        ) from None
     return Store(client, uri, params.registry.experiment, params.registry.model, artifacts)
+
+
+def reason(error: Exception) -> str:
+    """What failed, in words that hold no address: MLflow's code, else the class."""
+    return error.error_code if isinstance(error, MlflowException) else type(error).__name__
+
+
+def refusal(error: Exception, message: str) -> TicketSentimentError:
+    """In the place of MLflow's error, its database's or a cloud's: `Unavailable` where it may pass."""
+    away = is_away(error) or isinstance(error, OperationalError | InterfaceError) or reason(error) in PASSING
+    return Unavailable(message) if away else TicketSentimentError(message)
 
 
 def by_alias(store: Store, alias: str) -> ModelVersion | None:
@@ -134,11 +158,14 @@ def registered_version(store: Store, number: str) -> ModelVersion:
     """A version of the registered model.
 
     Raises:
+        Unavailable: MLflow does not answer.
         TicketSentimentError: there is none of this number.
     """
     try:
         return store.client.get_model_version(store.model, number)
-    except MlflowException:
+    except MlflowException as error:
+        if reason(error) in PASSING:
+            raise Unavailable(f"MLflow does not answer ({reason(error)}): try again when it does") from None
         raise TicketSentimentError(
             f"{store.model} has no version {number}: `ticket-sentiment status` lists those that there are"
         ) from None
@@ -166,12 +193,15 @@ def release_digests(store: Store, release: str) -> frozenset[str]:
         With the release's own, which is alone where no version has it.
 
     Raises:
-        TicketSentimentError: MLflow does not answer.
+        Unavailable: MLflow does not answer.
+        TicketSentimentError: it refuses.
     """
     try:
         tags = [item.tags for item in registered(store)]
-    except MlflowException:
-        raise TicketSentimentError("MLflow does not answer: which bundles a release has is unknown") from None
+    except Exception as error:  # MLflow's, or its database's
+        raise refusal(
+            error, f"MLflow does not answer ({reason(error)}): which bundles a release has is unknown"
+        ) from None
     of_release = [version for version in tags if version.get("bundle.cpu.digest") == release]
     names = [f"bundle.{device}.digest" for device in (*DEVICES, EDGE)]
     return frozenset({release, *(found for tag in of_release for name in names if (found := tag.get(name)))})
@@ -187,6 +217,7 @@ def download_bundle(store: Store, version: ModelVersion, device: str, folder: Pa
         folder: an empty folder; the bundle is put into a folder in it.
 
     Raises:
+        Unavailable: where it lies does not answer.
         TicketSentimentError: the artifact is gone, does not verify or is not the one that was registered.
     """
     source = store.client.get_model_version_download_uri(store.model, version.version)
@@ -194,9 +225,11 @@ def download_bundle(store: Store, version: ModelVersion, device: str, folder: Pa
     try:
         path = download_artifacts(f"{source}/{device}", dst_path=str(folder), tracking_uri=store.uri)
     except Exception as error:  # MLflow's, the disk's, or any of a cloud's client: no credentials
-        raise TicketSentimentError(
-            f"the {name} is not at {source} ({type(error).__name__}): restore MLflow's artifacts, give this "
-            "machine the credentials of their store, or move the alias to another version"
+        raise refusal(
+            error,
+            f"the {name} cannot be had from {source} ({type(error).__name__}): restore MLflow's artifacts, "
+            "see that their store answers, give this machine its credentials, or move the alias to another "
+            "version",
         ) from None
     bundle = load_bundle(Path(path))
     expected = version.tags.get(f"bundle.{device}.digest")

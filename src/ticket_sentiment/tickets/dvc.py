@@ -22,13 +22,27 @@ def run_dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def require(done: subprocess.CompletedProcess[str], problem: str, remedy: str) -> None:
+def has_remote(root: Path) -> bool:
+    """Whether a default remote is configured.
+
+    Of its failures DVC does not say which may pass: to a remote that is away it answers like to one that
+    lacks the files. So where there is one, all of them are `Unavailable`.
+    """
+    return bool(run_dvc(root, "--wait-for-lock", "config", "core.remote").stdout.strip())
+
+
+def require(
+    done: subprocess.CompletedProcess[str],
+    problem: str,
+    remedy: str,
+    kind: type[TicketSentimentError] = TicketSentimentError,
+) -> None:
     """Refuse a command that failed.
 
     Raises:
-        TicketSentimentError: it did; with the problem, DVC's reason and the remedy.
+        TicketSentimentError: it did; of this kind, with the problem, DVC's reason and the remedy.
     """
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
         reason = next((line for line in lines if line.startswith("ERROR")), lines[-1])
-        raise TicketSentimentError(f"{problem} ({reason.removeprefix('ERROR: ')}): {remedy}")
+        raise kind(f"{problem} ({reason.removeprefix('ERROR: ')}): {remedy}")

@@ -5,8 +5,8 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.tickets.dvc import require, run_dvc
+from ticket_sentiment.errors import TicketSentimentError, Unavailable
+from ticket_sentiment.tickets.dvc import has_remote, require, run_dvc
 from ticket_sentiment.tickets.schema import MONTH_FILE, TICKET_TABLE, Table
 
 
@@ -56,7 +56,8 @@ class MonthVersions:
             versioned state lies there. {"added": {"all"}} when nothing has been versioned yet.
 
         Raises:
-            TicketSentimentError: they cannot be brought back; going on would lose them.
+            Unavailable: the remote did not bring them; going on would lose them.
+            TicketSentimentError: there is no remote either.
         """
         if not (self.root / self._pointer).is_file():
             return {"added": {"all"}, "modified": set()}
@@ -72,7 +73,8 @@ class MonthVersions:
             status = self._status()
         if status["deleted"] or status["folder"] & {"deleted", "unlisted"}:
             lost = ", ".join(sorted(status["deleted"])) or "months"
-            raise TicketSentimentError(
+            kind = Unavailable if has_remote(self.root) else TicketSentimentError
+            raise kind(
                 f"{self._pointer}: {lost} neither on disk nor in DVC's cache, and no remote brought them: "
                 "set the remote that holds them (`dvc remote default NAME`), see that "
                 f"`dvc pull {self._pointer}` works, and run again"
@@ -94,13 +96,18 @@ class MonthVersions:
         require(done, f"dvc add {self._folder} failed", "correct that and run again")
 
     def push(self) -> None:
-        """`dvc push` of the folder where a default remote is configured; errors as `add`."""
-        if self._dvc("config", "core.remote").stdout.strip():
+        """`dvc push` of the folder where a default remote is configured.
+
+        Raises:
+            Unavailable: the remote did not take it; a second run goes on from there.
+        """
+        if has_remote(self.root):
             done = self._dvc("push", "--quiet", self._pointer)
             require(
                 done,
                 f"{self._folder} is collected and versioned here, but dvc push failed",
                 "check the remote (`dvc remote list`) and its credentials and run again",
+                Unavailable,
             )
 
     def refuse_modified(self, status: dict[str, set[str]], allowed: Iterable[str]) -> None:

@@ -1,6 +1,6 @@
 """Tickets from a data set of the Hugging Face hub, or a local folder of one."""
 
-from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.errors import TicketSentimentError, Unavailable, is_away, reason
 from ticket_sentiment.params import HubSource
 from ticket_sentiment.tickets.sources.raw import RawTable
 
@@ -11,6 +11,7 @@ def read_hub(source: HubSource) -> RawTable:
     Class numbers are turned into their names where the data set has them.
 
     Raises:
+        Unavailable: the hub does not answer.
         TicketSentimentError: the package `datasets` is not installed, or the data set, revision or
             split cannot be loaded.
     """
@@ -24,9 +25,11 @@ def read_hub(source: HubSource) -> RawTable:
     try:
         loaded = datasets.load_dataset(source.dataset, revision=source.revision, split=source.split)
     except Exception as error:  # the loaders of many formats and a network: anything can come out
-        reason = str(error).splitlines()[0] if str(error) else ""
-        raise TicketSentimentError(
-            f"data set {name} cannot be loaded ({type(error).__name__}: {reason[:200]}): "
+        # Not its text: a cell that cannot be cast is quoted there.
+        came_of = f" of {reason(error.__cause__)}" if error.__cause__ else ""
+        kind = Unavailable if is_away(error) else TicketSentimentError
+        raise kind(
+            f"data set {name} cannot be loaded ({reason(error)}{came_of}): "
             "check tickets.source.dataset, revision and split, and the network"
         ) from None
     if not len(loaded):

@@ -1,7 +1,9 @@
 """The source's columns and labels turned into ours, row by row, each problem named by its row."""
 
 import math
-from collections.abc import Callable, Iterator
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -17,6 +19,11 @@ from ticket_sentiment.tickets.sources.raw import RawTable
 
 FIELDS = ("ticket_id", "customer_id", "created_at", "channel", "text", "label")
 REQUIRED = ("ticket_id", "created_at", "text")
+# With its columns slipped by one an export has texts and customers' names where labels and ids should be, and
+# messages go into logs and alerts. So a value is shown only where it is most likely neither:
+MAX_LABELS = 20  # an unknown label, in a column of no more different values
+MANY_ROWS = 5  # ... and in so many rows at least
+ID = re.compile(r"(?=[^0-9]*[0-9])[A-Za-z0-9#:_.-]{1,40}")  # an id, with a digit and without white space
 
 
 def map_rows(tables: list[RawTable], tickets: Tickets) -> pd.DataFrame:
@@ -28,7 +35,8 @@ def map_rows(tables: list[RawTable], tickets: Tickets) -> pd.DataFrame:
 
     Raises:
         TicketSentimentError: a column is missing, an id, date or label is missing or not understood, or a
-            ticket id comes twice; the message names file, row, column and the key of params.yaml.
+            ticket id comes twice; the message names file, row, column and the key of params.yaml, and no
+            value that may be a text or a name.
     """
     zone = _zone(tickets.timezone)
     frames = [_map_table(table, tickets, zone) for table in tables]
@@ -57,7 +65,7 @@ def _map_table(table: RawTable, tickets: Tickets, zone: tzinfo) -> pd.DataFrame:
         "created_at": lambda value: _instant(value, zone),
         "channel": lambda value: clean(_text(value)) or NO_CHANNEL,
         "text": lambda value: value if isinstance(value, str) else _text(value),
-        "label": lambda value: _label(value, labels),
+        "label": lambda value: _label(value, labels, columns["label"][1]),
     }
     mapped: dict[str, list[Any]] = {}
     for field, (column, values) in columns.items():
@@ -116,13 +124,13 @@ def _instant(value: Any, zone: tzinfo) -> datetime:
             value = datetime.fromisoformat(value.strip())
         except ValueError:
             raise ValueError(
-                f"{_shown(value)} is no date: expected ISO 8601, "
+                f"{_kind(value)} is no date: expected ISO 8601, "
                 "e.g. 2026-03-31 17:05:00 or 2026-03-31T17:05:00Z"
             ) from None
     elif isinstance(value, date) and not isinstance(value, datetime):
         value = datetime.combine(value, time())
     elif not isinstance(value, datetime):
-        raise ValueError(f"{_shown(value)} is no date: expected ISO 8601 or a timestamp column")
+        raise ValueError(f"{_kind(value)} is no date: expected ISO 8601 or a timestamp column")
     aware = value if value.tzinfo else value.replace(tzinfo=zone)
     try:
         instant = aware.astimezone(UTC)
@@ -133,23 +141,38 @@ def _instant(value: Any, zone: tzinfo) -> datetime:
     return instant
 
 
-def _label(value: Any, mapping: dict[str, Any]) -> str | None:
+def _label(value: Any, mapping: dict[str, Any], column: Sequence[Any]) -> str | None:
     text = _text(value)
     if not text:
         return None
     found = mapping.get(text, text)
     if found not in LABELS:
         raise ValueError(
-            f"label {_shown(text)} is unknown: add it to tickets.labels in params.yaml "
-            f"as one of {', '.join(LABELS)}"
+            f"label {_shown_label(value, column)} is unknown: add it to tickets.labels in params.yaml "
+            f"as one of {', '.join(LABELS)}, or correct tickets.columns.label"
         )
     return str(found)
 
 
-def _shown(value: Any) -> str:
-    """A value for a message: short ones only, as a long one is likely to be a customer's text."""
-    text = clean(str(value))
-    return repr(text) if len(text) <= 30 else f"(a value of {len(text)} characters)"
+def _kind(value: Any) -> str:
+    """A value for a message, without itself."""
+    if isinstance(value, str):
+        return f"a text of {len(value.strip())} characters"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "a number"
+    return f"a value of type {type(value).__name__}"
+
+
+def _shown_label(value: Any, column: Sequence[Any]) -> str:
+    """A label by itself where the column holds labels: few different values, this one in many rows."""
+    rows, text = Counter(map(_text, column)), _text(value)
+    if len(rows) <= MAX_LABELS and rows[text] >= MANY_ROWS:
+        return repr(clean(text)[:30])
+    return f"({_kind(value)})"
+
+
+def _shown_id(text: str) -> str | None:
+    return text if ID.fullmatch(text) and clean(text) == text else None
 
 
 def _refuse_duplicates(frame: pd.DataFrame) -> None:
@@ -158,13 +181,15 @@ def _refuse_duplicates(frame: pd.DataFrame) -> None:
         return
     second = again.iloc[0]
     first = frame[frame["ticket_id"] == second["ticket_id"]].iloc[0]
+    shown = _shown_id(second["ticket_id"])
+    which = repr(shown) if shown else f"({_kind(second['ticket_id'])})"
     ids = ", ".join(_first(again["ticket_id"], 5))
     raise TicketSentimentError(
-        f"{second['file']} row {second['row']}: ticket_id {_shown(second['ticket_id'])} was already in "
-        f"{first['file']} row {first['row']} ({len(again)} duplicate ids in all: {ids}): "
+        f"{second['file']} row {second['row']}: ticket_id {which} was already in "
+        f"{first['file']} row {first['row']} ({len(again)} duplicate ids in all{f': {ids}' if ids else ''}): "
         "export each ticket once"
     )
 
 
 def _first(values: pd.Series, count: int) -> Iterator[str]:
-    return (str(value)[:40] for value in values.drop_duplicates().iloc[:count])
+    return filter(None, map(_shown_id, values.drop_duplicates().iloc[:count]))

@@ -1,0 +1,20 @@
+"""Telling that a flow has failed. By itself, as what other steps import takes seconds (BentoML)."""
+
+from prefect import Flow
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import State
+
+from ticket_sentiment.alerts.tell import tell
+from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.params import load_params
+from ticket_sentiment.promotion.news import of_failure
+
+
+def tell_failure(flow: Flow[..., object], _run: FlowRun, state: State) -> None:
+    """The hook of every flow, once in `alerts.repeat_hours`. What tells must not add a failure of its own."""
+    try:
+        params = load_params()
+        failure = state.result(raise_on_failure=False)
+        tell(params.alerts, of_failure(flow.name, failure, params.objectives.runbooks))
+    except TicketSentimentError as error:  # params.yaml itself is wrong
+        print(f"nobody was told: {error}")
