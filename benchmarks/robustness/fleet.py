@@ -17,6 +17,7 @@ POLL_SECONDS = 0.1
 FALL = 3  # questions without an answer until a service counts as not ready; a 503 counts at once
 PATIENCE_MS = 20_000  # of a request: a busy machine may take long, a failure is something else
 CALLERS = 8
+START_SECONDS = 120.0  # that a start may take on a busy machine
 # A connection idle for longer is not used again: the server ends it after 5 s, perhaps just now.
 LIMITS = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
 
@@ -107,8 +108,9 @@ class Fleet:
             httpx.AsyncClient(headers={"Connection": "close"}) as prober,
         ):
             watchers = [asyncio.create_task(self._watch(url, prober)) for url in self._urls]
-            while not all(self.ready.values()):
-                await asyncio.sleep(POLL_SECONDS)
+            async with asyncio.timeout(START_SECONDS):
+                while not all(self.ready.values()):
+                    await asyncio.sleep(POLL_SECONDS)
             callers = [asyncio.create_task(self._call(client)) for _ in range(CALLERS)]
             try:
                 yield self.outcome

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.robustness.fleet import Fleet, Outcome, causes
+from benchmarks.robustness.fleet import START_SECONDS, Fleet, Outcome, causes
 from benchmarks.robustness.service import (
     Report,
     Service,
@@ -36,8 +36,6 @@ from tests.support.serving import Server
 from ticket_sentiment.events.store import EventStore
 from ticket_sentiment.model.bundle import Bundle
 from ticket_sentiment.rollout.state import RolloutState
-
-START_SECONDS = 120.0  # that a start may take on a busy machine
 
 
 async def until(true: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:

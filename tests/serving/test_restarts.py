@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.robustness.fleet import causes
-from benchmarks.robustness.restarts import START_SECONDS, kill_workers, rolling_restart, swap, until
+from benchmarks.robustness.fleet import START_SECONDS, causes
+from benchmarks.robustness.restarts import kill_workers, rolling_restart, swap, until
 from benchmarks.robustness.service import Service, second_bundle, workers
 from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.events.store import EventStore

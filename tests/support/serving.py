@@ -1,6 +1,8 @@
 """A real `bentoml serve` process for tests."""
 
+import contextlib
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -18,9 +20,13 @@ SERVICE = "ticket_sentiment.serving.service:TicketSentiment"
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nothing listens on, below those that the system gives to clients: one of theirs may be
+    taken by any connection before the server that it was meant for binds it."""
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def write_params(folder: Path, serve: dict | None = None, **sections: dict) -> int:
