@@ -28,8 +28,8 @@ THREADED_WIDTH = 32
 # Of the objective that a text may wait; the rest is for its own run, for the loop's other work, which under
 # overload is most of it, and for what the estimate has wrong. A longer queue adds no throughput.
 QUEUE_SHARE = 0.5
-# Of models before the loop has its turn. With 10 ms texts find the model in the processor's caches more often:
-# a tenth more requests a second (32 connections). But it takes a request some turns of the loop until it is
+# Of models before the loop has its turn. With 10 ms texts find the model in the processor's caches,
+# and a tenth more are answered (32 connections). But a request takes some turns of the loop until it is
 # refused, and at three times capacity one of a hundred refusals took seconds.
 TURN_SECONDS = 0.002
 ShadowResult = Callable[[Answer, float], None]  # the answer, and the seconds that it took
