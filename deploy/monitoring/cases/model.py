@@ -42,10 +42,10 @@ def _answers(params: Params) -> tuple[Case, ...]:
     shift, rise = held.max_mix_shift * 2, held.max_abstained_rise * 2
     gap = held.max_feedback_gap_days
     feedback = named("requests_total", route="feedback", code="200")
-    tickets = {named("requests_total", route="classify", code="200"): grows(100, 3 * gap * PER_DAY)}
+    answered = named("requests_total", route="classify", code="200")
+    tickets = {answered: grows(100, 3 * gap * PER_DAY)}
     after = f"{2 * gap * 24 - 6}h"
     steps = (gap - 1) * PER_DAY  # then a pod comes that never takes a label, and counts none
-    answered = named("requests_total", route="classify", code="200")
     later = named("requests_total", route="classify", code="200", instance="b:3001")
     refused = {
         answered: grows(100, steps),

@@ -21,7 +21,7 @@ from ticket_sentiment.tickets.schema import (
     read_months,
     write_tickets,
 )
-from ticket_sentiment.tickets.validate import RESULT
+from ticket_sentiment.tickets.validate import RESULT, used_months
 
 PREPARED = Path("data/prepared")
 SPLITS = ("train", "tune", "holdout")
@@ -62,10 +62,10 @@ def split_months(months: list[str], sizes: Prepare) -> dict[str, list[str]]:
             f"{sizes.tune_months}, holdout {sizes.holdout_months}): collect more, or lower "
             "prepare.tune_months or prepare.holdout_months"
         )
+    months = used_months(months, sizes)
     holdout = len(months) - sizes.holdout_months
     tune = holdout - sizes.tune_months
-    first = max(0, tune - sizes.train_months) if sizes.train_months else 0
-    return {"train": months[first:tune], "tune": months[tune:holdout], "holdout": months[holdout:]}
+    return {"train": months[:tune], "tune": months[tune:holdout], "holdout": months[holdout:]}
 
 
 def split(
