@@ -53,7 +53,8 @@ def test_corrections_become_a_challenger_and_the_month_stays_as_it_was(repositor
     lock = (root / "dvc.lock").read_bytes()
     output = hotfix(repository, "fixes.csv")
     (folder,) = (root / "var/hotfix").iterdir()
-    assert json.loads((folder / "reports/gate.json").read_text())["decision"] == "pass", output
+    gate = json.loads((folder / "reports/gate.json").read_text())
+    assert gate["decision"] == "pass", gate
     first, second = repository.versions()
     assert (first.aliases, second.aliases) == (["champion"], ["challenger"])
     assert second.tags["release.kind"] == "hotfix" and second.tags["hotfix.champion.version"] == "1"
