@@ -120,8 +120,7 @@ def main() -> None:
         now = START + timedelta(days=DAYS * len(SHARES) + 2)
         for _ in range(3):
             start, processor = time.perf_counter(), time.process_time()
-            objective_ms, corrections = params.serve.objective_ms, params.hotfix.source
-            found = read_evidence(ledger, params.rollout, objective_ms, now, corrections=corrections)
+            found = read_evidence(ledger, params.rollout, params.serve.objective_ms, now)
             seconds, processor = time.perf_counter() - start, time.process_time() - processor
             print(
                 f"evidence: {seconds:.2f} s, {processor:.2f} s of this process; {found.paired.labels} pairs, "

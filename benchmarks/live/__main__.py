@@ -48,7 +48,10 @@ def _rollout(step_s: float, labels: int) -> dict[str, Any]:
         {"share": share, "min_hours": step_s / HOUR_S, "min_labels": labels, "min_units": 5 if share else 0}
         for share in (0.0, 0.05, 0.25, 0.5)
     ]
-    return {"steps": steps, "audit_share": 1.0, "maturity_hours": MATURITY_S / HOUR_S, "missing_looks": 20}
+    return {
+        "steps": steps, "audit_share": 1.0, "missing_looks": 20,
+        "maturity_hours": MATURITY_S / HOUR_S, "pair_hours": MATURITY_S / HOUR_S,
+    }  # fmt: skip
 
 
 def run(root: Path, short: bool) -> bool:

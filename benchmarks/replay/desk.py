@@ -109,6 +109,7 @@ class Desk:
             "steps": steps,
             "max_days": params.rollout.max_days * scale,
             "maturity_hours": params.rollout.maturity_hours * scale,
+            "pair_hours": params.rollout.pair_hours * scale,
         }
 
     def export(self, month: str, root: Path) -> None:

@@ -101,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
     queue.set_defaults(run=actions.label_queue)
     labels = commands.add_parser("label-import", help="bring the labels of a filled queue back")
     labels.add_argument("file", type=Path, metavar="FILE", help="CSV, or Label Studio's JSON or JSON-MIN")
-    labels.add_argument("--source", default="audit", help="who labelled; audit by default")
+    labels.add_argument("--source", help="who labelled; rollout.audit_source by default")
     labels.set_defaults(run=actions.label_import)
     search = commands.add_parser("search", help="measure the frontier of size, speed and quality, for hours")
     search.add_argument(

@@ -41,12 +41,13 @@ def test_a_ticket_without_a_label_that_counts_is_judged_too(url: str, open_store
     ):
         store.predicted(prediction(request_id=ticket, ticket_id=ticket, bundle_digest=digest))
     assert store.flush(20)
-    store.feedback(feedback("1", "positive", 5))
-    store.feedback(feedback("2", "neutral", 10))  # the latest counts
+    store.feedback(feedback("1", "positive", 5, source="audit"))
+    store.feedback(feedback("2", "neutral", 10, source="audit"))  # the latest counts
     store.feedback(feedback("3", minutes=5, ticket_id="T-3", source="hotfix"))
-    store.feedback(feedback("4", minutes=-5, ticket_id="T-4"))
+    store.feedback(feedback("4", minutes=-5, ticket_id="T-4", source="audit"))
+    store.feedback(feedback("5", minutes=20, source="csat"))  # not by who speaks up where it was wrong
     with reading_events(url) as connection:
-        found = [*judged(connection, {DIGEST, OTHER}, NOON - HOUR, NOON + HOUR, "hotfix")]
+        found = [*judged(connection, {DIGEST, OTHER}, NOON - HOUR, NOON + HOUR, "audit")]
     assert [(row.ticket_id, row.truth) for row in found] == [
         ("T-1", "neutral"), ("T-2", None), ("T-3", None), ("T-4", None)
     ]  # fmt: skip

@@ -97,11 +97,31 @@ def test_labelled_tickets_are_left_out_wherever_the_label_is(make, answered, sto
     said = pd.DataFrame([("merged", "neutral", NOON, NOON, "agent", "1", None, None, None)])
     said.columns = FEEDBACK_SCHEMA.names
     write_month(tmp_path / FEEDBACK / "2026-11.parquet", said, FEEDBACK_TABLE)
-    queue = make()
+    queue = make(audit_share=1e-12)
     (row,) = queue.rows
     assert (row.ticket_id, row.text, row.channel) == ("open", "collected open", "chat")
     assert (queue.labelled, queue.without_text) == (3, 1)
     assert "3 labelled already, 1 without text here" in "\n".join(queue.lines(Path("q.csv")))
+
+
+def test_a_ticket_of_the_audit_is_asked_for_until_the_audit_has_labelled_it(make, answered, store, tmp_path):
+    """Agents and customers speak up where the answer was wrong: without it the audit would be no draw."""
+    for name in ("agent's", "audit's", "exported", "merged"):
+        answered(name)
+    store.feedback(feedback("1", ticket_id="agent's", at=NOON))
+    store.feedback(feedback("2", ticket_id="audit's", at=NOON, source="audit"))
+    write_tickets(
+        tmp_path / TICKETS / "2026-11.parquet", tickets(("exported", "neutral"), ("merged", "neutral"))
+    )
+    said = pd.DataFrame([("merged", "neutral", NOON, NOON, "audit", "1", None, None, None)])
+    said.columns = FEEDBACK_SCHEMA.names
+    write_month(tmp_path / FEEDBACK / "2026-11.parquet", said, FEEDBACK_TABLE)
+    report = validation("a" * 64)
+    report["label_noise"]["suspects"] = [{"ticket_id": "exported"}]
+    write_json(tmp_path / VALIDATION, report)
+    queue = make(audit_share=1.0, count=100)
+    assert {row.ticket_id: row.why for row in queue.rows} == {"agent's": "audit", "exported": "audit"}
+    assert (queue.labelled, queue.waiting) == (2, 0)
 
 
 def test_a_ticket_that_a_hotfix_corrected_is_asked_for_all_the_same(

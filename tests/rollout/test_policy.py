@@ -5,7 +5,7 @@ import pytest
 
 from tests.rollout.evidence import BEGAN, LAST, SETTINGS, evidence, last_epoch, single
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.rollout.evidence import ByArm, Coverage, FirstLabels, PairedCounts
+from ticket_sentiment.rollout.evidence import ByArm, Coverage, FirstLabels, PairedCounts, Unseen
 from ticket_sentiment.rollout.policy import decide
 
 WORSE = PairedCounts(both_right=2400, only_champion=260, only_challenger=120, both_wrong=310)
@@ -91,6 +91,7 @@ BLOCKED = {
     "Nothing new was heard of the challenger since the last look": evidence(1, missed_looks=1),
     "Nobody was heard since the last look, for 8.0 hours by now": evidence(1, silent=8 * HOUR),
     "The clocks disagree": evidence(1, at=evidence(1).step_since - HOUR),
+    "The challenger failed on 30 of the 1,030 tickets": evidence(0, unseen=Unseen(1000, 30)),
     "Failed answers: challenger": last_epoch(evidence(LAST), errors=ByArm(single(400, 2), single(400, 2))),
     "Answers over the time objective: challenger": last_epoch(
         evidence(LAST), slow=ByArm(single(400, 4), single(400, 4))
@@ -125,6 +126,11 @@ def test_better_may_be_asked_for_not_merely_no_worse():
     assert "must be better" in said(decision)
     assert decide(evidence(0), strict).action == "advance"
     assert decide(evidence(LAST), strict).action == "advance"
+
+
+def test_few_failures_on_unseen_tickets_block_nothing():
+    assert decide(evidence(0, unseen=Unseen(10, 2)), SETTINGS).action == "advance"
+    assert decide(evidence(0, unseen=Unseen(1000, 5)), SETTINGS).action == "advance"
 
 
 def test_silence_waits_then_rolls_back():

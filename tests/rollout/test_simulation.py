@@ -82,7 +82,7 @@ def test_the_same_seed_is_the_same_rollout():
 def test_the_world_counts_what_it_made():
     """Every total of the evidence, found twice: over customers and over tickets."""
     traffic = replace(BUSY, label_share=1.0, label_hours=0.001)
-    settings = SETTINGS.model_copy(update={"maturity_hours": 0.0, "audit_share": 1.0})
+    settings = SETTINGS.model_copy(update={"maturity_hours": 0.0, "audit_share": 1.0, "pair_hours": 1e-9})
     scenario = Scenario("e", errors=0.0, gain=-0.03)
     world = World(scenario, traffic, settings, OBJECTIVE, np.random.default_rng(2))
     world.step()

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.support.serving import FakeClassifier
+from ticket_sentiment.serving import engine as engine_module
 from ticket_sentiment.serving.engine import Engine
 from ticket_sentiment.serving.errors import ApiError
 
@@ -90,6 +91,35 @@ def test_work_that_is_too_late_or_whose_caller_has_gone_is_not_run() -> None:
     run(test)
 
 
+def test_texts_are_scored_in_long_turns_unless_many_wait_or_one_was_just_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine_module, "CALM_TURN_SECONDS", LATER)
+    monkeypatch.setattr(engine_module, "TURN_SECONDS", 0.0)
+
+    async def in_first_turn(engine: Engine) -> int:
+        model = FakeClassifier()
+        waiting = [engine.submit(model, f"{n}", in_time(), patient=True) for n in range(8)]
+        await asyncio.sleep(0)
+        seen = len(model.seen)
+        await asyncio.gather(*waiting)
+        return seen
+
+    async def test(engine: Engine) -> None:
+        assert await in_first_turn(engine) == 8
+        engine.text_seconds = 0.005  # of eight that is more than half of what a text may wait, 50 ms
+        assert await in_first_turn(engine) == 1
+        engine.text_seconds = 0.0001
+        assert await in_first_turn(engine) == 8
+        waiting = [engine.submit(FakeClassifier(), f"{n}", in_time(), patient=True) for n in range(8)]
+        with pytest.raises(ApiError, match="overloaded"):
+            engine.submit(FakeClassifier(), "one more", in_time(), patient=True)
+        await asyncio.gather(*waiting)
+        assert await in_first_turn(engine) == 1
+
+    run(test)
+
+
 def test_an_idle_time_after_a_caller_who_left_is_not_taken_for_work() -> None:
     model = FakeClassifier()
 
@@ -117,7 +147,7 @@ def test_urgent_before_normal_before_shadow() -> None:
     shadow: list[str] = []
 
     async def test(engine: Engine) -> None:
-        engine.shadow(model, "shadow", lambda answer, seconds: shadow.append(answer.label))
+        engine.shadow(model, "shadow", lambda answer, seconds: shadow.append(answer.label), list)
         jobs = [
             engine.submit(model, "normal", in_time()),
             engine.submit(model, "urgent", in_time(), urgent=True),
@@ -133,16 +163,26 @@ def test_urgent_before_normal_before_shadow() -> None:
 
 
 def test_a_full_shadow_queue_drops_and_counts_and_a_failing_shadow_harms_nobody() -> None:
-    model = FakeClassifier()
+    model, failed = FakeClassifier(), []
 
     async def test(engine: Engine) -> None:
         for text in ("one", "poison", "three", "four"):
-            engine.shadow(model, text, lambda answer, seconds: None)
+            engine.shadow(model, text, lambda answer, seconds: None, lambda text=text: failed.append(text))
         assert engine.shadow_dropped == 2
         await engine.submit(model, "asked", in_time())
         while engine.shadow_pending:
             await asyncio.sleep(0.001)
         assert (engine.shadow_scored, engine.shadow_failed) == (1, 1)
+        assert failed == ["poison"]
+
+        def unwell(*_: object) -> None:
+            raise RuntimeError("the database is full")
+
+        for text in ("good", "poison"):
+            engine.shadow(model, text, unwell, unwell)
+        while engine.shadow_pending:
+            await asyncio.sleep(0.001)
+        assert await engine.submit(model, "still asked", in_time())
 
     run(test)
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -235,6 +236,24 @@ def test_an_answer_that_an_arm_owed_is_recorded_as_its_failure() -> None:
         assert not service.cache.enabled
 
     run(test, FakeClassifier("a" * 64), FakeClassifier("b" * 64))
+
+
+def test_a_text_on_which_the_unseen_challenger_fails_is_recorded_as_its_failure() -> None:
+    """It is in no pair: without it a challenger would be judged by the texts that it can read."""
+
+    async def test(service: Service) -> None:
+        service.arms.apply(replace(on_trial(0.0), shadow=True))
+        for text in ("poison for one", "good"):
+            assert (await service.ask({"text": text, "customer_id": "c"})).status == 200
+        while service.engine.shadow_pending:
+            await asyncio.sleep(0.001)
+        (failure,), unseen = service.store.failures, [e for e in service.store.predictions if e.shadow]
+        assert (failure.arm, failure.code, failure.epoch) == ("challenger", "unseen", 1)
+        assert failure.unit == service.store.exposures[0].unit and len(unseen) == 1
+
+    harmless = FakeClassifier("a" * 64)
+    harmless.poison = "nothing is"
+    run(test, harmless, FakeClassifier("b" * 64))
 
 
 def test_a_ticket_of_a_batch_has_its_own_time_and_one_that_was_not_begun_no_failure() -> None:

@@ -41,10 +41,10 @@ def test_what_is_served_is_what_is_counted(tmp_path: Path) -> None:
     run(test, FakeClassifier("a" * 64), FakeClassifier("b" * 64))
     for name in CUSTOMERS:
         label = "positive" if name.endswith("1") else "negative"
-        store.feedback(Feedback(datetime.now(UTC), f"good {name}", "agent", "1", label))
+        store.feedback(Feedback(datetime.now(UTC), f"good {name}", "audit", "1", label))
     assert store.flush(10)
     settings = load_params().rollout.model_copy(update={"audit_share": 1.0, "maturity_hours": 0.0})
-    found = read_evidence(ledger, settings, 100.0, datetime.now(UTC), corrections="hotfix")
+    found = read_evidence(ledger, settings, 100.0, datetime.now(UTC))
     store.close(1)
     ledger.close()
 

@@ -102,8 +102,7 @@ class Desk:
         assert entry is not None and entry.change is not None
         self.looks += 1
         settings = self.params.rollout
-        objective_ms, corrections = self.params.serve.objective_ms, self.params.hotfix.source
-        found = read_evidence(self.ledger, settings, objective_ms, self.now, corrections=corrections)
+        found = read_evidence(self.ledger, settings, self.params.serve.objective_ms, self.now)
         decision = decide(found, settings)
         rails = tuple(asdict(rail) for rail in decision.guardrails)
         self.ledger.look(

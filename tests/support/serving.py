@@ -107,13 +107,14 @@ class FakeClassifier:
         self.digest, self.max_batch, self.seconds = digest, max_batch, seconds
         self.release = digest
         self.seen: list[str] = []
+        self.poison = "poison"
         self.batches: list[int] = []
 
     def answers(self, texts: Sequence[str]) -> list[Answer | None]:
         time.sleep(self.seconds)
         self.batches.append(len(texts))
         for text in texts:
-            if "poison" in text:
+            if self.poison in text:
                 raise ValueError(f"cannot read {text}")
         self.seen += texts
         return [

@@ -10,7 +10,10 @@ What counts:
 - Errors and slow answers among the requests that the model had to answer: an answer from the cache says
   nothing of it, and the cache of an arm with a small share is colder. What missed its deadline was slow, too.
 - A label counts for the answers that it came after; of several the latest (ties as of `EventStore.feedback`).
-- Corrections of a hotfix do not count: they were chosen because the champion is wrong there.
+- A pair is a ticket that both models scored, not from the cache; of a customer one in `pair_hours`.
+- Only labels of the audit (`rollout.audit_source`). Agents, customers and corrections of a hotfix speak up
+  where a model is wrong: their tickets are no draw, and among them a worse challenger can look better.
+- A ticket that the challenger's model failed on unseen is in no pair, so those are counted by themselves.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,6 +44,7 @@ from ticket_sentiment.rollout.evidence import (
     Overlap,
     PairedCounts,
     UnitSums,
+    Unseen,
 )
 
 T = TypeVar("T")
@@ -55,8 +59,6 @@ def read_evidence(
     objective_ms: float,
     now: datetime,
     rollout: int | None = None,
-    *,
-    corrections: str,
 ) -> Evidence:
     """What is known of the rollout that is on, or of an earlier one. It changes nothing, holds up no service.
 
@@ -66,7 +68,6 @@ def read_evidence(
         objective_ms: `serve.objective_ms`; an answer that took longer is slow.
         now: with a time zone. Of tickets answered less than `maturity_hours` before it no label counts.
         rollout: the epoch at which an earlier one began; None for the one that is on.
-        corrections: `hotfix.source`, whose labels do not count.
 
     Raises:
         EventStoreUnavailable: the database does not answer.
@@ -78,7 +79,7 @@ def read_evidence(
         if connection.dialect.name == "postgresql":
             connection.execution_options(isolation_level="REPEATABLE READ")
             connection.exec_driver_sql(f"SET LOCAL statement_timeout = {1000 * READ_S}")
-        reading = _Reading(connection, _of_rollout(connection, rollout), settings, now, corrections)
+        reading = _Reading(connection, _of_rollout(connection, rollout), settings, now)
         return reading.evidence(objective_ms)
 
 
@@ -104,15 +105,9 @@ class _Reading:
     """One reading, in one transaction that is never committed."""
 
     def __init__(
-        self,
-        connection: sa.Connection,
-        rollout: Sequence[Entry],
-        settings: Rollout,
-        now: datetime,
-        corrections: str,
+        self, connection: sa.Connection, rollout: Sequence[Entry], settings: Rollout, now: datetime
     ) -> None:
         self._connection, self._rollout, self._settings, self._now = connection, rollout, settings, now
-        self._corrections = corrections
         self._first, self._last = rollout[0].state.epoch, rollout[-1].state.epoch
         self._ramp = [entry.state for entry in rollout if 0 < entry.state.challenger_share < 1]
         self._ramp_epochs = [state.epoch for state in self._ramp]
@@ -143,6 +138,7 @@ class _Reading:
             coverage=self._coverage(),
             missed_looks=missed_looks,
             silent=silent,
+            unseen=Unseen(*self._rows(queries.unseen(self._first, self._last))[0]),
         )
 
     def _fill(self, objective_ms: float) -> None:
@@ -150,10 +146,10 @@ class _Reading:
         for table in queries.TABLES:
             table.create(self._connection)
         self._draw_audit()
-        self._insert(queries.LABELS, queries.label_rows(self._corrections))
+        self._insert(queries.LABELS, queries.label_rows(self._settings.audit_source))
         maturity_s = 3600 * self._settings.maturity_hours
         answers = queries.answer_rows(
-            self._first, self._last, self._mature_before, maturity_s, self._corrections
+            self._first, self._last, self._mature_before, maturity_s, self._settings.audit_source
         )
         self._insert(queries.ANSWERS, answers)
         self._insert(queries.CELLS, queries.cell_rows(self._ramp_epochs, objective_ms))
@@ -185,7 +181,8 @@ class _Reading:
         return [tuple(int(item) if isinstance(item, Decimal) else item for item in row) for row in rows]
 
     def _paired(self) -> PairedCounts:
-        found = queries.pairs(self._first, self._last, self._mature_before)
+        hours = self._settings.pair_hours
+        found = queries.pairs(self._first, self._last, self._mature_before, hours)
         counts = {(bool(a), bool(b)): count for a, b, count in self._rows(found)}
         return PairedCounts(
             both_right=counts.get((True, True), 0),

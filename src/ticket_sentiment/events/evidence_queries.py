@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ticket_sentiment.events.schema import UtcTime, exposures, failures, feedback, predictions
+from ticket_sentiment.events.types import UNSEEN
 
 _metadata = sa.MetaData()
 
@@ -22,7 +23,7 @@ def _temporary(name: str, *columns: sa.Column[Any]) -> sa.Table:
 # The tickets of the audit that were answered long enough ago.
 AUDIT = _temporary("audit", sa.Column("ticket_id", sa.Text, primary_key=True))
 
-# Their latest labels.
+# Their latest labels of the audit.
 LABELS = _temporary(
     "labels",
     sa.Column("ticket_id", sa.Text, primary_key=True),
@@ -78,25 +79,25 @@ def ticket_rows(first: int, last: int, before: datetime) -> sa.Select[Any]:
     )
 
 
-def label_rows(left_out: str) -> sa.Select[Any]:
-    """For LABELS: ties as of EventStore.feedback; without the labels of a source."""
+def label_rows(source: str) -> sa.Select[Any]:
+    """For LABELS: those of one source; ties as of EventStore.feedback."""
     f = feedback
     place = sa.func.row_number().over(
-        partition_by=f.c.ticket_id, order_by=(f.c.at.desc(), f.c.source.desc(), f.c.event_id.desc())
+        partition_by=f.c.ticket_id, order_by=(f.c.at.desc(), f.c.event_id.desc())
     )
     labels = (
         sa.select(f.c.ticket_id, f.c.label, f.c.at, place.label("place"))
         .join(AUDIT, AUDIT.c.ticket_id == f.c.ticket_id)
-        .where(f.c.source != left_out)
+        .where(f.c.source == source)
         .subquery()
     )
     return sa.select(labels.c.ticket_id, labels.c.label, labels.c.at).where(labels.c.place == 1)
 
 
-def answer_rows(first: int, last: int, before: datetime, maturity_s: float, left_out: str) -> sa.Select[Any]:
+def answer_rows(first: int, last: int, before: datetime, maturity_s: float, source: str) -> sa.Select[Any]:
     """For ANSWERS: of these epochs, given before a time; a label before the answer is none.
 
-    Needs LABELS, made without the same source.
+    Needs LABELS, made of the same source.
     """
     p = predictions
     place = sa.func.row_number().over(
@@ -116,7 +117,7 @@ def answer_rows(first: int, last: int, before: datetime, maturity_s: float, left
         .where(
             feedback.c.ticket_id == served.c.ticket_id,
             feedback.c.at >= served.c.at,
-            feedback.c.source != left_out,
+            feedback.c.source == source,
         )
         .scalar_subquery()
     )
@@ -152,7 +153,7 @@ def cell_rows(ramp: Sequence[int], objective_ms: float) -> sa.CompoundSelect[Any
             f.c.epoch, f.c.arm, f.c.unit, none, none, sa.func.count(),
             sa.func.sum(_one_if(f.c.code == "deadline_exceeded")),
         )
-        .where(f.c.epoch.in_(ramp))
+        .where(f.c.epoch.in_(ramp), f.c.code != UNSEEN)
         .group_by(f.c.epoch, f.c.arm, f.c.unit)
     )  # fmt: skip
     either = sa.union_all(answered, failed).subquery()
@@ -234,10 +235,12 @@ def coverage() -> sa.Select[Any]:
     return sa.select(a.arm, sa.func.count(), sa.func.count(a.correct)).group_by(a.arm)
 
 
-def pairs(first: int, last: int, before: datetime) -> sa.Select[Any]:
+def pairs(first: int, last: int, before: datetime, hours: float) -> sa.Select[Any]:
     """Whether the champion was right, whether the challenger, and of how many labelled tickets that holds.
 
-    Of a ticket the first request counts that both scored, one of them unseen.
+    Of a ticket the first request counts that both scored, one of them unseen and neither from the cache. Of a
+    unit's tickets in so many hours the one counts that a look could first find, so that none takes its place.
+    Needs ANSWERS.
     """
     served, unseen = predictions.alias("served"), predictions.alias("unseen")
     s, u = served.c, unseen.c
@@ -251,16 +254,37 @@ def pairs(first: int, last: int, before: datetime) -> sa.Select[Any]:
         sa.select(
             sa.case((by_champion, right[0]), else_=right[1]).label("champion"),
             sa.case((by_champion, right[1]), else_=right[0]).label("challenger"),
+            s.unit,
+            s.at,
+            s.ticket_id,
+            ANSWERS.c.observed,
             place.label("place"),
         )
         .select_from(LABELS)
         .join(served, (s.ticket_id == LABELS.c.ticket_id) & (s.at <= LABELS.c.at))
         .join(unseen, both & (u.arm != s.arm) & u.shadow.is_(True) & u.unit.is_not(None))
-        .where(s.epoch.between(first, last), s.at <= before, _seen(served))
+        .join(ANSWERS, (ANSWERS.c.ticket_id == s.ticket_id) & (ANSWERS.c.arm == s.arm))
+        .where(s.epoch.between(first, last), s.at <= before, _seen(served), s.cached.is_(False))
         .subquery()
     )
-    key = (found.c.champion, found.c.challenger)
-    return sa.select(*key, sa.func.count()).where(found.c.place == 1).group_by(*key)
+    f = found.c
+    stretch = sa.func.floor(_second(f.at) / (3600 * hours))
+    turn = sa.func.row_number().over(partition_by=(f.unit, stretch), order_by=(f.observed, f.at, f.ticket_id))
+    counted = sa.select(f.champion, f.challenger, turn.label("turn")).where(f.place == 1).subquery()
+    key = (counted.c.champion, counted.c.challenger)
+    return sa.select(*key, sa.func.count()).where(counted.c.turn == 1).group_by(*key)
+
+
+def unseen(first: int, last: int) -> sa.Select[Any]:
+    """Tickets that the challenger's model scored unseen, and tickets that it failed on."""
+    p, f = predictions.c, failures.c
+    scored = sa.select(sa.func.count()).where(
+        p.epoch.between(first, last), p.arm == "challenger", p.shadow.is_(True)
+    )
+    failed = sa.select(sa.func.count()).where(
+        f.epoch.between(first, last), f.arm == "challenger", f.code == UNSEEN
+    )
+    return sa.select(scored.scalar_subquery(), failed.scalar_subquery())
 
 
 def first_exposures(ramp: Sequence[int]) -> sa.Select[Any]:

@@ -94,7 +94,7 @@ def latest(connection: sa.Connection) -> tuple[datetime | None, datetime | None]
 
 
 def judged(
-    connection: sa.Connection, digests: Collection[str], since: datetime, before: datetime, left_out: str
+    connection: sa.Connection, digests: Collection[str], since: datetime, before: datetime, source: str
 ) -> Iterable[Any]:
     """Tickets that a release answered in a time, and what a person said of them after.
 
@@ -102,7 +102,7 @@ def judged(
         connection: to the event database.
         digests: of its bundles, as of `answers`.
         since: first moment of the answers; before: the first one after.
-        left_out: a source whose labels do not count: corrections were chosen because the answer was wrong.
+        source: whose labels count: of others one hears where the answer was wrong.
 
     Returns:
         Rows, some thousand at a time: ticket_id, the answer's label, the label of the person (the latest;
@@ -116,10 +116,8 @@ def judged(
         .where(_seen(since, before) & p.bundle_digest.in_(digests) & p.ticket_id.is_not(None))
         .subquery()
     )
-    last = sa.func.row_number().over(
-        partition_by=f.ticket_id, order_by=(f.at.desc(), f.source.desc(), f.event_id.desc())
-    )
-    labels = sa.select(f.ticket_id, f.label, f.at, last.label("place")).where(f.source != left_out).subquery()
+    last = sa.func.row_number().over(partition_by=f.ticket_id, order_by=(f.at.desc(), f.event_id.desc()))
+    labels = sa.select(f.ticket_id, f.label, f.at, last.label("place")).where(f.source == source).subquery()
     a, b = answered.c, labels.c
     query = (
         sa.select(a.ticket_id, a.label, b.label.label("truth"), a.at, b.at.label("labelled_at"))

@@ -12,7 +12,7 @@ import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from ticket_sentiment.errors import TicketSentimentError, reason
 from ticket_sentiment.events import schema
-from ticket_sentiment.events.access import Database, is_about_a_row, url_of
+from ticket_sentiment.events.access import Database, clock, is_about_a_row, url_of
 from ticket_sentiment.events.bulk import BulkInsert
 from ticket_sentiment.events.database import READING, open_engine
 from ticket_sentiment.events.rows import exposure_row, failure_row, prediction_row
@@ -150,8 +150,10 @@ class EventStore:
         """Store people's labels, all of them or none; otherwise, and in what it raises, as `feedback`."""
         for event in events:
             event.check()
-        received_at = datetime.now(UTC)
         with self._storing_feedback() as connection:
+            received_at = clock(
+                connection
+            )  # the writers' own may differ, and a month that is over gets no more
             return [self._add_feedback(connection, event, received_at) for event in events]
 
     def _add_feedback(

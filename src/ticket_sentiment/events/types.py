@@ -90,16 +90,21 @@ class Exposure(NamedTuple):
     epoch: int
 
 
+UNSEEN = "unseen"
+
+
 class Failure(NamedTuple):
     """An answer that an arm on trial owed and did not give: its model failed, or was too slow.
+
+    Or, with the code UNSEEN, one that nobody would have seen.
 
     Attributes:
         at: with a time zone.
         request_id: of the request.
         unit: as of the exposure.
-        arm: which it met.
+        arm: which it met; with UNSEEN the other one, whose model failed.
         epoch: of the rollout state in force.
-        code: of the refusal, `internal` or `deadline_exceeded`.
+        code: of the refusal, `internal` or `deadline_exceeded`; or UNSEEN.
     """
 
     at: datetime

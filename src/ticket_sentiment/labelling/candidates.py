@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,19 +23,32 @@ CHUNK = 500  # ids of one query: SQLite takes at most 32,766 parameters, older o
 PROBABILITIES = tuple(f"p_{label}" for label in LABELS)
 
 
-def answered_since(connection: sa.Connection, since: datetime, corrections: str) -> pd.DataFrame:
+class Sources(NamedTuple):
+    """Of labels: whose are no draw of the tickets, and whose are.
+
+    Attributes:
+        corrections: `hotfix.source`: people chose those tickets because the champion was wrong there, and its
+            label does not count as one.
+        audit: `rollout.audit_source`: a ticket of the audit is open until it has a label of this one.
+    """
+
+    corrections: str
+    audit: str
+
+
+def answered_since(connection: sa.Connection, since: datetime, sources: Sources) -> pd.DataFrame:
     """The last answer to each ticket that somebody saw, from `since` on.
 
     Args:
         connection: to the event database.
         since: when it was answered, at the earliest.
-        corrections: `hotfix.source`, whose label does not count as one: else the audit would lack tickets
-            because the champion was wrong there.
+        sources: of labels.
 
     Returns:
         ticket_id; at; margin (distance between the two highest probabilities, 0 to 1); disagree: whether the
         other arm scored the same request unseen and said something else; stored: whether its masked text is
-        in the database; labelled: whether a person's label is there. In the order of the ids.
+        in the database; labelled: whether a person's label is there; judged: whether one of the audit is.
+        In the order of the ids.
     """
     latest = (predictions.c.at.desc(), predictions.c.writer.desc(), predictions.c.sequence.desc())
     place = sa.func.row_number().over(partition_by=predictions.c.ticket_id, order_by=latest)
@@ -59,17 +73,21 @@ def answered_since(connection: sa.Connection, since: datetime, corrections: str)
         predictions.c.shadow.is_(True),
         predictions.c.label != answer.c.label,
     )
-    labelled = sa.exists().where(feedback.c.ticket_id == answer.c.ticket_id, feedback.c.source != corrections)
+    of_ticket = sa.exists().where(feedback.c.ticket_id == answer.c.ticket_id)
+    labelled = of_ticket.where(feedback.c.source != sources.corrections)
+    judged = of_ticket.where(feedback.c.source == sources.audit)
     columns = [answer.c[name] for name in ("ticket_id", "at", *PROBABILITIES, "stored")]
     rows = connection.execute(
-        sa.select(*columns, labelled, disagree).where(answer.c.place == 1).order_by(answer.c.ticket_id)
+        sa.select(*columns, labelled, judged, disagree)
+        .where(answer.c.place == 1)
+        .order_by(answer.c.ticket_id)
     ).all()
-    names = ["ticket_id", "at", *PROBABILITIES, "stored", "labelled", "disagree"]
+    names = ["ticket_id", "at", *PROBABILITIES, "stored", "labelled", "judged", "disagree"]
     frame = pd.DataFrame([tuple(row) for row in rows], columns=names)
     rising = np.sort(frame[list(PROBABILITIES)].to_numpy(float), axis=1)
     frame["margin"] = rising[:, -1] - rising[:, -2]
-    flags = dict.fromkeys(("stored", "labelled", "disagree"), bool)
-    return frame[["ticket_id", "at", "margin", "disagree", "stored", "labelled"]].astype(flags)
+    flags = dict.fromkeys(("disagree", "stored", "labelled", "judged"), bool)
+    return frame[["ticket_id", "at", "margin", *flags]].astype(flags)
 
 
 def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -89,25 +107,26 @@ def stored_texts(connection: sa.Connection, ids: Sequence[str]) -> dict[str, tup
     return found
 
 
-def collected_labels(root: Path, corrections: str) -> pd.Series:
-    """By id of each collected ticket: whether its label is known, from its export or from a person.
+def collected_labels(root: Path, sources: Sources) -> pd.DataFrame:
+    """Of each collected ticket, by its id, whether its label is known.
 
     Args:
         root: the repository.
-        corrections: as of `answered_since`.
+        sources: of labels.
+
+    Returns:
+        labelled: by its export or a person; judged: by the audit.
     """
     tables = [
         pq.read_table(path, columns=["ticket_id", "label"]) for path in month_files(root / TICKETS).values()
     ]
     if not tables:
-        return pd.Series(dtype=bool)
-    together = pa.concat_tables(tables)
-    known = pd.Series(
-        together["label"].is_valid().to_numpy(), index=together["ticket_id"].to_pylist(), dtype=bool
-    )
-    labels = read_feedback(root / FEEDBACK)
-    said = set(labels["ticket_id"][labels["source"] != corrections])
-    return known | known.index.isin(said)
+        return pd.DataFrame({"labelled": [], "judged": []}, dtype=bool)
+    together, labels = pa.concat_tables(tables), read_feedback(root / FEEDBACK)
+    ids, source = pd.Index(together["ticket_id"].to_pylist()), labels["source"]
+    said = ids.isin(labels["ticket_id"][source != sources.corrections])
+    judged = ids.isin(labels["ticket_id"][source == sources.audit])
+    return pd.DataFrame({"labelled": together["label"].is_valid().to_numpy() | said, "judged": judged}, ids)
 
 
 def doubted(connection: sa.Connection, root: Path) -> list[str]:

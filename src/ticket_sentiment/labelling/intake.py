@@ -133,6 +133,6 @@ def _refuse_unknown(filled: list[Filled], unknown: set[str]) -> None:
         )
 
 
-def main(params: Params, path: Path, source: str) -> None:
-    """Import a file and say what became of it, in one line."""
-    print(import_labels(path, source, params).line(path))
+def main(params: Params, path: Path, source: str | None = None) -> None:
+    """Import a file and say what became of it, in one line; of the audit, unless another source is named."""
+    print(import_labels(path, source or params.rollout.audit_source, params).line(path))

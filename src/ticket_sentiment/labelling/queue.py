@@ -31,7 +31,7 @@ class Queue:
 
     Attributes:
         rows: in the order of the file.
-        labelled: tickets left out because their label is known.
+        labelled: tickets left out because their label is known; of the audit, the audit's.
         without_text: tickets left out because their text is nowhere here.
         waiting: audited tickets for which the queue has no place.
         compared: whether the tickets were compared with those learnt from.
@@ -89,13 +89,22 @@ def make_queue(
     settings, salt, share = params.labelling, params.rollout.audit_salt, params.rollout.audit_share
     days = since_days or settings.since_days
     since = (now or datetime.now(UTC)) - timedelta(days=days)
+    sources = found.Sources(params.hotfix.source, params.rollout.audit_source)
     with reading_events(event_url(params.events, environ)) as connection:
-        answered = found.answered_since(connection, since, params.hotfix.source)
-        known = found.collected_labels(root, params.hotfix.source)
-        labelled = answered["labelled"] | answered["ticket_id"].map(known.to_dict()).eq(True)
+        answered = found.answered_since(connection, since, sources)
+        known = found.collected_labels(root, sources)
+        drawn = answered["ticket_id"].map(lambda id_: audited(id_, salt, share)).astype(bool)
+        labelled, judged = (
+            answered[what] | answered["ticket_id"].map(known[what].to_dict()).eq(True)
+            for what in ("labelled", "judged")
+        )
+        # People speak up where an answer was wrong: of the audit's tickets each is asked for.
+        labelled = judged.where(drawn, labelled)
         here = answered["stored"] | answered["ticket_id"].isin(known.index)
         open_ = answered[~labelled & here].reset_index(drop=True)
-        suspects = [id_ for id_ in found.doubted(connection, root) if id_ in known.index]
+        asked = set(open_["ticket_id"])
+        doubted = found.doubted(connection, root)
+        suspects = [id_ for id_ in doubted if id_ in known.index and id_ not in asked]
         if open_.empty and not suspects:
             raise TicketSentimentError(
                 f"no ticket to label: of {len(answered)} tickets answered in the last {days} days "
@@ -106,12 +115,11 @@ def make_queue(
         open_["novelty"] = np.nan if scores is None else open_["ticket_id"].map(scores)
         chosen = choose(open_, suspects, count or settings.count, settings, salt, share)
         texts = _texts(connection, list(chosen["ticket_id"]), root)
-    drawn = sum(audited(id_, salt, share) for id_ in open_["ticket_id"])
     return Queue(
         rows=list(_rows(chosen, texts)),
         labelled=int(labelled.sum()),
         without_text=int((~labelled & ~here).sum()),
-        waiting=drawn - int((chosen["why"] == "audit").sum()),
+        waiting=int((drawn & ~labelled & here).sum()) - int((chosen["why"] == "audit").sum()),
         compared=scores is not None,
     )
 

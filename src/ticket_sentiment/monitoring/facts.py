@@ -63,7 +63,7 @@ class Facts:
         windows: the short and the long one.
         lasting: measures that moved in the long window and in the earlier half of it, too.
         audited: tickets of the audit answered since `month` began and `rollout.maturity_hours` ago.
-        labelled, right: of them, those with a label, and those of them that were answered right.
+        labelled, right: of them, those that the audit labelled, and those of them that were answered right.
         month: first moment of the time that quality is counted from.
         lag_hours: median time from an answer to its label; None where there is no label.
         last_answer, last_label: None where there never was one.
@@ -172,7 +172,7 @@ def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
         lasting = _lasting(connection, digests, reference, long, params, now)
         drawn = [
             row
-            for row in judged(connection, digests, month, now - maturity, params.hotfix.source)
+            for row in judged(connection, digests, month, now - maturity, params.rollout.audit_source)
             if audited(row.ticket_id, params.rollout.audit_salt, params.rollout.audit_share)
         ]
         last_answer, last_label = latest(connection)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params.gates import Behaviour, Benchmark, Costs, Drift, Evaluate, Gate, Report
@@ -147,6 +147,14 @@ class Params(Section):
     alerts: Alerts
     rollout: Rollout
 
+    @model_validator(mode="after")
+    def _an_audit_of_its_own(self) -> "Params":
+        if self.rollout.audit_source == self.hotfix.source:
+            raise ValueError(
+                "rollout.audit_source: corrections (hotfix.source) are no audit: name another source"
+            )
+        return self
+
 
 def _known_keys(section: tuple[str | int, ...]) -> str:
     """Of a section of plain sections; none for the kinds of a source."""
@@ -160,7 +168,7 @@ def _known_keys(section: tuple[str | int, ...]) -> str:
 
 
 def _describe(error: Any, path: Path) -> str:
-    where = ".".join(str(part) for part in error["loc"])
+    where = ".".join(str(part) for part in error["loc"]) or "params"
     problem = error["msg"]
     if error["type"] == "extra_forbidden":
         known = _known_keys(error["loc"][:-1])

@@ -117,6 +117,8 @@ class Rollout(Section):
     maturity_hours: float = Field(ge=0)
     audit_share: float = Field(gt=0, le=1)
     audit_salt: str = Field(min_length=1)
+    audit_source: str = Field(min_length=1)
+    pair_hours: float = Field(gt=0)
     alpha: float = Field(gt=0, lt=0.5)
     margins: Margins
     require_improvement: bool

@@ -94,8 +94,7 @@ def _decide(ledger: Ledger, params: Params, before: Entry, looks: Sequence[Look]
     settings, epoch, now = params.rollout, before.state.epoch, ledger.now()
     number = 1 + sum(1 for item in looks if item.epoch == epoch)
     try:
-        corrections = params.hotfix.source
-        evidence = read_evidence(ledger, settings, params.serve.objective_ms, now, corrections=corrections)
+        evidence = read_evidence(ledger, settings, params.serve.objective_ms, now)
         evidence = watched(evidence, looks, settings.max_look_gap_hours)
         decision = decide(evidence, settings)
         kept = _kept(decision, number, now, evidence.fresh, evidence.silent is not None)

@@ -149,8 +149,7 @@ def _evidence(ledger: Ledger, params: Params, found: Progress, began: int) -> Ev
         raise TicketSentimentError(
             f"the rollout ended {at:%Y-%m-%d}: its events are older than events.keep_days and deleted"
         )
-    objective_ms, corrections = params.serve.objective_ms, params.hotfix.source
-    evidence = read_evidence(ledger, params.rollout, objective_ms, at, began, corrections=corrections)
+    evidence = read_evidence(ledger, params.rollout, params.serve.objective_ms, at, began)
     evidence = watched(evidence, found.looks, params.rollout.max_look_gap_hours)
     if evidence.silent is None:
         return replace(evidence, missed_looks=max(0, evidence.missed_looks - 1))

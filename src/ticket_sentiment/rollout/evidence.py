@@ -173,6 +173,17 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class Unseen:
+    """Tickets that the challenger's model scored and nobody saw, and those that it failed on."""
+
+    scored: int = 0
+    failed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_counts(self)
+
+
+@dataclass(frozen=True, slots=True)
 class EpochEvidence:
     """One epoch of the ramp: a stretch in which the challenger's share did not change.
 
@@ -259,6 +270,7 @@ class Evidence:
             nothing of the challenger (neither an answer nor an unseen one); 0 when it was heard. Looks at
             which neither was heard are left out.
         silent: for how long neither was heard; None when one was since the last look.
+        unseen: over the whole rollout.
     """
 
     at: datetime
@@ -275,6 +287,7 @@ class Evidence:
     coverage: ByArm[Coverage]
     missed_looks: int
     silent: timedelta | None = None
+    unseen: Unseen = Unseen()
 
     def __post_init__(self) -> None:
         for key in ("at", "rollout_since", "step_since"):

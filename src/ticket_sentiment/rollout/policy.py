@@ -23,6 +23,7 @@ from ticket_sentiment.rollout.guardrails import (
 
 Action = Literal["advance", "rollback", "wait", "stop"]
 HOUR = timedelta(hours=1)
+FEW_FAILURES = 3  # of a model, that tell nothing of it
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,7 @@ def _missing(evidence: Evidence, settings: Rollout, plan: Plan, rails: tuple[Gua
             f"The challenger answered {met:,} customers in this step, at least {step.min_units:,} are needed."
         )
     found += _coverage(evidence, settings)
+    found += _failing(evidence, settings)
     found += [
         rail.sentence
         for rail in rails
@@ -212,6 +214,18 @@ def _coverage(evidence: Evidence, settings: Rollout) -> list[str]:
     ):
         found.append("Whether labels come for both arms alike is not known: their sums are not there.")
     return found
+
+
+def _failing(evidence: Evidence, settings: Rollout) -> list[str]:
+    """Tickets that it fails on are in no pair: it would be judged by those that it can read."""
+    failed, allowed = evidence.unseen.failed, settings.margins.errors
+    tried = failed + evidence.unseen.scored
+    if failed < FEW_FAILURES or failed <= allowed * tried:
+        return []
+    return [
+        f"The challenger failed on {failed:,} of the {tried:,} tickets that it was to score unseen, more "
+        f"than {allowed:.1%}: the service's log names the errors."
+    ]
 
 
 def deciding(plan: Plan, step: int) -> tuple[Name, ...]:

@@ -68,6 +68,7 @@ class World:
         self._exposures: list[list[int]] = []  # of each epoch, new customers of each arm
         self._met = np.zeros(count, dtype=bool)
         self._paired = np.zeros(4, dtype=np.int64)
+        self._stretches = np.empty(0, dtype=np.int64)  # of a customer's time, those with a pair
         self._first_at = np.full(count, np.inf)
         self._first_cell = np.full(count, -1)
         self._first_right = np.zeros(count, dtype=bool)
@@ -188,7 +189,7 @@ class World:
             self._asked[cell] += np.bincount(mature[0][mature[3] == cell], minlength=total)
         rows = np.concatenate([NOTHING, *self._labels.pop(self.looks, [])], axis=1)
         at, (customers, challenged, outcomes, cells) = rows[0], rows[1:].astype(np.int64)
-        self._paired += np.bincount(outcomes, minlength=4)
+        self._pair(at, customers, outcomes)
         self._coverage[:, 1] += np.bincount(challenged, minlength=2)
         wrong = (outcomes == BOTH_WRONG) | (outcomes == np.where(challenged, ONLY_CHAMPION, ONLY_CHALLENGER))
         for cell in np.unique(cells[cells >= 0]):
@@ -206,6 +207,16 @@ class World:
         self._first_at[who], self._first_cell[who] = at[ticket], cells[ticket]
         self._first_right[who] = ~wrong[ticket]
 
+    def _pair(
+        self, at: NDArray[np.float64], customers: NDArray[np.int64], outcomes: NDArray[np.int64]
+    ) -> None:
+        """Of a customer one in `pair_hours`."""
+        stretch = np.floor(at / self.settings.pair_hours).astype(np.int64)
+        keys, first = np.unique(stretch * self.traffic.customers + customers, return_index=True)
+        new = ~np.isin(keys, self._stretches)
+        self._paired += np.bincount(outcomes[first[new]], minlength=4)
+        self._stretches = np.concatenate([self._stretches, keys[new]])
+
     @property
     def days(self) -> float:
         """Since the rollout began."""
@@ -213,7 +224,7 @@ class World:
 
     @property
     def paired_labels(self) -> int:
-        """Audited tickets with a mature label."""
+        """Audited tickets with a mature label that count as pairs."""
         return int(self._paired.sum())
 
     def evidence(self, hotfix: bool) -> Evidence:

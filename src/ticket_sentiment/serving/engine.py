@@ -12,6 +12,7 @@ of them is ever in front of a request.
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -28,11 +29,14 @@ THREADED_WIDTH = 32
 # Of the objective that a text may wait; the rest is for its own run, for the loop's other work, which under
 # overload is most of it, and for what the estimate has wrong. A longer queue adds no throughput.
 QUEUE_SHARE = 0.5
-# Of models before the loop has its turn. With 10 ms texts find the model in the processor's caches,
-# and a tenth more are answered (32 connections). But a request takes some turns of the loop until it is
-# refused, and at three times capacity one of a hundred refusals took seconds.
+# Of models before the loop has its turn. A text right behind another one finds the model in the processor's
+# caches, which the loop's own work empties, so long turns answer more. Under overload a request takes some
+# turns of the loop until it is refused, and they are short: while many wait, and for a time after a refusal.
 TURN_SECONDS = 0.002
+CALM_TURN_SECONDS = 0.010
+CALM_SECONDS = 1.0
 ShadowResult = Callable[[Answer, float], None]  # the answer, and the seconds that it took
+ShadowFailure = Callable[[], None]
 Result = Answer | ApiError | None
 
 
@@ -50,10 +54,12 @@ class Job:
 class ShadowJob:
     """A text for the arm that did not answer."""
 
-    __slots__ = ("model", "on_result", "text")
+    __slots__ = ("model", "on_failure", "on_result", "text")
 
-    def __init__(self, model: Classifier, text: str, on_result: ShadowResult) -> None:
-        self.model, self.text, self.on_result = model, text, on_result
+    def __init__(
+        self, model: Classifier, text: str, on_result: ShadowResult, on_failure: ShadowFailure
+    ) -> None:
+        self.model, self.text, self.on_result, self.on_failure = model, text, on_result, on_failure
 
 
 class Engine:
@@ -65,6 +71,7 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._max_queue, self._max_shadow, self._objective = max_queue, max_shadow_queue, objective_s
         self._max_wait = QUEUE_SHARE * objective_s
+        self._refused = -math.inf  # when a text was refused last
         self._urgent: deque[Job] = deque()
         self._normal: deque[Job] = deque()
         self._shadow: deque[ShadowJob] = deque()
@@ -135,14 +142,17 @@ class Engine:
         if allowed <= 0:
             raise ApiError("deadline_exceeded")
         if self.pending >= self._max_queue or wait > (allowed if patient else min(allowed, self._max_wait)):
+            self._refused = time.monotonic()
             raise ApiError("overloaded", retry_after=wait)
 
-    def shadow(self, model: Classifier, text: str, on_result: ShadowResult) -> None:
+    def shadow(
+        self, model: Classifier, text: str, on_result: ShadowResult, on_failure: ShadowFailure
+    ) -> None:
         """Score a text when there is nothing else to do; dropped and counted when too many wait."""
         if len(self._shadow) >= self._max_shadow:
             self.shadow_dropped += 1
             return
-        self._shadow.append(ShadowJob(model, text, on_result))
+        self._shadow.append(ShadowJob(model, text, on_result, on_failure))
         self._rouse()
 
     def close(self) -> None:
@@ -162,7 +172,9 @@ class Engine:
     def _turn(self) -> None:
         """In the loop: some steps, then whatever else the loop has to do, then the next."""
         self._awake = False
-        end = time.monotonic() + TURN_SECONDS
+        begin = time.monotonic()
+        calm = self.wait < self._max_wait / 2 and begin - self._refused > CALM_SECONDS
+        end = begin + (CALM_TURN_SECONDS if calm else TURN_SECONDS)
         while not self._closed and self._step():
             # After a shadow text the loop looks first whether somebody has come who waits for an answer.
             if not (self._urgent or self._normal) or time.monotonic() > end:
@@ -227,12 +239,21 @@ class Engine:
         started = time.monotonic()
         try:
             (answer,) = job.model.answers([job.text])
-            if answer is not None:
-                job.on_result(answer, time.monotonic() - started)
-            self.shadow_scored += 1
         except Exception as error:
             self.shadow_failed += 1
             logger.error("shadow scoring failed: %s", type(error).__name__)
+            self._tell(job.on_failure)
+            return
+        self.shadow_scored += 1
+        if answer is not None:
+            self._tell(job.on_result, answer, time.monotonic() - started)
+
+    def _tell(self, listener: Callable[..., None], *what: object) -> None:
+        """What becomes of a record must not end the loop's turn."""
+        try:
+            listener(*what)
+        except Exception as error:
+            logger.error("a shadow score could not be recorded: %s", type(error).__name__)
 
     def _finish(self, jobs: list[Job], live: list[Job], results: list[Result]) -> None:
         """In the loop."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ticket_sentiment.cache.answer import Answer
 from ticket_sentiment.cache.cache import PredictionCache
 from ticket_sentiment.cache.key import cache_key
-from ticket_sentiment.events.types import Exposure, Failure, Prediction
+from ticket_sentiment.events.types import UNSEEN, Exposure, Failure, Prediction
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.rollout.assignment import Arm, unit
 from ticket_sentiment.serving.arms import Arms, Split
@@ -318,4 +318,10 @@ class Scorer:
                 # Here and there it is computed with other numbers: no pair, but both arms were heard.
                 self._records.predicted(unseen._replace(unit=None) if case.route == "remote" else unseen)
 
-            self.engine.shadow(shadow, case.text, scored)
+            def failed() -> None:
+                if case.unit is not None:
+                    self._records.failed(
+                        Failure(at, request.request_id, case.unit, other, split.epoch, UNSEEN)
+                    )
+
+            self.engine.shadow(shadow, case.text, scored, failed)
