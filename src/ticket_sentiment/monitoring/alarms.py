@@ -77,7 +77,7 @@ def accuracy_interval(right: int, labelled: int, alpha: float) -> tuple[float, f
 def covered(found: Facts, settings: Rollout) -> bool:
     """Whether enough of the audited tickets have a label to say something of quality, as for a rollout.
 
-    Where few have, they are mostly those that somebody corrected because the answer was wrong.
+    Where few have, which ones may be no chance: the easy ones, or those that somebody looked at first.
     """
     return found.audited > 0 and found.labelled / found.audited >= settings.min_coverage
 
