@@ -138,6 +138,15 @@ def test_the_retraining_gets_every_key_that_changes_what_it_writes() -> None:
         assert retrain["env"][name] == f"${{{{ secrets.{name} }}}}"
 
 
+def test_the_retraining_gets_every_way_to_tell_people() -> None:
+    """Without them a retraining that failed, or waits for a person, is told to nobody."""
+    steps = yaml.safe_load((WORKFLOWS / "retrain.yml").read_text())["jobs"]["retrain"]["steps"]
+    (retrain,) = [step for step in steps if step.get("run") == "make retrain"]
+    alerts = load_params(ROOT / "params.yaml").alerts
+    for name in (alerts.webhook.url_env, alerts.email.url_env, alerts.sns.topic_env):
+        assert retrain["env"][name] == f"${{{{ secrets.{name} }}}}"
+
+
 @pytest.mark.parametrize("name", ["retrain", "release", "rollback"])
 def test_who_asks_mlflow_may_fetch_its_artifacts_from_the_cloud(name: str) -> None:
     asking = [
