@@ -74,7 +74,7 @@ sbom: $(VENV)/ready ## bills of materials (CycloneDX) of the champion's images, 
 rollback: $(VENV)/ready ## back to the champion before, or to VERSION=..., with a REASON="..."
 	@ticket-sentiment rollback --reason "$${REASON:-No reason given.}" $${VERSION:+--to "$$VERSION"}
 
-ui: $(VENV)/ready ## MLflow on localhost:5000 and Prefect on localhost:4200
+ui: $(VENV)/ready ## MLflow on localhost:5000, unless it is a server already, and Prefect on localhost:4200
 	@mkdir -p $(PREFECT_HOME)
 	@scripts/ui
 
