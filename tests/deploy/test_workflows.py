@@ -147,6 +147,14 @@ def test_the_retraining_gets_every_way_to_tell_people() -> None:
         assert retrain["env"][name] == f"${{{{ secrets.{name} }}}}"
 
 
+def test_the_snapshot_of_what_was_registered_outlives_the_runner_whatever_failed() -> None:
+    job = yaml.safe_load((WORKFLOWS / "retrain.yml").read_text())["jobs"]["retrain"]
+    lines = [step.get("run") for step in job["steps"]]
+    last, change = job["steps"][-1], job["steps"][lines.index("make retrain-change")]
+    assert (last["run"], last["if"], last["env"]) == ("make versions-push", "always()", change["env"])
+    assert job["permissions"]["contents"] == "write"
+
+
 @pytest.mark.parametrize("name", ["retrain", "release", "rollback"])
 def test_who_asks_mlflow_may_fetch_its_artifacts_from_the_cloud(name: str) -> None:
     asking = [
