@@ -24,10 +24,10 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from tests.support.container import BENTO, Container, base_image_or_skip, engine_or_skip, export
+from tests.support.params import params_of_tests
 from tests.support.project import REPOSITORY, TICKET, make_project
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.bundle import Bundle, load_bundle
-from ticket_sentiment.params import load_params
 from ticket_sentiment.registry import images
 from ticket_sentiment.serving.classifier import Classifier
 from ticket_sentiment.supply.contents import opened
@@ -219,7 +219,7 @@ def test_it_answers_like_the_bundle_outside(container: Container, bundle: Bundle
     models = httpx.get(f"{container.url}/v1/models").json()["models"]
     (loaded,) = [model for model in models if model["arm"] == "champion"]
     assert loaded["bundle_digest"] == bundle.digest
-    gpu = load_params(REPOSITORY / "params.yaml").serve.gpu
+    gpu = params_of_tests().serve.gpu
     (expected,) = Classifier(bundle, "1", gpu, "cpu").answers([TEXT])
     ticket = {"ticket_id": "7", "customer_id": CUSTOMER, "text": TEXT}
     answer = httpx.post(f"{container.url}/v1/classify", json=ticket, timeout=30).json()
