@@ -155,6 +155,13 @@ def test_the_snapshot_of_what_was_registered_outlives_the_runner_whatever_failed
     assert job["permissions"]["contents"] == "write"
 
 
+def test_the_image_is_tried_with_the_public_keys_that_its_service_asks_for() -> None:
+    steps = yaml.safe_load((WORKFLOWS / "release.yml").read_text())["jobs"]["images"]["steps"]
+    (tried,) = [step for step in steps if step.get("run") == "make image-test"]
+    name = load_params(ROOT / "params.yaml").serve.public_keys_env
+    assert tried["env"] == {name: f"${{{{ vars.{name} }}}}"}
+
+
 @pytest.mark.parametrize("name", ["retrain", "release", "rollback"])
 def test_who_asks_mlflow_may_fetch_its_artifacts_from_the_cloud(name: str) -> None:
     asking = [
