@@ -21,7 +21,7 @@ BUILT := $(IMAGES) $(if $(DEVICE),--device $(DEVICE))
 
 .PHONY: help retrain search replay serve images image-test edge ui test check manifests monitoring workflows format lock
 .PHONY: scan scan-images sbom rollback ci extras update state-pull state-push pr-report pr-comment
-.PHONY: retrain-change registry-login images-push images-sign manifests-digest release-change
+.PHONY: versions-push retrain-change registry-login images-push images-sign manifests-digest release-change
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -74,7 +74,7 @@ sbom: $(VENV)/ready ## bills of materials (CycloneDX) of the champion's images, 
 rollback: $(VENV)/ready ## back to the champion before, or to VERSION=..., with a REASON="..."
 	@ticket-sentiment rollback --reason "$${REASON:-No reason given.}" $${VERSION:+--to "$$VERSION"}
 
-ui: $(VENV)/ready ## MLflow on localhost:5000 and Prefect on localhost:4200
+ui: $(VENV)/ready ## MLflow on localhost:5000, unless it is a server already, and Prefect on localhost:4200
 	@mkdir -p $(PREFECT_HOME)
 	@scripts/ui
 
@@ -130,6 +130,9 @@ pr-report: $(VENV)/ready ## what changed since BASE=origin/main, as Markdown wit
 
 pr-comment: ## put var/pull-request.md under PULL_REQUEST=number; the comment of before is written over
 	@gh pr comment "$$PULL_REQUEST" --edit-last --create-if-none --body-file var/pull-request.md
+
+versions-push: ## the snapshots of registered versions (git tags model/vN) to origin, which a hotfix starts from
+	@scripts/push-versions
 
 retrain-change: $(VENV)/ready ## a pull request with what this retraining wrote to git
 	@scripts/open-change "retrain/$$(date -u +%Y-%m)" "Retrained in $$(date -u +%Y-%m)" var/pull-request.md

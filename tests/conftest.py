@@ -2,13 +2,14 @@
 
 import gc
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.params import params_file, params_of_tests
 from tests.support.servers import PostgresServer
-from ticket_sentiment.params import load_params
 
 ROOT = Path(__file__).parents[1]
 # Files of minutes, the longest first: begun last, they would keep one process busy while the other has ended.
@@ -33,6 +34,18 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture
+def in_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The repository as the current folder, as far as commands read it, with the settings of tests."""
+    root = tmp_path / "repository"
+    root.mkdir()
+    for name in ("deploy", "src"):
+        (root / name).symlink_to(ROOT / name)
+    shutil.copyfile(params_file(), root / "params.yaml")
+    monkeypatch.chdir(root)
+    return root
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     server = PostgresServer()
@@ -49,5 +62,5 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("mlflow")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        store.connect(load_params(ROOT / "params.yaml"), root).client.search_experiments()
+        store.connect(params_of_tests(), root).client.search_experiments()
     return root / "var/mlflow.db"

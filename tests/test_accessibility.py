@@ -9,7 +9,7 @@ from tests.gates.conftest import evidence_folders, good_evidence, params
 from tests.monitoring.conftest import loop, project
 from tests.monitoring.desk import in_service, traffic
 from tests.support.browser import AXE, PHONE, WIDE, Look, browser, look
-from tests.support.costs import ROOT, plain_case, write_benchmark
+from tests.support.costs import plain_case, write_benchmark
 from tests.support.desk import Desk
 from tests.support.evidence import edit_json
 from tests.support.small_world import MONTHS, small_month
@@ -93,8 +93,7 @@ def test_the_page_of_a_rollout_can_be_read_on_a_phone(params, tmp_path):
     assert readable(path, PHONE).first <= PHONE[1]
 
 
-def test_the_page_of_an_autoscaling_trial_can_be_read_on_a_phone(tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_the_page_of_an_autoscaling_trial_can_be_read_on_a_phone(in_repository, tmp_path, monkeypatch):
     monkeypatch.setattr(trial, "SCENARIOS", trial.SCENARIOS[4:5])
     benchmark, page = write_benchmark(tmp_path / "benchmark.json"), tmp_path / "autoscale.html"
     assert main(["autoscale", "--benchmark", str(benchmark), "--page", str(page)]) == 0

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.params import params_file
 from ticket_sentiment.cli import STAGES, main
-
-ROOT = Path(__file__).parents[1]
 
 
 def test_a_problem_is_one_line_and_status_two(tmp_path, monkeypatch, capsys):
@@ -23,7 +22,7 @@ def test_a_problem_is_one_line_and_status_two(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_without_its_inputs_says_what_is_missing(stage, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(params_file().read_text())
     if stage == "gate":  # judges what there is: missing evidence is its answer, not an error
         assert main([stage]) == 0
         assert '"decision": "fail"' in (tmp_path / "reports/gate.json").read_text()

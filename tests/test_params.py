@@ -1,9 +1,11 @@
 import ast
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.support.params import FROZEN, LIVE, params_of_tests
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Params, Section, load_params
 
@@ -11,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def written(tmp_path: Path, change) -> Path:
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw = yaml.safe_load(FROZEN.read_text())
     change(raw)
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(raw))
@@ -19,7 +21,46 @@ def written(tmp_path: Path, change) -> Path:
 
 
 def test_the_repository_s_own_file_is_valid():
-    assert load_params(ROOT / "params.yaml").train.base_model.startswith("package:")
+    load_params(LIVE)
+
+
+def keys(section: dict, model: type[Section], place: str = "") -> set[str]:
+    """Keys of a file as a.b.c; not those in lists, of the kinds of a source, and those that a team names."""
+    found = set()
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        if key in section:
+            found.add(f"{place}{key}")
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+                found |= keys(section[key], field.annotation, f"{place}{key}.")
+    return found
+
+
+def test_the_settings_of_tests_have_the_keys_of_params_yaml_whatever_the_values():
+    live, frozen = (keys(yaml.safe_load(path.read_text()), Params) for path in (LIVE, FROZEN))
+    lacks = sorted(live - frozen)
+    assert not lacks, f"tests/params.yaml lacks {', '.join(lacks)}: copy that from params.yaml"
+    load_params(FROZEN)  # names a key that the code has not, any more
+
+
+READ_LIVE = {  # whether it is valid, and whether what is made from it or follows it is up to date
+    "tests/costs/test_prices.py",
+    "tests/deploy/test_secrets.py",
+    "tests/deploy/test_workflows.py",
+    "tests/support/params.py",
+    "tests/test_params.py",
+    "tests/test_repository.py",
+}
+
+
+def test_no_test_depends_on_what_a_team_sets_in_params_yaml():
+    """Its edits would turn `make ci` red."""
+    reads = re.compile(r'load_params\(\)|(ROOT|REPOSITORY|ORIGINAL|parents\[\d\]\)?) / "params\.yaml"')
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        if name not in READ_LIVE:
+            found = reads.search(path.read_text())
+            assert not found, f"{name} reads params.yaml ({found and found[0]}): take tests/support/params.py"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +120,7 @@ def test_a_missing_file_and_broken_yaml_are_named(tmp_path):
 
 
 def test_nothing_can_be_changed_after_reading():
-    params = load_params(ROOT / "params.yaml")
+    params = params_of_tests()
     with pytest.raises(ValueError, match="frozen"):
         params.train.epochs = 3
 
@@ -112,4 +153,4 @@ def test_every_section_can_be_taken_apart():
             if isinstance(value, Section):
                 apart(value)
 
-    apart(load_params(ROOT / "params.yaml"))
+    apart(params_of_tests())

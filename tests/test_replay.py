@@ -1,7 +1,6 @@
 """What a replay sends, counts and shows; `python -m benchmarks.replay --short` plays one."""
 
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +10,12 @@ from benchmarks.replay.__main__ import _kept, play
 from benchmarks.replay.desk import AUDIT_SALT, AUDITED, short_desk
 from benchmarks.replay.month import Retrained, Served, Step, compare
 from benchmarks.replay.page import finding, lines, quality_plot, rollout_in_words, write_page
+from tests.support.params import params_of_tests
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import write_json
 from ticket_sentiment.params import Evaluate, load_params
 from ticket_sentiment.rollout.audit import audited
 
-ROOT = Path(__file__).parents[1]
 SETTINGS = Evaluate(bootstrap_samples=300, seed=7, min_slice_rows=50)
 
 
@@ -73,7 +72,7 @@ def test_each_labelled_ticket_is_of_the_audit_and_no_other():
 
 
 def test_the_project_has_the_months_that_are_known_and_hours_as_long_as_they_are_there(tmp_path):
-    desk, params = short_desk(), load_params(ROOT / "params.yaml")
+    desk, params = short_desk(), params_of_tests()
     desk.project(tmp_path / "project", params)
     names = sorted(path.stem for path in (tmp_path / "project/exports").iterdir())
     assert names == list(desk.months)[: desk.known]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.costs import ROOT, write_benchmark
+from tests.support.costs import write_benchmark
 from tests.support.page import Page
 from ticket_sentiment.autoscaling import trial
 from ticket_sentiment.autoscaling.traffic import SCENARIOS
@@ -17,9 +17,8 @@ KEDA = "deploy/kubernetes/components/keda-cpu/scaled-object.yaml"
 
 
 @pytest.fixture
-def few(monkeypatch, tmp_path: Path) -> Path:
+def few(in_repository: Path, monkeypatch, tmp_path: Path) -> Path:
     """Three scenarios are enough here; the folder has a benchmark."""
-    monkeypatch.chdir(ROOT)
     monkeypatch.setattr(trial, "SCENARIOS", (SCENARIOS[0], SCENARIOS[2], SCENARIOS[4]))
     return write_benchmark(tmp_path / "benchmark.json")
 

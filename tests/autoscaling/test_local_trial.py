@@ -8,9 +8,9 @@ import pytest
 from benchmarks.autoscaling.balancer import program
 from benchmarks.autoscaling.story import Plan, run
 from tests.support.costs import ROOT
+from tests.support.params import params_of_tests
 from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.autoscaling.policy import read_policy
-from ticket_sentiment.params import load_params
 
 pytestmark = [
     pytest.mark.slow,
@@ -23,7 +23,7 @@ PLAN = Plan(lapse=100.0, low=1, high=2, calm_s=0.5, lost_s=4.5, back_s=0.0)
 
 
 def test_pods_come_with_the_load_go_on_notice_and_stay_without_metrics_and_no_request_fails(tmp_path: Path):
-    policy = read_policy(ROOT / load_params(ROOT / "params.yaml").autoscale.policies[0])
+    policy = read_policy(ROOT / params_of_tests().autoscale.policies[0])
     bundle = make_tiny_bundle(tmp_path / "bundle")
     lines: list[str] = []
     told = asyncio.run(run(PLAN, policy, bundle.path, tmp_path, (15.0, 10.0), lines.append))

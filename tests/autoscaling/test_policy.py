@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.params import params_of_tests
 from ticket_sentiment.autoscaling.policy import Metric, read_policy
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.params import load_params
 
 ROOT = Path(__file__).parents[2]
-KEDA, HPA = (ROOT / path for path in load_params(ROOT / "params.yaml").autoscale.policies)
+KEDA, HPA = (ROOT / path for path in params_of_tests().autoscale.policies)
 
 
 def changed(path: Path, tmp_path: Path, change) -> Path:

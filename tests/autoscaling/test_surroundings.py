@@ -7,12 +7,12 @@ import pytest
 import yaml
 
 from tests.support.costs import ROOT
+from tests.support.params import params_of_tests
 from ticket_sentiment.autoscaling import surroundings
 from ticket_sentiment.autoscaling.surroundings import MANIFESTS, mebibytes, read_surroundings, seconds
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.params import load_params
 
-PARAMS = load_params(ROOT / "params.yaml")
+PARAMS = params_of_tests()
 
 
 @pytest.fixture

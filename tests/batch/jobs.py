@@ -9,18 +9,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.support.serving import REPOSITORY
+from tests.support.params import params_of_tests
 from tests.support.tiny_bundle import WORDS
 from ticket_sentiment.batch.job import Model, Summary, score_files
 from ticket_sentiment.files import sha256_file
 from ticket_sentiment.model.bundle import Bundle
-from ticket_sentiment.params import Batch, Params, load_params
+from ticket_sentiment.params import Batch, Params
 
 KNOWN = [word for words in WORDS.values() for word in words]
 
 
 def batch(**changes: Any) -> Batch:
-    return load_params(REPOSITORY / "params.yaml").batch.model_copy(update=changes)
+    return params_of_tests().batch.model_copy(update=changes)
 
 
 def tickets(count: int) -> list[dict[str, str]]:
@@ -70,7 +70,7 @@ class Jobs:
 
     def params(self, **changes: Any) -> Params:
         """Those of the repository, with small chunks and one worker unless `batch` is told otherwise."""
-        params = load_params(REPOSITORY / "params.yaml")
+        params = params_of_tests()
         return params.model_copy(update={"batch": batch(**{"chunk_rows": 4, "workers": 1, **changes})})
 
     def score(self, source: Path | str, out: str = "out", **options: Any) -> Summary:

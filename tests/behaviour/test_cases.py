@@ -1,9 +1,9 @@
 import pytest
 
+from tests.support.params import params_of_tests
 from ticket_sentiment.behaviour.cases import make_cases, plan
 from ticket_sentiment.behaviour.specification import SUITE, BehaviourTest, read_suite
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.params import load_params
 
 WORDS = {"product": ["app", "page"], "good": ["great", "fine", "nice"], "degree": ["", "very "]}
 
@@ -62,7 +62,7 @@ def test_tests_share_the_texts_that_they_begin_with():
 
 @pytest.fixture(scope="module")
 def whole():
-    settings = load_params().behaviour
+    settings = params_of_tests().behaviour
     return plan(read_suite(SUITE / "absent.yaml"), settings.cases_per_test, settings.seed)
 
 
@@ -89,7 +89,7 @@ def test_the_texts_are_whole_and_as_the_service_reads_them(whole):
 
 
 def test_equal_seeds_make_equal_cases(whole):
-    settings = load_params().behaviour
+    settings = params_of_tests().behaviour
     again = plan(read_suite(SUITE / "absent.yaml"), settings.cases_per_test, settings.seed)
     assert again.texts == whole.texts
     other = plan(read_suite(SUITE / "absent.yaml"), 20, settings.seed + 1)

@@ -1,8 +1,8 @@
 import pytest
 
 from tests.registry.conftest import project
-from tests.support.project import REPOSITORY
-from ticket_sentiment.params import Params, load_params
+from tests.support.params import params_of_tests
+from ticket_sentiment.params import Params
 
 __all__ = ["project"]
 
@@ -10,4 +10,4 @@ __all__ = ["project"]
 @pytest.fixture(scope="session")
 def params() -> Params:
     """The repository's own params.yaml."""
-    return load_params(REPOSITORY / "params.yaml")
+    return params_of_tests()

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.support.costs import PRICES, ROOT, write_benchmark
+from tests.support.params import params_file
 from ticket_sentiment.cli import main
 from ticket_sentiment.costs.options import OPTIONS
 from ticket_sentiment.params import Costs
@@ -17,7 +18,7 @@ from ticket_sentiment.params import Costs
 def workplace(tmp_path: Path, monkeypatch) -> Path:
     """A folder with params.yaml, the price table and a benchmark."""
     monkeypatch.chdir(tmp_path)
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copy(params_file(), tmp_path)
     place = tmp_path / PRICES.relative_to(ROOT)
     place.parent.mkdir(parents=True)
     shutil.copy(PRICES, place)
@@ -50,8 +51,8 @@ def test_the_stage_follows_how_a_nightly_run_calls_the_model(workplace: Path):
     assert main(["price"]) == 0
     before = json.loads(Path("reports/cost.json").read_text())["batch"]["tickets_per_second"]
     params = Path("params.yaml").read_text()
-    assert "texts_at_once: 1 " in params
-    Path("params.yaml").write_text(params.replace("texts_at_once: 1 ", "texts_at_once: 16 "))
+    assert "texts_at_once: 1\n" in params
+    Path("params.yaml").write_text(params.replace("texts_at_once: 1\n", "texts_at_once: 16\n"))
     assert main(["price"]) == 0
     after = json.loads(Path("reports/cost.json").read_text())["batch"]["tickets_per_second"]
     assert after == pytest.approx(1.25 * before)

@@ -17,6 +17,7 @@ from deploy.monitoring.dashboards import dashboards
 from deploy.monitoring.files import COMPONENT, differing, files
 from deploy.monitoring.rules import alerts, groups
 from deploy.monitoring.rules.rule import Record
+from tests.support.params import params_file
 from ticket_sentiment.params import load_params
 
 P = params()
@@ -37,7 +38,7 @@ def test_the_files_are_what_params_yaml_makes():
 
 
 def test_another_objective_makes_other_rules(tmp_path):
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw = yaml.safe_load(params_file().read_text())
     raw["objectives"]["availability"] = 0.95
     raw["serve"]["objective_ms"] = 70
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))

@@ -138,6 +138,30 @@ def test_the_retraining_gets_every_key_that_changes_what_it_writes() -> None:
         assert retrain["env"][name] == f"${{{{ secrets.{name} }}}}"
 
 
+def test_the_retraining_gets_every_way_to_tell_people() -> None:
+    """Without them a retraining that failed, or waits for a person, is told to nobody."""
+    steps = yaml.safe_load((WORKFLOWS / "retrain.yml").read_text())["jobs"]["retrain"]["steps"]
+    (retrain,) = [step for step in steps if step.get("run") == "make retrain"]
+    alerts = load_params(ROOT / "params.yaml").alerts
+    for name in (alerts.webhook.url_env, alerts.email.url_env, alerts.sns.topic_env):
+        assert retrain["env"][name] == f"${{{{ secrets.{name} }}}}"
+
+
+def test_the_snapshot_of_what_was_registered_outlives_the_runner_whatever_failed() -> None:
+    job = yaml.safe_load((WORKFLOWS / "retrain.yml").read_text())["jobs"]["retrain"]
+    lines = [step.get("run") for step in job["steps"]]
+    last, change = job["steps"][-1], job["steps"][lines.index("make retrain-change")]
+    assert (last["run"], last["if"], last["env"]) == ("make versions-push", "always()", change["env"])
+    assert job["permissions"]["contents"] == "write"
+
+
+def test_the_image_is_tried_with_the_public_keys_that_its_service_asks_for() -> None:
+    steps = yaml.safe_load((WORKFLOWS / "release.yml").read_text())["jobs"]["images"]["steps"]
+    (tried,) = [step for step in steps if step.get("run") == "make image-test"]
+    name = load_params(ROOT / "params.yaml").serve.public_keys_env
+    assert tried["env"] == {name: f"${{{{ vars.{name} }}}}"}
+
+
 @pytest.mark.parametrize("name", ["retrain", "release", "rollback"])
 def test_who_asks_mlflow_may_fetch_its_artifacts_from_the_cloud(name: str) -> None:
     asking = [

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.registry.conftest import project
+from tests.support.params import params_of_tests
 from tests.support.tiny_model import tiny_tokenizer
 from ticket_sentiment.edge import npm
 from ticket_sentiment.edge.pack import pack
@@ -16,7 +17,7 @@ from ticket_sentiment.model.builds import architecture, store_half
 from ticket_sentiment.model.bundle import Bundle, write_bundle
 from ticket_sentiment.model.compact import CompactClassifier, CompactConfig
 from ticket_sentiment.model.graph import build
-from ticket_sentiment.params import Gpu, Params, Quantize, load_params
+from ticket_sentiment.params import Gpu, Params, Quantize
 from ticket_sentiment.serving.classifier import Classifier
 
 __all__ = ["project"]
@@ -27,7 +28,7 @@ RUNTIME = ROOT / npm.CACHE / f"{npm.NAME}-{npm.VERSION}"
 
 @pytest.fixture(scope="session")
 def params() -> Params:
-    return load_params(ROOT / "params.yaml")
+    return params_of_tests()
 
 
 def _tokenizer(folder: Path) -> tuple[Path, int]:

@@ -1,9 +1,9 @@
 import traceback
-from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.support.params import params_file
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.database import open_engine
 from ticket_sentiment.params import load_params
@@ -69,7 +69,7 @@ def test_a_relative_path_stays_where_it_was_opened(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("url", ["postgresql://u:canary@host/db", "postgresql://host/db?password=canary"])
 def test_a_password_in_params_is_refused_and_not_repeated(tmp_path, url):
-    raw = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
+    raw = yaml.safe_load(params_file().read_text())
     raw["events"]["url"] = url
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(raw))

@@ -5,7 +5,6 @@ import random
 from collections import Counter, defaultdict
 from dataclasses import asdict, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.events.events import DIGEST, NOON, OTHER, change, look, prediction, state
 from tests.events.events import feedback as label_of_anybody
+from tests.support.params import params_of_tests
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.changes import Look
 from ticket_sentiment.events.evidence import read_evidence
@@ -23,7 +23,7 @@ from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.events.store import EventStore
 from ticket_sentiment.events.types import UNSEEN, Exposure, Failure, Feedback, Prediction
 from ticket_sentiment.labels import LABELS
-from ticket_sentiment.params import Rollout, load_params
+from ticket_sentiment.params import Rollout
 from ticket_sentiment.rollout.assignment import ARMS, assign
 from ticket_sentiment.rollout.audit import audited
 from ticket_sentiment.rollout.evidence import (
@@ -41,7 +41,7 @@ from ticket_sentiment.rollout.evidence import (
 )
 from ticket_sentiment.rollout.policy import decide
 
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+PARAMS = params_of_tests()
 SETTINGS: Rollout = PARAMS.rollout.model_copy(
     update={"audit_share": 0.8, "maturity_hours": 24.0, "pair_hours": 6.0}
 )

@@ -4,21 +4,18 @@ import sqlite3
 import time
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from tests.events import racers
 from tests.events.events import DIGEST, NOON, OTHER, change, look, prediction, state
 from tests.events.racers import child, processes
+from tests.support.params import params_of_tests
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events import database
 from ticket_sentiment.events.changes import Entry, LedgerConflict
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.events.types import EventStoreUnavailable
-from ticket_sentiment.params import load_params
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -251,7 +248,7 @@ def test_a_locked_file_is_one_error_in_time(tmp_path, monkeypatch):
 
 
 def test_it_opens_the_database_of_params(tmp_path):
-    settings = load_params(ROOT / "params.yaml").events
+    settings = params_of_tests().events
     ledger = Ledger.open(settings, {settings.url_env: f"sqlite:///{tmp_path}/var/e.db"})
     assert ledger.current() is None and (tmp_path / "var/e.db").exists()
     ledger.close()

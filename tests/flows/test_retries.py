@@ -1,15 +1,15 @@
 """What the flow tries again by itself, and what a person must correct first."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 from prefect.states import Failed, exception_to_failed_state
 
 from flows.retries import may_pass
+from tests.support.params import params_of_tests
 from ticket_sentiment.errors import TicketSentimentError, Unavailable
 from ticket_sentiment.events.types import EventStoreUnavailable
-from ticket_sentiment.params import SqlSource, Tickets, load_params
+from ticket_sentiment.params import SqlSource, Tickets
 from ticket_sentiment.promotion.aliases import MlflowUnavailable
 from ticket_sentiment.registry.releases import registered_bundle
 from ticket_sentiment.registry.store import connect, release_digests
@@ -55,7 +55,7 @@ def test_a_source_that_is_away_is_tried_again_and_a_wrong_query_is_not(monkeypat
 
 @pytest.mark.parametrize("version", [None, "1"])
 def test_a_registry_that_is_away_is_tried_again(monkeypatch, tmp_path, version):
-    params = load_params(Path(__file__).parents[2] / "params.yaml")
+    params = params_of_tests()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with (

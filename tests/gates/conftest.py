@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.evidence import write_evidence
+from tests.support.params import params_of_tests
 from ticket_sentiment.gates.fail_closed import Limits
-from ticket_sentiment.params import load_params
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +58,7 @@ def now() -> datetime:
 @pytest.fixture(scope="session")
 def params():
     """The repository's own params.yaml."""
-    return load_params(REPOSITORY / "params.yaml")
+    return params_of_tests()
 
 
 @pytest.fixture(scope="session")

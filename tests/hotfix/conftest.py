@@ -11,6 +11,7 @@ import yaml
 from tests.events.conftest import open_store, rows, url
 from tests.labelling.conftest import answered, store
 from tests.support.evidence import tickets
+from tests.support.params import params_of_tests
 from tests.support.project import REPOSITORY, Project, git, make_project, write_card
 from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.files import read_json, sha256_tree, write_json, write_text
@@ -23,7 +24,7 @@ __all__ = ["answered", "open_store", "rows", "store", "url"]
 
 @pytest.fixture
 def params():
-    return load_params(REPOSITORY / "params.yaml")
+    return params_of_tests()
 
 
 def dvc(root: Path, *arguments: str) -> None:

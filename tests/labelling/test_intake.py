@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from tests.events.events import NOON, feedback
+from tests.support.params import params_file
 from ticket_sentiment.cli import main as cli
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.feedback.database import NoEventDatabase
@@ -260,7 +261,7 @@ def test_the_command_prints_one_line_and_no_text(known, url, stored, tmp_path, m
     caplog.set_level(logging.DEBUG)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(VARIABLE, url)
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(params_file().read_text())
     rows = [row | {"text": "canary"} for row in filled(("T-1", "negative"), ("T-2", ""))]
     rows[0]["labelled_at"] = "2026-11-02"
     sheet(tmp_path / "q.csv", *rows)

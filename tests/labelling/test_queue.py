@@ -9,12 +9,12 @@ import pytest
 
 from tests.events.events import NOON, OTHER, feedback, prediction
 from tests.support.evidence import validation
+from tests.support.params import params_file
 from ticket_sentiment.cli import main as cli
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.feedback.database import NoEventDatabase
 from ticket_sentiment.files import write_json
 from ticket_sentiment.gates.evidence import VALIDATION
-from ticket_sentiment.labelling import queue as module
 from ticket_sentiment.labelling.formats import escaped, unescaped, write_queue
 from ticket_sentiment.labelling.queue import LEARNT, make_queue
 from ticket_sentiment.tickets.schema import (
@@ -264,7 +264,7 @@ def test_the_command_writes_a_new_file_and_shows_no_text(url, store, tmp_path, m
     caplog.set_level(logging.DEBUG)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(VARIABLE, url)
-    (tmp_path / "params.yaml").write_text((Path(module.__file__).parents[3] / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(params_file().read_text())
     assert cli(["label-queue", "--out", "queue.csv", "--count", "5", "--since", "2"]) == 0
     assert "canary text" in (tmp_path / "queue.csv").read_text("utf-8-sig")
     printed = capsys.readouterr().out

@@ -7,13 +7,12 @@ import torch
 import yaml
 
 from tests.support.frontier import frontier_point
+from tests.support.params import params_file
 from tests.support.tiny_model import make_tiny_base, tiny_texts
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.data import LabelledTexts
 from ticket_sentiment.model.frontier import write_frontier
 from ticket_sentiment.params import Params, load_params
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 def write_table(path: Path, texts: LabelledTexts) -> None:
@@ -25,7 +24,7 @@ def write_table(path: Path, texts: LabelledTexts) -> None:
 @pytest.fixture
 def small_params(tmp_path: Path) -> Params:
     """The repository's params.yaml, with a tiny base model and little work."""
-    raw = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    raw = yaml.safe_load(params_file().read_text())
     raw["train"] |= {
         "base_model": str(make_tiny_base(tmp_path / "base")),
         "epochs": 3,

@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 import yaml
 
+from tests.support.params import params_file
 from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.bundle import Bundle
@@ -15,7 +16,6 @@ from ticket_sentiment.model.runtime import CPU, Runtime, open_session, usable
 from ticket_sentiment.params import Gpu, load_params
 from ticket_sentiment.serving.classifier import Classifier
 
-REPOSITORY = Path(__file__).parents[2]
 CUDA_OPTIONS = {
     "device_id": "0",
     "arena_extend_strategy": "kSameAsRequested",
@@ -153,7 +153,7 @@ def test_runtime_names_the_provider_it_took(bundle: Bundle, tmp_path: Path) -> N
     ],
 )
 def test_refused_values_are_named_with_what_is_known(tmp_path: Path, change: dict, said: str) -> None:
-    raw = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    raw = yaml.safe_load(params_file().read_text())
     raw["serve"]["gpu"] |= change
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(raw))

@@ -1,7 +1,6 @@
 """Every damage that a small model can show is stopped by its gate; the whole suite runs on the demo."""
 
 import contextlib
-from pathlib import Path
 
 import pytest
 
@@ -9,12 +8,11 @@ from benchmarks.mutations.__main__ import passed, row, try_out
 from benchmarks.mutations.catalogue import collect
 from benchmarks.mutations.demo import bootstrap_head, released, set_champion, undamaged
 from benchmarks.mutations.workplace import RELEASE
+from tests.support.params import params_file, params_of_tests
 from tests.support.small_world import make_small_world, reports_beside, small_params
 from ticket_sentiment.gates.rules import GATES
 from ticket_sentiment.model.bundle import load_bundle
-from ticket_sentiment.params import load_params
 
-REPOSITORY = Path(__file__).parents[2]
 SMALL = [one for one in collect() if not one.demo_only]
 
 
@@ -22,8 +20,8 @@ SMALL = [one for one in collect() if not one.demo_only]
 def world(tmp_path_factory):
     """The undamaged project, its params, and what is known of it."""
     root, cache = tmp_path_factory.mktemp("world"), tmp_path_factory.mktemp("cache")
-    params = small_params(load_params(REPOSITORY / "params.yaml"))
-    (root / "params.yaml").write_bytes((REPOSITORY / "params.yaml").read_bytes())
+    params = small_params(params_of_tests())
+    (root / "params.yaml").write_bytes(params_file().read_bytes())
     with contextlib.chdir(root):
         make_small_world(root, params)
         known, labels, _ = released(root, cache, params, behaviour=False)

@@ -8,21 +8,21 @@ from typing import Any
 import pytest
 
 from tests.rollout.evidence import evidence, last_epoch
-from tests.support.project import REPOSITORY
+from tests.support.params import params_of_tests
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.changes import Entry, Look
 from ticket_sentiment.events.leases import LeaseHeld
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.events.store import EventStore
 from ticket_sentiment.events.types import EventStoreUnavailable, Prediction
-from ticket_sentiment.params import Params, load_params
+from ticket_sentiment.params import Params
 from ticket_sentiment.promotion import controller, moves
 from ticket_sentiment.promotion.controller import look
 from ticket_sentiment.promotion.moves import By, Model
 from ticket_sentiment.rollout.assignment import Arm
 from ticket_sentiment.rollout.evidence import Evidence, PairedCounts
 
-PARAMS = load_params(REPOSITORY / "params.yaml")
+PARAMS = params_of_tests()
 FLOW = By(moves.ROLLOUT, "Because.")
 ONE, TWO, THREE = (Model(str(n), str(n) * 64) for n in range(1, 4))
 

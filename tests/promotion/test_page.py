@@ -11,17 +11,17 @@ import pytest
 
 from tests.support.desk import BEGIN, CHALLENGER, Desk
 from tests.support.page import Page
+from tests.support.params import params_file, params_of_tests
 from ticket_sentiment.cli import main
 from ticket_sentiment.events.changes import Change
 from ticket_sentiment.events.ledger import Ledger
-from ticket_sentiment.params import Params, load_params
+from ticket_sentiment.params import Params
 from ticket_sentiment.promotion.page import markdown, write_page
 from ticket_sentiment.promotion.progress import read_progress
 from ticket_sentiment.rollout.guardrails import GUARDRAILS, TITLES
 from ticket_sentiment.rollout.state import RolloutState
 
-ROOT = Path(__file__).parents[2]
-LOADED = load_params(ROOT / "params.yaml")
+LOADED = params_of_tests()
 CHANGES = {
     "steps": [step.model_copy(update={"min_units": 0}) for step in LOADED.rollout.steps],
     "audit_share": 0.9,
@@ -228,7 +228,7 @@ def test_the_page_stands_alone_and_can_be_read_without_seeing_it(ledger, page):
 def test_the_command_writes_the_page(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TICKET_SENTIMENT_EVENTS_URL", raising=False)
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(params_file().read_text())
     assert main(["rollout-page"]) == 0
     assert capsys.readouterr().out == "var/rollout.html\n"
     assert "No rollout yet" in (tmp_path / "var/rollout.html").read_text()

@@ -18,10 +18,10 @@ from mlflow import MlflowClient
 from mlflow.webhooks.delivery import _generate_hmac_signature
 
 from tests.promotion.loop import Loop
+from tests.support.params import params_of_tests
 from tests.support.serving import free_port
 from ticket_sentiment.cli import main
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.params import load_params
 from ticket_sentiment.promotion.webhook import (
     DELIVERY,
     MAX_BODY,
@@ -37,7 +37,7 @@ from ticket_sentiment.promotion.webhook import (
 
 ROOT = Path(__file__).parents[2]
 SECRET = "a long random word of a test"
-WEBHOOK = load_params(ROOT / "params.yaml").registry.webhook
+WEBHOOK = params_of_tests().registry.webhook
 
 
 def delivery(body: bytes, secret: str = SECRET, at: float | None = None) -> dict[str, str]:

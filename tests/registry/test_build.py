@@ -15,14 +15,15 @@ from bentoml._internal.bento import BentoStore
 from bentoml._internal.configuration.containers import BentoMLContainer
 from packaging.requirements import Requirement
 
+from tests.support.params import params_of_tests
 from tests.support.project import REPOSITORY, Project
 from tests.support.serving import Server, free_port
 from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.params import Params, load_params
+from ticket_sentiment.params import Params
 from ticket_sentiment.registry import build
 
-PARAMS = load_params(REPOSITORY / "params.yaml")
+PARAMS = params_of_tests()
 
 
 def on_free_port(params: Params) -> Params:

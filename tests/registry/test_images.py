@@ -23,11 +23,12 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from tests.support.container import BENTO, Container, base_image_or_skip, engine_or_skip, export
+from tests.support.container import Container, base_image_or_skip, engine_or_skip, export
+from tests.support.given import BENTO, Given, given_for, settings_of
+from tests.support.params import params_of_tests
 from tests.support.project import REPOSITORY, TICKET, make_project
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.bundle import Bundle, load_bundle
-from ticket_sentiment.params import load_params
 from ticket_sentiment.registry import images
 from ticket_sentiment.serving.classifier import Classifier
 from ticket_sentiment.supply.contents import opened
@@ -39,8 +40,8 @@ SECRET = "s3cr3t-canary-of-the-build"
 TEXT = "The second parcel was fast, thanks, it works great"
 CUSTOMER = "zanzibar"
 HEAD = (
-    b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 17\r\n"
-    b"X-Request-Timeout-Ms: 9000\r\n\r\n"
+    "POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 17\r\n"
+    "X-Request-Timeout-Ms: 9000\r\n"
 )
 MEGABYTES = 500
 # Compilers, what the build borrowed, caches, tests, and the parts of this repository that do not serve.
@@ -95,8 +96,13 @@ def image(request: pytest.FixtureRequest, engine: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def container(engine: str, image: str) -> Iterator[Container]:
-    with Container(engine, image) as running:
+def given(engine: str, image: str, tmp_path_factory: pytest.TempPathFactory) -> Given:
+    return given_for(settings_of(engine, image), tmp_path_factory.mktemp("given"))
+
+
+@pytest.fixture(scope="module")
+def container(engine: str, image: str, given: Given) -> Iterator[Container]:
+    with Container(engine, image, given) as running:
         print(f"\nready {running.wait_until_ready():.1f} s after the start")
         yield running
 
@@ -216,20 +222,21 @@ def test_the_image_holds_nothing_that_the_service_does_not_need(
 
 
 def test_it_answers_like_the_bundle_outside(container: Container, bundle: Bundle) -> None:
-    models = httpx.get(f"{container.url}/v1/models").json()["models"]
+    with container.client() as client:
+        models = client.get("/v1/models").json()["models"]
+        ticket = {"ticket_id": "7", "customer_id": CUSTOMER, "text": TEXT}
+        answer = client.post("/v1/classify", json=ticket).json()
     (loaded,) = [model for model in models if model["arm"] == "champion"]
     assert loaded["bundle_digest"] == bundle.digest
-    gpu = load_params(REPOSITORY / "params.yaml").serve.gpu
+    gpu = params_of_tests().serve.gpu
     (expected,) = Classifier(bundle, "1", gpu, "cpu").answers([TEXT])
-    ticket = {"ticket_id": "7", "customer_id": CUSTOMER, "text": TEXT}
-    answer = httpx.post(f"{container.url}/v1/classify", json=ticket, timeout=30).json()
     assert (answer["label"], answer["ticket_id"]) == (expected.label, "7")
     # int8 products may differ in the last place from one processor's kernels to another's, not on one machine
     assert list(answer["probabilities"].values()) == pytest.approx(list(expected.probabilities), abs=1e-6)
 
 
 def test_it_takes_batches_feedback_and_refuses_bad_bodies(container: Container) -> None:
-    with httpx.Client(base_url=container.url, timeout=30) as client:
+    with container.client() as client:
         tickets = [{"text": "terrible and broken"}, {"text": 7}, {"text": "great"}]
         first, second, third = client.post("/v1/classify/batch", json={"tickets": tickets}).json()["results"]
         assert (first["label"], third["label"]) == ("negative", "positive")
@@ -257,30 +264,37 @@ def test_it_is_not_root_and_can_write_nowhere_but_its_volume(container: Containe
 
 
 def test_a_killed_worker_is_replaced(container: Container) -> None:
-    before = container.workers()
-    assert len(before) == 2
+    before, wanted = container.workers(), container.given.workers
+    assert len(before) == wanted
     victim = before.pop()
     container.exec("python", "-c", f"import os; os.kill({victim}, 9)")
-    until(lambda: len(container.workers() - {victim}) == 2)
+    until(lambda: len(container.workers() - {victim}) == wanted)
     until(lambda: httpx.get(f"{container.url}/readyz", timeout=5).status_code == 200)
-    assert httpx.post(f"{container.url}/v1/classify", json={"text": "great"}, timeout=30).status_code == 200
+    with container.client() as client:
+        assert client.post("/v1/classify", json={"text": "great"}).status_code == 200
+
+
+def test_without_its_key_it_answers_nobody(container: Container) -> None:
+    answer = httpx.post(f"{container.url}/v1/classify", json={"text": "great"}, timeout=30)
+    assert answer.status_code == (401 if container.given.key else 200)
 
 
 def test_nothing_of_a_ticket_is_in_the_logs(container: Container) -> None:
     logs = container.logs()
-    assert "metrics on http://0.0.0.0:3001" in logs
+    assert f"metrics on http://0.0.0.0:{container.given.metrics_port}" in logs
     assert TEXT not in logs
     assert CUSTOMER not in logs
 
 
-def test_stopping_is_graceful_and_what_was_recorded_is_kept(engine: str, image: str) -> None:
-    with Container(engine, image) as container, ThreadPoolExecutor(1) as pool:
+def test_stopping_is_graceful_and_what_was_recorded_is_kept(engine: str, image: str, given: Given) -> None:
+    with Container(engine, image, given) as container, ThreadPoolExecutor(1) as pool:
         container.wait_until_ready()
-        for n in range(5):
-            body = {"text": f"great number {n}"}
-            assert httpx.post(f"{container.url}/v1/classify", json=body, timeout=30).status_code == 200
+        with container.client() as client:
+            for n in range(5):
+                assert client.post("/v1/classify", json={"text": f"great number {n}"}).status_code == 200
         begun = socket.create_connection(("127.0.0.1", container.port), timeout=30)
-        begun.sendall(HEAD)
+        head = HEAD + "".join(f"{name}: {value}\r\n" for name, value in given.headers.items())
+        begun.sendall(f"{head}\r\n".encode())
         time.sleep(0.5)  # it is in a worker's hands
         stopping = pool.submit(container.stop)
         time.sleep(0.5)
@@ -295,8 +309,10 @@ def test_stopping_is_graceful_and_what_was_recorded_is_kept(engine: str, image: 
         assert container.run_on_its_volume("python", "-c", count) == "6"
 
 
-def test_it_starts_without_any_network_and_its_health_check_knows(engine: str, image: str) -> None:
-    with Container(engine, image, network="none") as container:
+def test_it_starts_without_any_network_and_its_health_check_knows(
+    engine: str, image: str, given: Given
+) -> None:
+    with Container(engine, image, given, network="none") as container:
         held = about(engine, image)
         check = (held["Config"].get("Healthcheck") or held.get("Healthcheck"))["Test"]
         assert check[0] == "CMD"

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from ticket_sentiment.params import Rollout, load_params
+from tests.support.params import params_of_tests
+from ticket_sentiment.params import Rollout
 from ticket_sentiment.rollout.evidence import (
     ByArm,
     Coverage,
@@ -16,7 +16,7 @@ from ticket_sentiment.rollout.evidence import (
     UnitSums,
 )
 
-SETTINGS: Rollout = load_params(Path(__file__).parents[2] / "params.yaml").rollout
+SETTINGS: Rollout = params_of_tests().rollout
 BEGAN = datetime(2026, 11, 2, 8, tzinfo=UTC)
 GOOD_PAIRS = PairedCounts(both_right=2400, only_champion=100, only_challenger=190, both_wrong=310)
 LAST = len(SETTINGS.steps) - 1

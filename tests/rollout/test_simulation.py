@@ -2,20 +2,19 @@
 
 from dataclasses import replace
 from math import sqrt
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.rollout.evidence import SETTINGS
+from tests.support.params import params_of_tests
 from ticket_sentiment import cli
-from ticket_sentiment.params import load_params
 from ticket_sentiment.rollout.policy import decide
 from ticket_sentiment.rollout.scenario import Scenario, Traffic
 from ticket_sentiment.rollout.simulation import Outcome, simulate, summarise, table
 from ticket_sentiment.rollout.world import World
 
-OBJECTIVE = load_params(Path(__file__).parents[2] / "params.yaml").serve.objective_ms
+OBJECTIVE = params_of_tests().serve.objective_ms
 BUSY = Traffic(tickets_per_day=4000.0, looks_per_day=1)  # quicker to simulate: fewer looks until the end
 
 
@@ -124,8 +123,7 @@ def test_the_table_marks_mistakes():
     assert bad == "| b | **50.0%** | 50.0% | 0.0% | 6.0 | 1,200 | 700 |"
 
 
-def test_the_command_prints_the_table(monkeypatch, capsys):
-    monkeypatch.chdir(Path(__file__).parents[2])
+def test_the_command_prints_the_table(in_repository, capsys):
     options = ["--runs", "1", "--tickets-per-day", "300", "--looks-per-day", "1", "--label-share", "0.5"]
     assert cli.main(["simulate", *options]) == 0
     printed = capsys.readouterr().out
@@ -146,7 +144,6 @@ def test_the_command_prints_the_table(monkeypatch, capsys):
     ],
     ids=" ".join,
 )
-def test_an_option_out_of_range_is_named(monkeypatch, capsys, options):
-    monkeypatch.chdir(Path(__file__).parents[2])
+def test_an_option_out_of_range_is_named(in_repository, capsys, options):
     assert cli.main(["simulate", *options]) == 2
     assert f"{options[0]}: expected" in capsys.readouterr().err

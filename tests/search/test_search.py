@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from tests.support.frontier import frontier_point
+from tests.support.params import params_of_tests
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.frontier import FRONTIER, read_frontier
-from ticket_sentiment.params import load_params
 from ticket_sentiment.search import search
 from ticket_sentiment.search.points import Job, Result
 from ticket_sentiment.search.record import RECORD, Record, Speeds, read_record, write_record
@@ -239,7 +239,7 @@ def test_the_terminal_shows_the_frontier_the_fastest_first_and_marks_what_is_all
         frontier_point(name="fast", ms=0.5, tune_loss=0.05),
         frontier_point(name="plain", kind="dense_int8", ms=3.0, tune_loss=0.0),
     ]
-    _, *lines = table(points, load_params().budget.model_copy(update={"margin": 0.005})).splitlines()
+    _, *lines = table(points, params_of_tests().budget.model_copy(update={"margin": 0.005})).splitlines()
     assert [line[:7].split() for line in lines] == [["fast"], ["*", "slow"], ["plain"]]
     assert "0.5 (0.1 to 0.9)" in lines[1]
 

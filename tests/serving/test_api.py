@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ticket_sentiment.serving
+from tests.support.params import params_of_tests
 from tests.support.serving import Server
-from ticket_sentiment.params import load_params
 from ticket_sentiment.serving.errors import CODES, ApiError
 from ticket_sentiment.serving.openapi import openapi
 from ticket_sentiment.serving.schemas import parse_batch, parse_batch_ticket, parse_feedback, parse_ticket
 
-SERVE = load_params().serve
+SERVE = params_of_tests().serve
 CLOSED = SERVE.model_copy(update={"api_keys": SERVE.api_keys.model_copy(update={"environment": ["A_KEY"]})})
 CANARY = "zanzibar"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.serving import REPOSITORY, free_port
+from tests.support.params import params_of_tests
+from tests.support.serving import free_port
 from tests.support.tiny_bundle import make_tiny_bundle
-from ticket_sentiment.params import load_params
 from ticket_sentiment.serving import application
 from ticket_sentiment.serving.application import Application
 from ticket_sentiment.serving.settings import Deployed, Settings
 
 
 def run(folder: Path, test: Callable[[Application], Awaitable[None]]) -> None:
-    params = load_params(REPOSITORY / "params.yaml")
+    params = params_of_tests()
     metrics = params.serve.metrics.model_copy(update={"port": free_port()})
     settings = Settings(
         model_version="1",

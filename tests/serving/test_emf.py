@@ -14,13 +14,13 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.params import params_of_tests
 from tests.support.serving import REPOSITORY, Server, free_port
 from tests.support.tiny_bundle import make_tiny_bundle
-from ticket_sentiment.params import load_params
 from ticket_sentiment.registry.build import Release, stage_context
 from ticket_sentiment.serving.emf import Page, added, every, lines, of_arm, of_service, quantiles, read, total
 
-PARAMS = load_params(REPOSITORY / "params.yaml")
+PARAMS = params_of_tests()
 PAGE = Path(__file__).with_name("metrics-page.txt").read_text()  # of a service that two texts were sent to
 
 

@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
+from tests.support.params import params_of_tests
 from tests.support.serving import Server
-from ticket_sentiment.params import load_params
 from ticket_sentiment.serving.protocol import MAX_HEAD_BYTES, REST_SECONDS
 
-SERVE = load_params().serve
+SERVE = params_of_tests().serve
 POSTS = ("/v1/classify", "/v1/classify/batch", "/v1/feedback")
 HANG_SECONDS = 30  # of a busy machine; every bound of the service is shorter
 GOOD = b'{"text": "great"}'

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.support.front import Service, run
+from tests.support.params import params_of_tests
 from tests.support.serving import FakeClassifier
 from ticket_sentiment.events.changes import Change
 from ticket_sentiment.events.evidence import read_evidence
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.events.store import EventStore
 from ticket_sentiment.events.types import Feedback
-from ticket_sentiment.params import load_params
 from ticket_sentiment.rollout.assignment import assign
 from ticket_sentiment.rollout.evidence import Coverage, PairedCounts
 from ticket_sentiment.rollout.state import RolloutState
@@ -43,7 +43,7 @@ def test_what_is_served_is_what_is_counted(tmp_path: Path) -> None:
         label = "positive" if name.endswith("1") else "negative"
         store.feedback(Feedback(datetime.now(UTC), f"good {name}", "audit", "1", label))
     assert store.flush(10)
-    settings = load_params().rollout.model_copy(update={"audit_share": 1.0, "maturity_hours": 0.0})
+    settings = params_of_tests().rollout.model_copy(update={"audit_share": 1.0, "maturity_hours": 0.0})
     found = read_evidence(ledger, settings, 100.0, datetime.now(UTC))
     store.close(1)
     ledger.close()

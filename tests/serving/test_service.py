@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.serving import REPOSITORY, SERVICE, Server, write_params
+from tests.support.params import params_of_tests
+from tests.support.serving import SERVICE, Server, write_params
 from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import write_json
@@ -23,11 +24,10 @@ from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.model.providers import CUDA, TENSORRT
 from ticket_sentiment.model.runtime import CPU, Runtime
-from ticket_sentiment.params import load_params
 from ticket_sentiment.serving.classifier import Classifier
 from ticket_sentiment.serving.settings import load_deployed, load_settings, read_settings
 
-PARAMS = load_params(REPOSITORY / "params.yaml")
+PARAMS = params_of_tests()
 SERVE = PARAMS.serve
 SETTINGS = {
     "model_version": "3",

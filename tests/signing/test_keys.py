@@ -3,12 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.params import params_of_tests
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.params import load_params
 from ticket_sentiment.signing import keys
 
-ROOT = Path(__file__).parents[2]
-PARAMS = load_params(ROOT / "params.yaml")
+PARAMS = params_of_tests()
 REGISTRY, SERVE = PARAMS.registry, PARAMS.serve
 
 

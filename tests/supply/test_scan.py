@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from tests.support.params import params_of_tests
 from tests.support.saved_image import CONFIG, save_image
 from tests.support.signing import key_of
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.params import load_params
 from ticket_sentiment.supply import scan as module
 from ticket_sentiment.supply.scan import Finding, main, read_tickets, scan
 from ticket_sentiment.supply.secrets import UNWELCOME, UNWELCOME_FOLDERS
@@ -19,7 +19,7 @@ from ticket_sentiment.supply.texts import LONGEST, Texts
 from ticket_sentiment.tickets.privacy import PSEUDONYM_KEY
 
 REPOSITORY = Path(__file__).parents[2]
-PARAMS = load_params(REPOSITORY / "params.yaml")
+PARAMS = params_of_tests()
 TICKET = "Zwei Wochen, drei Anrufe, und der Router fällt immer noch jeden Abend aus."
 PACKAGES = "app/.venv/lib/python3.11/site-packages"
 # Put together here, so that no scanner takes this file for a leak.

@@ -1,6 +1,7 @@
 """A container of the service's image, as docs/containers.md says to run it."""
 
 import json
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -9,11 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.given import BENTO, Given
 from tests.support.serving import free_port
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.registry.images import find_engine
-
-BENTO = "/home/bentoml/bento"
 
 
 def engine_or_skip() -> str:
@@ -41,24 +41,27 @@ class Container:
     Args:
         engine: docker or podman.
         image: its name.
+        given: what its settings want.
         network: bridge, with both ports published on localhost, or none.
     """
 
-    def __init__(self, engine: str, image: str, network: str = "bridge") -> None:
-        self.engine, self.image = engine, image
+    def __init__(self, engine: str, image: str, given: Given, network: str = "bridge") -> None:
+        self.engine, self.image, self.given = engine, image, given
         self.port, self.metrics_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        ports = (f"127.0.0.1:{self.port}:3000", f"127.0.0.1:{self.metrics_port}:3001")
+        ports = (f"127.0.0.1:{self.port}:3000", f"127.0.0.1:{self.metrics_port}:{given.metrics_port}")
         self.begun = time.monotonic()
         self.id = self._run(
             "run", "--detach", "--network", network, "--read-only", "--tmpfs", "/tmp", "--cap-drop", "all",
-            "--security-opt", "no-new-privileges", "--env", "TICKET_SENTIMENT_METRICS_HOST=0.0.0.0",
+            "--security-opt", "no-new-privileges", *(f"--env={name}" for name in given.environment),
             "--volume", f"{BENTO}/var",
+            *(f"--volume={file}:{path}:ro" for path, file in given.mounts.items()),
             *(f"--publish={port}" for port in ports if network == "bridge"), image,
         ).strip()  # fmt: skip
 
     def _run(self, *arguments: str) -> str:
-        result = subprocess.run([self.engine, *arguments], capture_output=True, text=True)
+        environment = {**os.environ, **self.given.environment}  # in a command line all could read the keys
+        result = subprocess.run([self.engine, *arguments], capture_output=True, text=True, env=environment)
         assert result.returncode == 0, f"{self.engine} {' '.join(arguments)}\n{result.stderr}"
         return result.stdout
 
@@ -75,6 +78,10 @@ class Container:
     def logs(self) -> str:
         result = subprocess.run([self.engine, "logs", self.id], capture_output=True, text=True)
         return result.stdout + result.stderr
+
+    def client(self) -> httpx.Client:
+        """As whom the service answers."""
+        return httpx.Client(base_url=self.url, headers=self.given.headers, timeout=30)
 
     def workers(self) -> set[int]:
         """Process ids inside of the processes that answer."""

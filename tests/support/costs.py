@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.evidence import benchmark
+from tests.support.params import params_of_tests
 from ticket_sentiment.costs.case import Case, build_case
-from ticket_sentiment.params import Params, load_params
+from ticket_sentiment.params import Params
 
 ROOT = Path(__file__).parents[2]
 PRICES = ROOT / "src/ticket_sentiment/costs/prices.yaml"
@@ -29,7 +30,7 @@ PLAIN: dict[str, Any] = {
 
 def params_here(**costs: Any) -> Params:
     """params.yaml with the price table by its full path, and other knobs of section costs."""
-    params = load_params(ROOT / "params.yaml")
+    params = params_of_tests()
     return params.model_copy(
         update={"costs": params.costs.model_copy(update={"prices": str(PRICES)} | costs)}
     )

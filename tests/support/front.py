@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from tests.support.params import params_of_tests
 from tests.support.serving import FakeClassifier
 from ticket_sentiment.cache.cache import PredictionCache
 from ticket_sentiment.events.types import EventStoreUnavailable, Feedback, FeedbackResult
-from ticket_sentiment.params import load_params
 from ticket_sentiment.serving.arms import Arms
 from ticket_sentiment.serving.engine import Engine
 from ticket_sentiment.serving.front import Front
@@ -21,7 +21,7 @@ from ticket_sentiment.serving.routes import Routes
 from ticket_sentiment.serving.scoring import Scorer
 from ticket_sentiment.serving.tracing import Tracing
 
-SERVE = load_params().serve
+SERVE = params_of_tests().serve
 
 
 class Store:

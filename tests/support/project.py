@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from tests.support.params import params_file
 from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.files import write_json, write_text
 from ticket_sentiment.params import Params, load_params
@@ -122,7 +123,7 @@ def make_project(root: Path, empty_database: Path | None) -> Project:
     (root / "var").mkdir(parents=True)
     if empty_database:
         shutil.copyfile(empty_database, root / "var/mlflow.db")
-    shutil.copyfile(REPOSITORY / "params.yaml", root / "params.yaml")
+    shutil.copyfile(params_file(), root / "params.yaml")
     shutil.copyfile(REPOSITORY / "bentofile.yaml", root / "bentofile.yaml")
     write_text(root / ".gitignore", "/var/\n/models/\n/data/prepared/\n")
     write_text(root / "dvc.yaml", "stages: {}\n")

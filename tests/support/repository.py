@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from tests.support.frontier import frontier_point
+from tests.support.params import params_file
 from tests.support.tiny_model import make_tiny_base, tiny_texts
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.frontier import write_frontier
@@ -186,7 +187,7 @@ def _is_source(name: str) -> bool:
 
 
 def copy_of_tree(root: Path) -> Repository:
-    """A committed copy of the product as it is in the working tree, as a fresh clone has it."""
+    """A committed copy of the product in the working tree, as if cloned, with the settings of tests."""
     names = subprocess.run(
         ["git", "-C", str(ORIGINAL), "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         check=True, capture_output=True, text=True,
@@ -195,6 +196,7 @@ def copy_of_tree(root: Path) -> Repository:
         if (ORIGINAL / name).is_file() and _is_source(name):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ORIGINAL / name, root / name)
+    shutil.copyfile(params_file(), root / "params.yaml")
     subprocess.run(["git", "init", "-q", "-b", "main"], cwd=root, check=True)
     subprocess.run(["git", "add", "-A"], cwd=root, check=True)
     subprocess.run(["git", *IDENTITY, "commit", "-qm", "start"], cwd=root, check=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import yaml
 
+from tests.support.params import params_file
 from ticket_sentiment.cache.answer import Answer
 
 REPOSITORY = Path(__file__).parents[2]
@@ -37,7 +38,7 @@ def write_params(folder: Path, serve: dict | None = None, **sections: dict) -> i
         serve: of the section `serve`; the sections in it are merged too.
         **sections: of other sections.
     """
-    raw = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    raw = yaml.safe_load(params_file().read_text())
     port = free_port()
     changes = {"serve": {"metrics": {"port": port}, **(serve or {})}, **sections}
     for section, values in changes.items():

@@ -12,10 +12,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.support.params import params_of_tests
 from tests.tickets.exports import export
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.labels import LABELS
-from ticket_sentiment.params import Params, Prepare, Tickets, Validate, load_params
+from ticket_sentiment.params import Params, Prepare, Tickets, Validate
 from ticket_sentiment.tickets import demo
 from ticket_sentiment.tickets.collect import CollectResult, collect
 from ticket_sentiment.tickets.schema import COLUMNS, ordered, write_tickets
@@ -30,7 +31,7 @@ FILLER = ["the", "printer", "and", "my", "order", "from", "your", "shop", "with"
 
 @pytest.fixture(scope="session")
 def params() -> Params:
-    return load_params(Path(__file__).parents[2] / "params.yaml")
+    return params_of_tests()
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.support.params import params_of_tests
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.params import load_params
 from ticket_sentiment.tickets.corrections import (
     content_digest,
     load_corrections,
@@ -13,7 +13,7 @@ from ticket_sentiment.tickets.corrections import (
     write_corrections,
 )
 
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+PARAMS = params_of_tests()
 ROWS = [
     {"ticket_id": "7", "text": "Great, it broke again.", "label": "negative"},
     {"ticket_id": "9", "text": "Call me at 030 1234567 please", "label": "neutral"},

@@ -4,15 +4,15 @@ import pandas as pd
 import pytest
 
 from tests.support.evidence import SENTENCES, tickets
+from tests.support.params import params_of_tests
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import read_json, sha256_file, write_json
-from ticket_sentiment.params import load_params
 from ticket_sentiment.tickets.corrections import load_corrections, write_corrections
 from ticket_sentiment.tickets.hotfix import main
 from ticket_sentiment.tickets.schema import read_tickets, write_tickets
 
 MONTHS = {"train": "2026-01", "tune": "2026-02", "holdout": "2026-03", "unlabelled": "2025-12"}
-PARAMS = load_params()
+PARAMS = params_of_tests()
 
 
 @pytest.fixture

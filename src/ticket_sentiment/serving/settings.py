@@ -58,7 +58,7 @@ def read_settings(path: Path) -> Settings:
         return Settings.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise TicketSentimentError(
-            f"{path} is missing: serve a Bento that `ticket-sentiment build` made, "
+            f"{path} is missing: serve the registered champion with `ticket-sentiment serve`, "
             f"or set {DEVELOPMENT_BUNDLE} to a bundle's folder"
         ) from None
     except ValidationError as error:

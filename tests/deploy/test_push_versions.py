@@ -1,0 +1,109 @@
+"""Snapshots of versions reach the team's repository: git is real, and nothing is forced."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.project import GIT_IDENTITY, git
+from ticket_sentiment.registry.lineage import read_snapshot, snapshot
+
+SCRIPT = Path(__file__).parents[2] / "scripts/push-versions"
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Path:
+    work, bare = tmp_path / "work", tmp_path / "origin"
+    work.mkdir()
+    git(work, "init", "--quiet", "--initial-branch=main")
+    (work / "dvc.lock").write_text("one\n")
+    git(work, "add", ".")
+    git(work, "commit", "--quiet", "-m", "start")
+    git(tmp_path, "clone", "--quiet", "--bare", str(work), str(bare))
+    return bare
+
+
+def clone_of(origin: Path, name: str) -> Path:
+    """Of one branch, as CI checks out."""
+    root = origin.parent / name
+    git(origin.parent, "clone", "--quiet", "--single-branch", origin.as_uri(), str(root))
+    return root
+
+
+def register(root: Path, tag: str, lock: str) -> str:
+    """What a retraining leaves in its working copy's git; the snapshot's hash."""
+    (root / "dvc.lock").write_text(lock)
+    commit = snapshot(root, ["dvc.lock"], tag)
+    assert commit
+    return commit
+
+
+def push(root: Path) -> tuple[int, str, str]:
+    """Run it: exit status, and what it said on both streams."""
+    environment = os.environ | GIT_IDENTITY | {"GH_TOKEN": "t"}
+    done = subprocess.run([SCRIPT], cwd=root, env=environment, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def tags(repository: Path) -> dict[str, str]:
+    lines = git(repository, "for-each-ref", "--format=%(refname:short) %(objectname)", "refs/tags")
+    return dict(line.split() for line in lines.splitlines())
+
+
+def test_a_version_of_a_runner_that_is_gone_can_be_fetched_and_read(origin: Path) -> None:
+    runner = clone_of(origin, "runner")
+    commit = register(runner, "model/v1", "two\n")
+    git(runner, "tag", "mine")
+    assert push(runner) == (0, "sent model/v1\n", "")
+    assert tags(origin) == {"model/v1": commit}
+    desk = clone_of(origin, "desk")
+    assert read_snapshot(desk, commit, "dvc.lock") is None
+    git(desk, "fetch", "--quiet", "origin", "tag", "model/v1")
+    assert read_snapshot(desk, commit, "dvc.lock") == b"two\n"
+
+
+def test_run_again_it_sends_what_is_new(origin: Path) -> None:
+    runner = clone_of(origin, "runner")
+    first = register(runner, "model/v1", "two\n")
+    push(runner)
+    assert push(runner) == (0, "", "")
+    again = clone_of(origin, "again")  # which has none of the tags
+    second = register(again, "model/v2", "three\n")
+    assert push(again) == (0, "sent model/v2\n", "")
+    assert tags(origin) == {"model/v1": first, "model/v2": second}
+
+
+def test_a_tag_of_another_commit_is_said_and_left_while_others_are_sent(origin: Path) -> None:
+    runner, other = clone_of(origin, "runner"), clone_of(origin, "other")
+    first = register(runner, "model/v1", "two\n")
+    push(runner)
+    mine = register(other, "model/v1", "mine\n")
+    second = register(other, "model/v2", "three\n")
+    status, printed, said = push(other)
+    assert (status, printed) == (2, "sent model/v2\n")
+    assert said.startswith(f"error: model/v1 is commit {first} at origin and {mine} here, and was left")
+    assert "git push origin --delete model/v1" in said
+    assert tags(origin) == {"model/v1": first, "model/v2": second}
+
+
+def test_without_a_remote_it_says_so_and_does_not_fail(origin: Path) -> None:
+    alone = clone_of(origin, "alone")
+    register(alone, "model/v1", "two\n")
+    git(alone, "remote", "remove", "origin")
+    assert push(alone) == (0, "no snapshot sent: this repository has no remote origin\n", "")
+
+
+def test_a_remote_that_cannot_be_read_or_written_is_an_error_of_one_line_with_a_remedy(origin: Path) -> None:
+    runner = clone_of(origin, "runner")
+    register(runner, "model/v1", "two\n")
+    refuse = origin / "hooks/pre-receive"
+    refuse.write_text("#!/bin/sh\nexit 1\n")
+    refuse.chmod(0o755)
+    status, _, said = push(runner)
+    assert (status, tags(origin)) == (2, {})
+    assert said.splitlines()[-1].startswith("error: not sent: refs/tags/model/v1; ")
+    git(runner, "remote", "set-url", "origin", str(origin / "none"))
+    status, _, said = push(runner)
+    assert status == 2
+    assert said.splitlines()[-1].startswith("error: no snapshot sent: origin cannot be read")
