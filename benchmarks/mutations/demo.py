@@ -15,7 +15,7 @@ from benchmarks.mutations.workplace import CHAMPION, RELEASE, Known, Workplace, 
 from ticket_sentiment.behaviour.cases import Plan, plan
 from ticket_sentiment.behaviour.specification import read_suite
 from ticket_sentiment.files import read_json, sha256_file, write_json
-from ticket_sentiment.gates import benchmark, drift, evaluate, inspection
+from ticket_sentiment.gates import benchmark, drift, evaluate, inspection, left_out
 from ticket_sentiment.gates.baselines import majority_probabilities
 from ticket_sentiment.gates.evaluate import Scored, score_dense
 from ticket_sentiment.labels import LABELS
@@ -99,6 +99,7 @@ def head_of(bundle: Bundle) -> Head:
 def set_champion(known: Known, head: Head) -> Bundle:
     """Make the model with this head the champion, of the current folder and in what is known."""
     shutil.rmtree(CHAMPION, ignore_errors=True)
+    left_out.FILE.unlink(missing_ok=True)  # this champion is no hotfix
     graph = with_head(head.weight, head.bias)
     champion = rewrite(load_bundle(RELEASE / "cpu"), CHAMPION, graph, temperature=head.temperature)
     logits = head.logits(known.features["holdout"])

@@ -10,14 +10,16 @@ from tests.support.evidence import simulated, tickets
 from tests.support.tiny_bundle import make_tiny_bundle, tiny_tokenizer
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import sha256_file, write_json
-from ticket_sentiment.gates import evaluate
+from ticket_sentiment.gates import evaluate, left_out
 from ticket_sentiment.gates.baselines import label_ids
+from ticket_sentiment.gates.changes import changes
 from ticket_sentiment.gates.evaluate import Scored, judge_models, known_customers, read_table
 from ticket_sentiment.gates.evidence_types import Evaluation
 from ticket_sentiment.gates.metrics import Interval
 from ticket_sentiment.gates.slice_scores import judge_slices, simultaneous
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import Evaluate
+from ticket_sentiment.tickets.learnt import Learnt
 from ticket_sentiment.tickets.schema import write_tickets
 
 SKILL = {"majority": 0.0, "tfidf": 1.0, "dense": 2.2, "compressed": 2.1}
@@ -189,6 +191,85 @@ def test_the_stage_scores_real_models_and_writes_no_text(workplace, params):
     written = {path.name: path.read_bytes() for path in Path("reports/evaluation").iterdir()}
     run(params)
     assert {path.name: path.read_bytes() for path in Path("reports/evaluation").iterdir()} == written
+
+
+def unfair_to_the_candidate(workplace, rows: int) -> tuple[str, pd.DataFrame]:
+    """A champion that is like the candidate, but answers the holdout's first rows by heart: digest, rows."""
+    holdout = pd.read_parquet("data/prepared/holdout.parquet")
+    texts = [f"{text} {row}" for row, text in enumerate(holdout["text"])]
+    holdout = holdout.assign(text=texts)
+    holdout.to_parquet("data/prepared/holdout.parquet", index=False)
+    champion = make_tiny_bundle(workplace / "models/champion/bundle", seed=1)
+    return champion.digest, holdout.head(rows)
+
+
+def by_heart(monkeypatch, rows: int, labels: pd.Series) -> None:
+    """Let the champion answer as the candidate, but right on the first rows, where that is wrong."""
+    whole = evaluate.score_all
+
+    def score_all(train, holdout, max_length):
+        scored, digests = whole(train, holdout, max_length)
+        actual = label_ids(labels)[:rows]
+        champion, ours = (scored["compressed"].probabilities.copy() for _ in range(2))
+        champion[:rows], ours[:rows] = np.eye(3)[actual], np.eye(3)[(actual + 1) % 3]
+        return scored | {"champion": Scored(champion, champion), "compressed": Scored(ours, ours)}, digests
+
+    monkeypatch.setattr(evaluate, "score_all", score_all)
+
+
+def test_what_the_champion_learnt_as_a_hotfix_is_not_compared_with_it(workplace, params, monkeypatch):
+    digest, learnt = unfair_to_the_candidate(workplace, 60)
+    by_heart(monkeypatch, 60, pd.read_parquet("data/prepared/holdout.parquet")["label"])
+    unfair = run(params)
+    assert unfair["learnt"] is None
+    assert unfair["differences"]["compressed_minus_champion"]["macro_f1"]["high"] < -0.05
+
+    known = learnt.assign(ticket_id=[*learnt["ticket_id"][:30], *"x" * 30])  # the others by their text
+    known.loc[:29, "text"] = "Another one"
+    write_json(left_out.FILE, Learnt.of(known).as_json() | {"bundle_digest": digest})
+    fair = run(params)
+    assert (fair["learnt"]["rows"], fair["learnt"]["unknown"]) == (60, None)
+    assert fair["differences"]["compressed_minus_champion"]["macro_f1"] == {"value": 0, "low": 0, "high": 0}
+    assert np.array(fair["models"]["champion"]["confusion"]).sum() == 140
+    for name in ("compressed", "dense"):  # the learnt tickets say as much as ever of all others
+        assert fair["models"][name] == unfair["models"][name]
+    compared = [part for part in fair["slices"] if part["right_minus_champion"]]
+    assert compared and all(part["right_minus_champion"]["value"] == 0 for part in compared)
+    assert all(part["rows_beside_champion"] < part["rows"] for part in compared)
+    assert any(part["right_minus_champion"]["value"] < 0 for part in unfair["slices"])
+    evaluation = Evaluation.model_validate_json(Path("reports/evaluation/metrics.json").read_bytes())
+    assert "60 of 200 tickets are left out where the champion is compared" in evaluation.left_out()
+    holdout = pd.read_parquet("data/prepared/holdout.parquet")
+    found = changes(pd.read_parquet("reports/evaluation/predictions.parquet"), holdout, 3)
+    assert (found.rows, found.moved) == (140, 0)
+    reliability = pd.read_csv("reports/evaluation/reliability.csv").groupby("model")["rows"].sum()
+    assert reliability["champion"] == 140 and reliability["compressed"] == 200
+
+
+def test_too_few_tickets_that_it_has_not_learnt_are_no_comparison(workplace, params):
+    digest, learnt = unfair_to_the_candidate(workplace, 200)
+    write_json(left_out.FILE, Learnt.of(learnt).as_json() | {"bundle_digest": digest})
+    found = run(params)
+    assert found["learnt"]["rows"] == 200 and found["models"]["champion"] is None
+    assert found["differences"]["compressed_minus_champion"] is None
+    Evaluation.model_validate_json(Path("reports/evaluation/metrics.json").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("{half", "is not JSON"),
+        ('{"bundle_digest": "HERE"}', "expected lists of digests"),
+        ('{"bundle_digest": "other", "contents": [], "tickets": []}', "is about another bundle"),
+        ('{"bundle_digest": "HERE", "unknown": "it is too old"}', "it is too old"),
+    ],
+)
+def test_a_list_that_cannot_be_used_is_said_and_leaves_out_nothing(workplace, params, content, why):
+    digest, _ = unfair_to_the_candidate(workplace, 0)
+    left_out.FILE.write_text(content.replace("HERE", digest))
+    found = run(params)
+    assert found["learnt"]["rows"] == 0 and why in found["learnt"]["unknown"]
+    assert found["differences"]["compressed_minus_champion"] is not None
 
 
 def test_a_damaged_champion_or_temperature_stops_the_stage(workplace, params):

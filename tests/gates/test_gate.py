@@ -455,6 +455,55 @@ def test_a_champion_that_came_after_the_evaluation_fails(good_evidence, verdicts
     assert verdicts()["champion"]["decision"] == "fail"
 
 
+def learnt_by_champion(root: Path, rows: int, unknown: str | None = None) -> None:
+    """The champion is a hotfix, and the evaluation left out `rows` that it learnt."""
+    path = root / "models/champion/learnt.json"
+    path.write_text("{}")
+    edit_json(root / EVALUATION, "learnt", {"rows": rows, "sha256": sha256_file(path), "unknown": unknown})
+
+
+def test_what_a_hotfix_learnt_is_told_and_the_rest_decides(good_evidence, verdicts):
+    learnt_by_champion(good_evidence(), 100)
+    found = verdicts()
+    assert found["all"]["decision"] == "pass"
+    assert "100 left out that it learnt as a hotfix" in found["champion"]["reasons"][0]
+
+
+def test_a_hotfix_of_which_nobody_knows_what_it_learnt_asks_a_person(good_evidence, verdicts):
+    root = good_evidence()
+    learnt_by_champion(root, 0, "version 2 was registered before such lists were kept")
+    worse = {"value": -0.04, "low": -0.06, "high": -0.03}  # beyond doubt, but of what it may know by heart
+    edit_json(root / EVALUATION, "differences.compressed_minus_champion.macro_f1", worse)
+    edit_json(root / EVALUATION, "slices.0.right_minus_champion", worse)
+    found = verdicts()
+    assert found["champion"]["decision"] == found["all"]["decision"] == "review"
+    (reason,) = found["champion"]["reasons"]
+    assert "registered before such lists were kept" in reason and "move the alias" in reason
+    assert found["slices"]["decision"] == "pass"
+
+
+def test_a_champion_that_learnt_nearly_all_of_the_holdout_asks_a_person(good_evidence, verdicts):
+    root = good_evidence()
+    learnt_by_champion(root, 890)
+    edit_json(root / EVALUATION, "differences.compressed_minus_champion", None)
+    for place in range(len(json.loads((root / EVALUATION).read_text())["slices"])):
+        edit_json(root / EVALUATION, f"slices.{place}.right_minus_champion", None)
+        edit_json(root / EVALUATION, f"slices.{place}.rows_beside_champion", 0)
+    found = verdicts()
+    assert found["champion"]["decision"] == "review" and found["slices"]["decision"] == "pass"
+    assert "890 of 900 tickets" in found["champion"]["reasons"][0]
+
+
+def test_an_evaluation_that_left_out_other_tickets_fails(good_evidence, verdicts):
+    root = good_evidence()
+    learnt_by_champion(root, 10)
+    (root / "models/champion/learnt.json").write_text("{ }")
+    assert verdicts()["champion"]["decision"] == "fail"
+    edit_json(root / EVALUATION, "learnt", None)
+    found = verdicts()["champion"]
+    assert found["decision"] == "fail" and "run `dvc repro evaluate`" in found["reasons"][0]
+
+
 def test_tickets_or_a_holdout_that_changed_fail(good_evidence, verdicts):
     root = good_evidence()
     pd.DataFrame({"x": [1]}).to_parquet(root / "data/tickets/2026-11.parquet")

@@ -63,6 +63,17 @@ def test_the_page_holds_the_decision_every_reason_and_all_parts(good_evidence, m
     assert len(source.encode()) < 2_000_000
 
 
+def test_it_says_what_a_hotfix_learnt_and_is_left_out(good_evidence, made):
+    root = good_evidence()
+    write_json(root / "models/champion/learnt.json", {})
+    learnt = {"rows": 100, "sha256": sha256_file(root / "models/champion/learnt.json"), "unknown": None}
+    edit_json(root / "reports/evaluation/metrics.json", "learnt", learnt)
+    _, page, summary, _ = made()
+    told = "100 of 900 tickets are left out where the champion is compared: it is a hotfix"
+    assert told in page.text and told in Path("reports/card.md").read_text().replace("\n", " ")
+    assert "against the champion (without 100 that it learnt as a hotfix)" in summary
+
+
 def test_the_page_stands_alone(good_evidence, made):
     good_evidence()
     source, page, _, _ = made()

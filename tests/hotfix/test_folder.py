@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -7,12 +8,15 @@ import yaml
 
 from tests.hotfix.conftest import dvc
 from tests.support.project import REPOSITORY, git
+from ticket_sentiment.costs.prices import load_prices
+from ticket_sentiment.costs.traffic import read_traffic
 from ticket_sentiment.errors import TicketSentimentError, Unavailable
 from ticket_sentiment.files import read_json, sha256_tree, write_text
 from ticket_sentiment.hotfix.champion import read_champion
 from ticket_sentiment.hotfix.folder import dvc_config, graph, lay_out, recipe
 from ticket_sentiment.hotfix.intake import keep
 from ticket_sentiment.model.bundle import load_bundle
+from ticket_sentiment.params import load_params
 from ticket_sentiment.tickets.corrections import COLUMNS, content_digest, load_corrections
 
 CORRECTIONS = pd.DataFrame([("7", "It broke", "negative")], columns=list(COLUMNS))
@@ -51,6 +55,12 @@ def test_the_folder_shares_cache_and_remotes_of_the_repository(tmp_path):
     assert "url = s3://bucket/tickets\n" in found and "access_key_id = someone" in found
     assert f"dir = {tmp_path / '.dvc/cache'}\n" in found
     assert "no_scm = true" in found and "remote = near" in found
+
+
+def test_a_percent_sign_in_the_configuration_is_one(tmp_path):
+    text = "['remote \"far\"']\n    url = azure://box/tickets\n    sas_token = sv=2024&sig=ab%3Dcd\n"
+    write_text(tmp_path / ".dvc/config.local", text)
+    assert "sas_token = sv=2024&sig=ab%3Dcd\n" in dvc_config(tmp_path)
 
 
 @pytest.fixture
@@ -150,3 +160,58 @@ def test_a_snapshot_of_other_tickets_is_refused(champion, laid_out):
     store.client.set_model_version_tag(store.model, "1", "git.snapshot", other)
     with pytest.raises(TicketSentimentError, match="holds other tickets than the champion"):
         laid_out()
+
+
+def set_params(path: Path, section: str, **values: str) -> None:
+    params = yaml.safe_load(path.read_text())
+    params[section] |= values
+    write_text(path, yaml.safe_dump(params, sort_keys=False))
+
+
+def test_prices_and_traffic_of_one_s_own_are_there_for_stage_price(champion, laid_out, tmp_path, monkeypatch):
+    root = champion.root
+    shipped = (REPOSITORY / "src/ticket_sentiment/costs/prices.yaml").read_text()
+    write_text(root / "src/ticket_sentiment/costs/prices.yaml", shipped)
+    write_text(root / "costs/own.yaml", shipped)
+    rows = "".join(f"{hour},{hour + 1}\n" for hour in range(24))
+    write_text(root / "data/traffic.csv", "hour,tickets\n" + rows)
+    set_params(root / "params.yaml", "costs", prices="costs/own.yaml", profile="data/traffic.csv")
+    for _ in range(2):
+        folder = laid_out()
+        monkeypatch.chdir(folder)
+        costs = load_params(Path("params.yaml")).costs
+        assert load_prices(Path(costs.prices)) and read_traffic(costs.profile, None).tickets_per_day == 300
+        monkeypatch.chdir(root)
+    assert not (folder / "data").is_symlink() and not (folder / "costs").is_symlink()
+    set_params(root / "params.yaml", "costs", prices="src/ticket_sentiment/costs/prices.yaml")
+    assert (laid_out() / "src/ticket_sentiment/costs/prices.yaml").read_text() == shipped
+    set_params(root / "params.yaml", "costs", profile=str(tmp_path / "elsewhere.csv"))
+    laid_out()
+    write_text(root.parent / "outside.csv", "hour,tickets\n" + rows)
+    set_params(root / "params.yaml", "costs", profile="../outside.csv")
+    with pytest.raises(TicketSentimentError, match=r"costs.profile: ../outside.csv lies outside"):
+        laid_out()
+
+
+@pytest.mark.parametrize("base", ["models/base-de", "data/base"])
+def test_a_base_model_in_a_folder_of_the_month_lets_no_stage_write_there(champion, base):
+    root, store = champion.root, champion.store
+    write_text(root / base / "config.json", "{}")
+    held = read_champion(store, root)
+    held = replace(held, params=held.params | {"train": held.params["train"] | {"base_model": base}})
+    month = {name: sha256_tree(root / name) for name in ("models", "data/tickets", "data/prepared")}
+    pointer = (root / "data/tickets.dvc").read_text()
+
+    def lay() -> Path:
+        return lay_out(store, held, keep(CORRECTIONS, root), content_digest(CORRECTIONS), root)
+
+    folder = lay()
+    assert (folder / base / "config.json").read_text() == "{}"
+    assert not any((folder / name).is_symlink() for name in ("models", "data"))
+    shutil.rmtree(folder / Path(base).parent)
+    (folder / Path(base).parent).symlink_to(root / Path(base).parent)  # as an earlier release left it
+    assert lay() == folder
+    write_text(folder / "models/dense/training.json", "of the hotfix")
+    write_text(folder / "data/tickets.dvc", "of the hotfix")
+    assert {name: sha256_tree(root / name) for name in month} == month
+    assert (root / "data/tickets.dvc").read_text() == pointer

@@ -1,5 +1,6 @@
 import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +11,10 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import read_json, sha256_tree, write_json, write_text
 from ticket_sentiment.hotfix.start import finish, since_when, start
 from ticket_sentiment.registry.lineage import NONE
-from ticket_sentiment.registry.registry import ASKED_BY
+from ticket_sentiment.registry.registry import ASKED_BY, export_champion
 from ticket_sentiment.registry.store import CHAMPION, base_tag
 
+LIST = {"contents": ["a" * 64], "tickets": ["b" * 64, "c" * 64]}
 CSV = "text,label\nIt broke.,negative\n"
 
 
@@ -99,6 +101,75 @@ def test_once_it_is_the_champion_there_is_nothing_to_do(champion, begin):
     of_the_hotfix = begin(CSV.replace("broke", "burst")).folder
     assert read_json(of_the_hotfix / "champion/version.json")["version"] == "2"
     assert read_json(of_the_hotfix / "champion/dense/training.json") == {"name": "dense"}
+
+
+@pytest.fixture
+def hotfix_champion(champion, begin):
+    """Version 2 is a hotfix and the champion, and another candidate lies in models/release."""
+    started = begin()
+    made(champion, started.folder)
+    write_json(started.folder / "data/prepared/learnt.json", LIST)
+    finish(champion.params, started.folder, champion.root)
+    champion.store.client.set_registered_model_alias(champion.store.model, "champion", "2")
+    champion.result(seed=9)
+    judged(champion.root)
+    return champion
+
+
+def artifact(project) -> Path:
+    """The list of version 2 where MLflow keeps it."""
+    client, model = project.store.client, project.store.model
+    run = client.get_run(client.get_model_version(model, "2").run_id)
+    return Path(run.info.artifact_uri.removeprefix("file://")) / "lineage/learnt.json"
+
+
+def test_what_a_hotfix_learnt_lies_beside_its_bundle_next_month_and_goes_with_it(hotfix_champion):
+    project, client = hotfix_champion, hotfix_champion.store.client
+    learnt = project.root / "models/champion/learnt.json"
+    digest = export_champion(project.params, project.root)
+    assert read_json(learnt) == LIST | {"bundle_digest": digest}
+    gone = artifact(project)
+    gone.rename(gone.with_suffix(".away"))  # what is here already is not fetched again
+    export_champion(project.params, project.root)
+    assert read_json(learnt) == LIST | {"bundle_digest": digest}
+    monthly = project.register()  # of the month after: it is no hotfix
+    client.set_registered_model_alias(project.store.model, "champion", str(monthly.version))
+    project.result(seed=11)
+    assert export_champion(project.params, project.root) != digest
+    assert not learnt.exists()
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (lambda path: path.unlink(), "cannot be had"),
+        (lambda path: write_json(path, LIST | {"tickets": []}), "not the one that was registered"),
+    ],
+)
+def test_a_list_that_is_gone_or_another_is_told_until_it_is_restored(hotfix_champion, harm, why):
+    project = hotfix_champion
+    path = artifact(project)
+    content = path.read_bytes()
+    harm(path)
+    digest = export_champion(project.params, project.root)
+    learnt = project.root / "models/champion/learnt.json"
+    told = read_json(learnt)
+    assert set(told) == {"bundle_digest", "unknown"} and told["bundle_digest"] == digest
+    assert why in told["unknown"] and "restore lineage/learnt.json of run" in told["unknown"]
+    path.write_bytes(content)
+    export_champion(project.params, project.root)
+    assert read_json(learnt) == LIST | {"bundle_digest": digest}
+
+
+def test_a_hotfix_of_before_there_were_lists_is_told(champion, begin):
+    started = begin()
+    made(champion, started.folder)
+    finish(champion.params, started.folder, champion.root)
+    champion.store.client.set_registered_model_alias(champion.store.model, "champion", "2")
+    champion.result(seed=9)
+    export_champion(champion.params, champion.root)
+    told = read_json(champion.root / "models/champion/learnt.json")
+    assert told["unknown"] == "version 2 was registered before such lists were kept"
 
 
 def test_a_champion_that_came_meanwhile_is_not_challenged_by_a_hotfix_of_the_old_one(champion, begin):

@@ -9,6 +9,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import read_json, sha256_file, write_json
 from ticket_sentiment.tickets.corrections import load_corrections, write_corrections
 from ticket_sentiment.tickets.hotfix import main
+from ticket_sentiment.tickets.learnt import Learnt, read_learnt
 from ticket_sentiment.tickets.schema import read_tickets, write_tickets
 
 MONTHS = {"train": "2026-01", "tune": "2026-02", "holdout": "2026-03", "unlabelled": "2025-12"}
@@ -75,6 +76,49 @@ def test_what_earlier_hotfixes_corrected_is_kept_unless_it_is_corrected_again(ch
     main(PARAMS)
     kept = load_corrections(Path("data/prepared/earlier.parquet"))
     assert kept["ticket_id"].tolist() == ["b"]
+
+
+def test_what_was_learnt_is_known_again_by_id_or_text_without_a_text_being_kept(champion):
+    earlier = pd.DataFrame(
+        [("a", "It was fine then", "positive"), ("b", "Never mind", "neutral")],
+        columns=["ticket_id", "text", "label"],
+    )
+    write_corrections(Path("champion/prepared/corrected.parquet"), earlier)
+    write_json(
+        Path("champion/prepared/learnt.json"),
+        Learnt.of(earlier.assign(ticket_id="c", text="Long ago")).as_json(),
+    )
+    correct(("a", "It never was", "negative"), (None, "Something NEW!", "negative"))
+    main(PARAMS)
+    path = Path("data/prepared/learnt.json")
+    learnt = read_learnt(path)
+    # "It was fine then" is not replayed any more, but was learnt all the same.
+    texts = [
+        "it was fine, then",
+        "never mind",
+        "it never was",
+        "something new",
+        "LONG ago",
+        "Unknown",
+        "x",
+        "y",
+    ]
+    ids = [*"123456", "a", "c"]
+    held = learnt.holds(pd.DataFrame({"ticket_id": ids, "text": texts}))
+    assert held.tolist() == [True, True, True, True, True, False, True, True]
+    assert "fine" not in path.read_text() and "something" not in path.read_text()
+
+
+def test_a_list_of_what_was_learnt_that_is_none_is_refused(tmp_path):
+    for content in (
+        [],
+        {"contents": []},
+        {"contents": [1], "tickets": []},
+        {"contents": "ab", "tickets": []},
+    ):
+        write_json(tmp_path / "learnt.json", content)
+        with pytest.raises(TicketSentimentError, match=r"learnt.json: expected lists of digests"):
+            read_learnt(tmp_path / "learnt.json")
 
 
 def test_a_split_of_which_too_little_is_left_is_refused(champion):

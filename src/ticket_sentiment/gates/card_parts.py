@@ -153,6 +153,7 @@ def metrics(evidence: Evidence) -> Part:
             f"On {evaluation.holdout.rows:,} tickets of {months(evaluation.holdout.months)}, in brackets the "
             "95 % interval over customers. Macro-F1 is the mean over the labels of how completely and how "
             "exactly each is found.",
+            *filter(None, [evaluation.left_out()]),
         ),
         (
             Table("All models on the same tickets", ("Model", "Macro-F1", "Accuracy", "Brier score"), rows),

@@ -114,7 +114,7 @@ def changes(predictions: pd.DataFrame, holdout: pd.DataFrame, shown: int) -> Cha
     """Compare the compressed model with the champion, or with TF-IDF when there is none.
 
     Args:
-        predictions: reports/evaluation/predictions.parquet.
+        predictions: reports/evaluation/predictions.parquet; tickets that the champion learnt do not count.
         holdout: data/prepared/holdout.parquet, for channel and masked text.
         shown: examples of each kind.
     """
@@ -123,6 +123,7 @@ def changes(predictions: pd.DataFrame, holdout: pd.DataFrame, shown: int) -> Cha
     table = predictions.merge(
         holdout[["ticket_id", "channel", "text"]], on="ticket_id", validate="one_to_one"
     )
+    table = table[table[before].notna()]
     table = table.assign(confidence=table[[f"compressed_{label}" for label in LABELS]].max(axis=1))
     was, now = table[before] == table["label"], table["compressed_label"] == table["label"]
     better, worse = table[~was & now], table[was & ~now]

@@ -20,11 +20,12 @@ Tile = tuple[str, str]  # a number, what it counts
 
 
 def read_changes(evaluation: Evaluation | Missing, shown: int) -> Changes | None:
-    """What got better and worse, or None where the tables that say so are not there."""
+    """What got better and worse, or None where the tables do not say it."""
     if isinstance(evaluation, Missing) or not (PREDICTIONS.is_file() and HOLDOUT.is_file()):
         return None
     holdout = pd.read_parquet(HOLDOUT, columns=["ticket_id", "channel", "text"])
-    return changes(pd.read_parquet(PREDICTIONS), holdout, shown)
+    found = changes(pd.read_parquet(PREDICTIONS), holdout, shown)
+    return found if found.rows else None
 
 
 def of_thousand(count: int, rows: int) -> str:

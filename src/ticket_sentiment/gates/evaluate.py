@@ -1,7 +1,7 @@
 """Stage `evaluate`: every model on the same holdout, with intervals, in files that hold no ticket text.
 
 The champion is scored again on this very holdout: a stored metric from another month is never compared with
-a new one.
+a new one. Where it is a hotfix, the tickets that it learnt are left out of what is said of it (left_out.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import finite_or_none, read_json, replacing, sha256_file, write_json
 from ticket_sentiment.gates import metrics
 from ticket_sentiment.gates.baselines import label_ids, majority_probabilities, tfidf_probabilities
+from ticket_sentiment.gates.left_out import LeftOut, left_out
 from ticket_sentiment.gates.slice_scores import judge_slices
 from ticket_sentiment.gates.slices import KNOWN_CUSTOMER
 from ticket_sentiment.gates.tables import read_prepared
@@ -62,6 +63,11 @@ class Scored:
     def predicted(self) -> NDArray[np.int64]:
         """Class indices, [rows]."""
         return self.probabilities.argmax(axis=1)
+
+    def only(self, rows: NDArray[np.bool_]) -> "Scored":
+        """Its answers to some rows of the holdout."""
+        raw = self.uncalibrated
+        return Scored(self.probabilities[rows], None if raw is None else raw[rows])
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -198,20 +204,37 @@ def judge_models(
     return {"models": {"champion": None, **models}, "differences": differences}
 
 
-def predictions_table(holdout: pd.DataFrame, scored: Mapping[str, Scored]) -> pd.DataFrame:
-    """One row a ticket: ticket_id, label, and each model's probabilities and label. No text."""
+def predictions_table(
+    holdout: pd.DataFrame, scored: Mapping[str, Scored], apart: LeftOut | None = None
+) -> pd.DataFrame:
+    """One row a ticket: ticket_id, label, and each model's probabilities and label. No text.
+
+    The champion's are null where it learnt the ticket (`apart`).
+    """
     columns: dict[str, Any] = {"ticket_id": holdout["ticket_id"], "label": holdout["label"]}
     for name in IN_PREDICTIONS:
         if name in scored:
             for position, label in enumerate(LABELS):
                 columns[f"{name}_{label}"] = scored[name].probabilities[:, position].astype(np.float32)
             columns[f"{name}_label"] = [LABELS[index] for index in scored[name].predicted]
-    return pd.DataFrame(columns)
+    table = pd.DataFrame(columns)
+    if apart is not None:
+        table.loc[apart.rows, [column for column in table if column.startswith("champion_")]] = None
+    return table
 
 
-def write_tables(folder: Path, holdout: pd.DataFrame, scored: Mapping[str, Scored], actual: NDArray) -> None:
+def write_tables(
+    folder: Path,
+    holdout: pd.DataFrame,
+    scored: Mapping[str, Scored],
+    actual: NDArray,
+    apart: LeftOut | None = None,
+) -> None:
     """Write predictions.parquet, confusion.csv, reliability.csv and coverage.csv."""
-    predictions = predictions_table(holdout, scored)
+    predictions = predictions_table(holdout, scored, apart)
+    judged = {name: (scored[name], actual) for name in IN_RELIABILITY if name in scored}
+    if apart is not None and "champion" in judged:
+        judged["champion"] = (scored["champion"].only(~apart.rows), actual[~apart.rows])
     with replacing(folder / "predictions.parquet") as temporary:
         predictions.to_parquet(temporary, index=False)
     confusion = predictions.rename(columns={"label": "actual", "compressed_label": "predicted"})
@@ -219,13 +242,13 @@ def write_tables(folder: Path, holdout: pd.DataFrame, scored: Mapping[str, Score
         confusion[["actual", "predicted"]].to_csv(temporary, index=False)
     reliability = [
         {"model": name, **row}
-        for name in IN_RELIABILITY
-        if name in scored
-        for row in metrics.reliability_table(scored[name].probabilities, actual)
+        for name, (model, labels) in judged.items()
+        if len(labels)
+        for row in metrics.reliability_table(model.probabilities, labels)
     ]
     with replacing(folder / "reliability.csv") as temporary:
         pd.DataFrame(reliability).to_csv(temporary, index=False)
-    coverage = [coverage_table(name, scored[name], actual) for name in IN_RELIABILITY if name in scored]
+    coverage = [coverage_table(name, *one) for name, one in judged.items() if len(one[1])]
     with replacing(folder / "coverage.csv") as temporary:
         pd.concat(coverage).round(5).to_csv(temporary, index=False)
 
@@ -260,8 +283,47 @@ def read_holdout() -> pd.DataFrame:
     return holdout.assign(**{KNOWN_CUSTOMER: known_customers(holdout)})
 
 
+def judge_apart(
+    judged: dict[str, Any],
+    scored: Mapping[str, Scored],
+    holdout: pd.DataFrame,
+    rows: NDArray[np.bool_],
+    params: Params,
+) -> dict[str, Any]:
+    """`judge_models` whose champion was scored, and compared, on some rows only.
+
+    Args:
+        judged: on all rows.
+        scored: the models.
+        holdout: labelled tickets.
+        rows: those that count, [rows]; fewer than `evaluate.min_slice_rows` say nothing.
+        params: sections `evaluate` and `serve` are read.
+    """
+    name, settings = "compressed_minus_champion", params.evaluate
+    models, differences = judged["models"], judged["differences"]
+    if rows.sum() < settings.min_slice_rows:
+        return {"models": models | {"champion": None}, "differences": differences | {name: None}}
+    part = holdout[rows]
+    fair = judge_models(
+        {model: scored[model].only(rows) for model in ("compressed", "champion")},
+        label_ids(part["label"]),
+        metrics.cluster_codes(part["customer_id"].tolist(), len(part)),
+        settings.bootstrap_samples,
+        settings.seed,
+        params.serve.abstain_below,
+    )
+    return {
+        "models": models | {"champion": fair["models"]["champion"]},
+        "differences": differences | {name: fair["differences"][name]},
+    }
+
+
 def report(
-    holdout: pd.DataFrame, scored: Mapping[str, Scored], digests: Mapping[str, str], params: Params
+    holdout: pd.DataFrame,
+    scored: Mapping[str, Scored],
+    digests: Mapping[str, str],
+    params: Params,
+    apart: LeftOut | None = None,
 ) -> dict[str, Any]:
     """The content of metrics.json but for the hash of the holdout.
 
@@ -270,6 +332,7 @@ def report(
         scored: `score_all`.
         digests: of the bundles among them.
         params: sections `evaluate` and `serve` are read.
+        apart: what the champion learnt of it.
     """
     settings, actual = params.evaluate, label_ids(holdout["label"])
     clusters = metrics.cluster_codes(holdout["customer_id"].tolist(), len(holdout))
@@ -281,12 +344,16 @@ def report(
         settings.seed,
         params.serve.abstain_below,
     )
+    if apart is not None and apart.rows.any():
+        judged = judge_apart(judged, scored, holdout, ~apart.rows, params)
     predicted = {name: model.predicted for name, model in scored.items()}
+    learnt = None if apart is None else apart.rows
     return {
         "bundle_digest": digests["compressed"],
         "champion_digest": digests.get("champion"),
+        "learnt": apart and apart.as_json(),
         **judged,
-        "slices": judge_slices(holdout, predicted, clusters, settings),
+        "slices": judge_slices(holdout, predicted, clusters, settings, learnt),
     }
 
 
@@ -294,10 +361,12 @@ def main(params: Params) -> None:
     """Score all models on data/prepared/holdout.parquet and write reports/evaluation/."""
     holdout = read_holdout()
     scored, digests = score_all(read_table(TRAIN), holdout, params.train.max_length)
-    write_tables(FOLDER, holdout, scored, label_ids(holdout["label"]))
+    apart = left_out(holdout, digests.get("champion"))
+    write_tables(FOLDER, holdout, scored, label_ids(holdout["label"]), apart)
     about = {
         "sha256": sha256_file(HOLDOUT),
         "rows": len(holdout),
         "months": sorted(holdout["created_at"].dt.strftime("%Y-%m").unique()),
     }
-    write_json(FOLDER / "metrics.json", {"holdout": about, **report(holdout, scored, digests, params)})
+    found = report(holdout, scored, digests, params, apart)
+    write_json(FOLDER / "metrics.json", {"holdout": about, **found})

@@ -46,6 +46,7 @@ CPU_BUNDLE = Path("models/release/cpu")
 GPU_BUNDLE = Path("models/release/gpu")
 EDGE_BUNDLE = Path("models/release/edge")
 CHAMPION = Path("models/champion/bundle")
+LEARNT = Path("models/champion/learnt.json")
 HOTFIX = Path("reports/hotfix.json")
 STARTED_FROM = Path("champion/version.json")  # lies where a hotfix is made, and nowhere else
 
@@ -154,6 +155,7 @@ def gather(now: datetime) -> Evidence:
         **{name: _digest(bundle) for name, bundle in bundles.items()},
         holdout=_hash(holdout),
         prepared=_hash(prepared),
+        learnt=sha256_file(LEARNT) if bundles["champion"] and LEARNT.is_file() else None,
     )
 
     def read(path: Path, kind: type[PartType], what: str) -> PartType | Missing:

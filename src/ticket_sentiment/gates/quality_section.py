@@ -58,6 +58,7 @@ def quality_section(evaluation: Evaluation) -> dict[str, Any]:
             )
             for n, s in scores.items()
         ],
+        "left_out": evaluation.left_out(),
         "differences": [(COMPARED[name], points(one)) for name, one in differences.items()],
     }
 
@@ -66,12 +67,19 @@ def quality_lines(evaluation: Evaluation) -> list[tuple[str, str]]:
     """For the summary: (name or nothing, text)."""
     models, differences = evaluation.models, evaluation.differences
     rows, when = f"{evaluation.holdout.rows:,}", months(evaluation.holdout.months)
-    against = differences.compressed_minus_champion
+    against, learnt = differences.compressed_minus_champion, evaluation.learnt
+    beside = "first model, no champion yet"
+    if evaluation.champion_digest:
+        beside = "not compared with the champion"
+    if against:
+        beside = f"{points(against.macro_f1)} against the champion"
+    if learnt and learnt.rows:
+        beside += f" (without {learnt.rows:,} that it learnt as a hotfix)"
     lines = [
         f"macro-F1 {measure(models.compressed.macro_f1)} compressed, on {rows} tickets of {when}",
         f"macro-F1 {measure(models.dense.macro_f1)} dense, before compression",
         f"{points(differences.compressed_minus_dense.macro_f1)} compressed against dense",
         f"{points(differences.compressed_minus_tfidf.macro_f1)} against TF-IDF with logistic regression",
-        f"{points(against.macro_f1)} against the champion" if against else "first model, no champion yet",
+        beside,
     ]
     return [("" if place else "Quality", line) for place, line in enumerate(lines)]

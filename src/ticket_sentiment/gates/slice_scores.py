@@ -52,7 +52,11 @@ def simultaneous(
 
 
 def judge_slices(
-    holdout: pd.DataFrame, predicted: Mapping[str, NDArray], clusters: NDArray, settings: Evaluate
+    holdout: pd.DataFrame,
+    predicted: Mapping[str, NDArray],
+    clusters: NDArray,
+    settings: Evaluate,
+    learnt: NDArray[np.bool_] | None = None,
 ) -> list[dict[str, Any]]:
     """The part `slices` of metrics.json: the compressed model in each part, and beside the others.
 
@@ -61,6 +65,8 @@ def judge_slices(
         predicted: class indices by model, [rows] each; `compressed`, and any of COMPARED.
         clusters: `metrics.cluster_codes`, [rows].
         settings: section `evaluate`.
+        learnt: rows that the champion learnt and is not compared on, [rows]; a part of which fewer than
+            `min_slice_rows` others are left is not compared with it.
     """
     actual, samples, seed = label_ids(holdout["label"]), settings.bootstrap_samples, settings.seed
     parts = list(slice_masks(holdout, settings))
@@ -83,12 +89,20 @@ def judge_slices(
                 "high": found["high"],
                 "accuracy": float(metrics.accuracy(confusion)),
                 **{f"right_minus_{other}": None for other in COMPARED},
+                "rows_beside_champion": 0,
             }
         )
     for other in COMPARED:
         if other in predicted:
-            change = (ours == actual).astype(np.float64) - (predicted[other] == actual)
-            intervals = simultaneous(change, [mask for _, _, mask in parts], clusters, samples, seed)
-            for entry, interval in zip(result, intervals, strict=True):
-                entry[f"right_minus_{other}"] = interval.as_json()
+            fair = ~learnt if other == "champion" and learnt is not None else np.ones(len(actual), bool)
+            change = ((ours == actual).astype(np.float64) - (predicted[other] == actual))[fair]
+            counts = [int((mask & fair).sum()) for _, _, mask in parts]
+            enough = [place for place, count in enumerate(counts) if count >= settings.min_slice_rows]
+            _, codes = np.unique(clusters[fair], return_inverse=True)
+            masks = [parts[place][2][fair] for place in enough]
+            intervals = simultaneous(change, masks, codes, samples, seed)
+            for place, interval in zip(enough, intervals, strict=True):
+                result[place][f"right_minus_{other}"] = interval.as_json()
+                if other == "champion":
+                    result[place]["rows_beside_champion"] = counts[place]
     return result

@@ -27,6 +27,7 @@ RECIPE = ("train", "prune", "quantize")  # sections of params.yaml by which the 
 KEPT = ("models/frontier/frontier.csv", "reports/validation/result.json")  # files of its snapshot
 BUNDLE = Path("models/champion/bundle")
 LIVE = Path("data/live")
+COST_FILES = ("prices", "profile")  # keys of section `costs` that may name a file, read by stage price
 BEHAVIOUR = Path("data/behaviour.yaml")  # the tests of now, as the code is the one of now
 
 
@@ -58,7 +59,7 @@ def recipe(present: dict[str, Any], champion: dict[str, Any]) -> dict[str, Any]:
 
 def dvc_config(root: Path) -> str:
     """The repository's remotes and cache for a folder elsewhere: what is relative there becomes absolute."""
-    config = configparser.ConfigParser()
+    config = configparser.ConfigParser(interpolation=None)  # a % of a password or token is one
     config.read([root / ".dvc/config", root / ".dvc/config.local"], encoding="utf-8")
     for section in config.sections():
         for key in ("url", "dir"):
@@ -96,18 +97,18 @@ def lay_out(store: Store, champion: Champion, corrections: dict[str, Any], diges
 
     Raises:
         Unavailable: DVC's remote did not bring the champion's weights or tickets.
-        TicketSentimentError: they are nowhere to be found, or are not those that
-            its bundle was made from.
+        TicketSentimentError: they are nowhere to be found, or are not those that its bundle was made from;
+            or params.yaml names a file outside of the repository by a relative path.
     """
     folder = root / FOLDERS / f"{champion.digest[:12]}-{digest[:12]}"
     for other in (root / FOLDERS).glob("*"):
         if other != folder:
             shutil.rmtree(other)
     write_text(folder / ".dvc/config", dvc_config(root))
-    _link(root, folder, champion)
+    present = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    _link(root, folder, champion, present)
     stages = [yaml.safe_load((root / name).read_text(encoding="utf-8")) for name in ("dvc.yaml", STAGES)]
     write_text(folder / "dvc.yaml", yaml.safe_dump(graph(*stages), sort_keys=False))
-    present = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     write_text(folder / "params.yaml", yaml.safe_dump(recipe(present, champion.params), sort_keys=False))
     for path in KEPT:
         write_text(folder / path, champion.require(root, path).decode())
@@ -131,13 +132,32 @@ def lay_out(store: Store, champion: Champion, corrections: dict[str, Any], diges
     return folder
 
 
-def _link(root: Path, folder: Path, champion: Champion) -> None:
-    """The code, and a base model that is a folder of the repository, are where they are."""
-    base = Path(champion.params["train"]["base_model"])
-    names = ["src"] + ([base.parts[0]] if not base.is_absolute() and (root / base).is_dir() else [])
-    for name in names:
-        if not (folder / name).is_symlink():
-            (folder / name).symlink_to((root / name).resolve())
+def _link(root: Path, folder: Path, champion: Champion, present: dict[str, Any]) -> None:
+    """The code, and what params.yaml names of the repository, are where they are."""
+    for path in folder.iterdir():
+        if path.is_symlink():  # a release before this one linked whole folders, into which stages wrote
+            path.unlink()
+    named = {"train.base_model": champion.params["train"]["base_model"]}
+    named |= {f"costs.{key}": present["costs"][key] for key in COST_FILES}
+    for key, name in {"": "src", **named}.items():
+        _link_one(root, folder, key, Path(os.path.normpath(name)))
+
+
+def _link_one(root: Path, folder: Path, key: str, path: Path) -> None:
+    """Link this very file or folder and nothing beside it: stages write into the folders above it."""
+    if path.is_absolute() or not (root / path).exists():  # `office`, `package:name` or a hub id is no file
+        return
+    if ".." in path.parts:
+        raise TicketSentimentError(
+            f"params.yaml: {key}: {path} lies outside of the repository, where a hotfix does not find it: "
+            "name it by its absolute path, or put it into the repository"
+        )
+    link = folder / path
+    if link.is_symlink():
+        link.unlink()
+    if not link.exists():  # what lies in src is there already
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to((root / path).resolve())
 
 
 def _bring(folder: Path, champion: Champion) -> None:

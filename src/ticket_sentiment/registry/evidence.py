@@ -36,6 +36,7 @@ SOURCES = (
     "data/tickets.dvc",
     "data/feedback.dvc",
     "data/prepared/split.json",
+    "data/prepared/learnt.json",  # of a hotfix
 )
 
 

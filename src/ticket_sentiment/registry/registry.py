@@ -15,9 +15,11 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import write_json
 from ticket_sentiment.gates import card_front
 from ticket_sentiment.params import Params
 from ticket_sentiment.registry import evidence, lineage
+from ticket_sentiment.registry.learnt import learnt_by
 from ticket_sentiment.registry.result import Result, read_result
 from ticket_sentiment.registry.signing import sign_bundles
 from ticket_sentiment.registry.store import (
@@ -35,6 +37,7 @@ from ticket_sentiment.registry.store import (
     place_bundle,
 )
 from ticket_sentiment.signing.keys import SigningKey, signing_key
+from ticket_sentiment.tickets.learnt import LEARNT
 
 BATCH = 100  # MLflow takes at most 100 params and 1,000 metrics in one call
 MAX_DESCRIPTION = 5000  # characters that MLflow keeps
@@ -256,6 +259,8 @@ def export_champion(
 ) -> str | None:
     """Put the champion's CPU bundle where `evaluate` scores it again on the new holdout.
 
+    Beside it comes learnt.json where the champion is a hotfix: the tickets that it is not compared on.
+
     To be called after `quantize` and before `evaluate`: when the candidate in models/release itself is the
     champion (nothing has changed since it was promoted), the folder stays as it is. It holds what that
     candidate was judged against, and must not become the candidate's own copy.
@@ -274,16 +279,19 @@ def export_champion(
             f"nobody has the alias `{CHAMPION}`, but the ledger's champion is version {champion.version}: "
             "run the reconcile flow, which gives it back, then this again"
         )
-    present = digest_at(target)
+    present, learnt = digest_at(target), target.parent / LEARNT
     digest = champion.tags.get("bundle.cpu.digest") if champion else None
-    if champion is None and present is None:
-        return None
-    if champion and digest in (present, digest_at(root / "models/release/cpu")):
+    if champion and digest != present and digest == digest_at(root / "models/release/cpu"):
         return digest
-    if champion is None:
+    about = learnt_by(store, champion, learnt) if champion else None
+    if about:  # before the bundle, as a list about another bundle is one that nobody trusts
+        write_json(learnt, about)
+    if champion is None and present is not None:
         shutil.rmtree(target)
-        return None
-    place_bundle(store, champion, "cpu", target)
+    elif champion and digest != present:
+        place_bundle(store, champion, "cpu", target)
+    if not about:
+        learnt.unlink(missing_ok=True)
     return digest
 
 

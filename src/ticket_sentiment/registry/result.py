@@ -11,7 +11,9 @@ from ticket_sentiment.files import read_json, sha256_file
 from ticket_sentiment.gates.card_front import MARKDOWN, read_front
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.registry import evidence, lineage
+from ticket_sentiment.registry.learnt import TAG
 from ticket_sentiment.registry.store import EDGE
+from ticket_sentiment.tickets.learnt import LEARNT
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,15 @@ def _hotfix(root: Path) -> dict[str, str]:
     path = root / "champion/version.json"
     if not path.is_file():
         return {}
-    champion, split = read_json(path), read_json(root / "data/prepared/split.json")
+    prepared = root / "data/prepared"
+    champion, split = read_json(path), read_json(prepared / "split.json")
     return {
         "release.kind": "hotfix",
         "hotfix.champion.version": champion["version"],
         "hotfix.champion.digest": champion["digest"],
         "hotfix.corrections.sha256": champion["corrections_sha256"],
         "hotfix.corrections.rows": str(split["corrected"]["rows"]),
+        TAG: sha256_file(prepared / LEARNT) if (prepared / LEARNT).is_file() else lineage.NONE,
     }
 
 

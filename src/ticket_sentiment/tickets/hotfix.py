@@ -12,6 +12,7 @@ from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import Params
 from ticket_sentiment.tickets.canonical import canonical
 from ticket_sentiment.tickets.corrections import CORRECTIONS, key_of, load_corrections, write_corrections
+from ticket_sentiment.tickets.learnt import LEARNT, Learnt, read_learnt
 from ticket_sentiment.tickets.prepare import MIN_ROWS, PREPARED, SPLITS
 from ticket_sentiment.tickets.privacy import dedup_key
 from ticket_sentiment.tickets.schema import read_tickets, write_tickets
@@ -38,10 +39,21 @@ def without(rows: pd.DataFrame, corrected: pd.DataFrame) -> pd.DataFrame:
     return rows[~(same | rows["ticket_id"].isin(set(corrected["ticket_id"])))]
 
 
+def _earlier_tables() -> list[pd.DataFrame]:
+    paths = [CHAMPION / f"{name}.parquet" for name in EARLIER]
+    return [load_corrections(path) for path in paths if path.is_file()]
+
+
 def corrected_earlier(corrected: pd.DataFrame) -> pd.DataFrame:
     """What the champion learnt in the hotfixes before, unless it is corrected again: to be kept, too."""
-    tables = [load_corrections(path) for name in EARLIER if (path := CHAMPION / f"{name}.parquet").is_file()]
-    return without(pd.concat([corrected.head(0), *tables], ignore_index=True), corrected)
+    return without(pd.concat([corrected.head(0), *_earlier_tables()], ignore_index=True), corrected)
+
+
+def learnt_so_far(corrected: pd.DataFrame) -> Learnt:
+    """What this hotfix learns and all before it learnt, also what is corrected again in other words."""
+    learnt = Learnt.of(pd.concat([corrected, *_earlier_tables()], ignore_index=True))
+    path = CHAMPION / LEARNT  # there where the champion is a hotfix, unless it is older than this file
+    return learnt | read_learnt(path) if path.is_file() else learnt
 
 
 def main(params: Params) -> None:
@@ -69,6 +81,7 @@ def main(params: Params) -> None:
         write_tickets(PREPARED / f"{name}.parquet", rows)
     write_corrections(PREPARED / f"{CORRECTED}.parquet", corrected)
     write_corrections(PREPARED / "earlier.parquet", corrected_earlier(corrected))
+    write_json(PREPARED / LEARNT, learnt_so_far(corrected).as_json())
     split |= {
         "rows": {**split["rows"], **{name: split["rows"][name] - left_out[name] for name in SPLITS}},
         "corrected": {"rows": len(corrected), "left_out": left_out},

@@ -65,6 +65,15 @@ class SliceScores(Part):
     high: Share
     right_minus_dense: Estimate
     right_minus_champion: Estimate | None
+    rows_beside_champion: Count | None = None  # 0: too few that it has not learnt, or there is no champion
+
+
+class LearntByChampion(Part):
+    """Tickets of the holdout that the champion learnt as a hotfix: nothing is compared with it there."""
+
+    rows: Count
+    sha256: Sha256  # of the list
+    unknown: str | None  # why the list cannot be used
 
 
 class EvaluatedHoldout(Part):
@@ -79,9 +88,24 @@ class Evaluation(Part):
     holdout: EvaluatedHoldout
     bundle_digest: Sha256
     champion_digest: Sha256 | None
+    learnt: LearntByChampion | None = None  # None: the champion is no hotfix, or there is none
     models: Models
     differences: Differences
     slices: tuple[SliceScores, ...]
+
+    def left_out(self) -> str | None:
+        """What is not compared with the champion and why, as a sentence; None where everything is."""
+        if self.learnt is None:
+            return None
+        if self.learnt.unknown:
+            return (
+                "The champion is a hotfix, and which tickets it learnt is not known "
+                f"({self.learnt.unknown}): it may know some of these by heart."
+            )
+        return (
+            f"{self.learnt.rows:,} of {self.holdout.rows:,} tickets are left out where the champion is "
+            "compared: it is a hotfix, and learnt them by heart."
+        )
 
     def foreign(self, subject: Subject) -> str | None:
         if self.bundle_digest != subject.cpu:
@@ -90,4 +114,6 @@ class Evaluation(Part):
             return "The evaluation was made on another holdout: run `dvc repro evaluate`."
         if self.champion_digest != subject.champion:
             return "The present champion was not scored on this holdout: run `dvc repro evaluate`."
+        if (self.learnt and self.learnt.sha256) != subject.learnt:
+            return "The champion learnt other tickets than the evaluation left out: run `dvc repro evaluate`."
         return None

@@ -22,6 +22,7 @@ class Subject:
     champion: str | None
     holdout: str | None
     prepared: str | None
+    learnt: str | None = None  # the list of what the champion learnt as a hotfix
 
 
 class Part(BaseModel):

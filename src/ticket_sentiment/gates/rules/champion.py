@@ -7,6 +7,8 @@ from ticket_sentiment.gates.fail_closed import Limits, Looked, MissingEvidence, 
 from ticket_sentiment.gates.verdict import Finding
 from ticket_sentiment.gates.words import points
 
+DECIDE = "Read the report and decide: move the alias `champion` to the version, or leave it."
+
 
 @gate("Is it as good as the present model?", place=50)
 def champion(evidence: Evidence, limits: Limits) -> Looked:
@@ -17,12 +19,22 @@ def champion(evidence: Evidence, limits: Limits) -> Looked:
         return iter([finding("pass", "First model: there is no champion to compare with.")]), {}
     if digest == need(evidence.cpu).digest:
         return iter([finding("pass", "Nothing to compare: this is the present champion itself.")]), {}
+    learnt = evaluation.learnt
     if evaluation.differences.compressed_minus_champion is None:
+        if learnt and learnt.rows:
+            return iter([finding("review", f"{evaluation.left_out()} Too few are left. {DECIDE}")]), {}
         raise MissingEvidence(
             "The comparison with the present champion is missing: run `dvc repro evaluate`."
         )
     difference = evaluation.differences.compressed_minus_champion.macro_f1
     compared = f"{points(difference)} of macro-F1 against the champion on the same tickets"
+    looked_at = {"champion_digest": digest, "difference": difference.model_dump()}
+    if learnt and learnt.rows:
+        looked_at |= {"learnt": learnt.rows}
+        compared += f" ({learnt.rows:,} left out that it learnt as a hotfix)"
+    if learnt and learnt.unknown:
+        said = f"{evaluation.left_out()} {points(difference)} of macro-F1 with them. {DECIDE}"
+        return iter([finding("review", said)]), looked_at
 
     margin = limits.gate.max_loss_to_champion
     accepted = f"a loss of up to {points(margin, sign=False)}"
@@ -40,4 +52,4 @@ def champion(evidence: Evidence, limits: Limits) -> Looked:
             f"{compared}: more than {accepted} cannot be ruled out.",
         )
 
-    return findings(), {"champion_digest": digest, "difference": difference.model_dump()}
+    return findings(), looked_at

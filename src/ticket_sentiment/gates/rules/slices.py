@@ -19,14 +19,20 @@ def slices(evidence: Evidence, limits: Limits) -> Looked:
     """No channel, length, language, product or kind of customer lost what the mean hides."""
     evaluation, present = need(evidence.evaluation), need(evidence.champion)
     parts, margin = evaluation.slices, limits.gate.max_slice_loss
-    if present and any(part.right_minus_champion is None for part in parts):
+    learnt = evaluation.learnt
+    few = learnt is not None and learnt.rows > 0  # then parts may lack rows that the champion has not learnt
+    if present and any(
+        part.right_minus_champion is None and not (few and part.rows_beside_champion == 0) for part in parts
+    ):
         raise MissingEvidence(
             "The parts of the holdout are not compared with the champion: run `dvc repro -f evaluate`."
         )
 
     def findings() -> Iterator[Finding]:
         for part in parts:
-            compared = (("champion", part.right_minus_champion), ("dense model", part.right_minus_dense))
+            # What the champion knows by heart is not known: the gate `champion` asks a person.
+            champion = None if learnt and learnt.unknown else part.right_minus_champion
+            compared = (("champion", champion), ("dense model", part.right_minus_dense))
             for other, change in compared:
                 if change is not None and change.value < -margin and change.high < 0:
                     yield finding(
