@@ -18,6 +18,7 @@ from ticket_sentiment.tickets.profile import MIN_SIGNAL_ROWS
 from ticket_sentiment.tickets.relabel import agreeing, relabel
 from ticket_sentiment.tickets.schema import COLUMNS, FEEDBACK, TICKETS, ordered, read_feedback
 from ticket_sentiment.tickets.sources import map_rows, read_raw
+from ticket_sentiment.tickets.sources.exposed import exposure
 from ticket_sentiment.tickets.versions import MonthVersions
 
 
@@ -176,5 +177,10 @@ def _require_any(months: dict[str, pd.DataFrame], only_month: str | None, last: 
 
 
 def main(params: Params, month: str | None = None, replace: Iterable[str] = (), early: bool = False) -> None:
-    """`ticket-sentiment collect [--month YYYY-MM] [--replace YYYY-MM ...]`: prints one line."""
+    """`ticket-sentiment collect [--month YYYY-MM] [--replace YYYY-MM ...]`: prints one line.
+
+    Before it a warning, where git would take up what customers wrote.
+    """
+    if warning := exposure(params.tickets, Path()):
+        print(warning)
     print(collect(params, only_month=month, replace=tuple(replace), early=early).line())
