@@ -112,6 +112,19 @@ def test_git_ignores_what_dvc_versions_before_dvc_says_so():
     assert ignored.stdout.split() == kept
 
 
+def test_git_ignores_what_the_documentation_has_people_put_here():
+    """Customers' words are not masked there, and the next step is `git add -A`."""
+    named = ["exports/2026-11.csv", "exports/2026/11.parquet", "tickets.csv", "corrections.csv", "queue.csv"]
+    named += ["queue.json", "traffic.csv", "export.csv", "corrections.jsonl", "out/_rejects.csv"]
+    ignored = subprocess.run(["git", "check-ignore", *named], cwd=ROOT, capture_output=True, text=True)
+    assert ignored.stdout.split() == named
+    tracked = subprocess.run(
+        ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert not tracked.stdout, "a file of the repository would be ignored"
+
+
 def test_what_a_kill_leaves_half_written_is_no_data():
     left = ["data/live/.live.parquet.a1b2c3d4", "models/champion/.bundle.a1b2c3d4/model.onnx"]
     kept = ["data/live/live.parquet", "models/champion/bundle/model.onnx"]

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from ticket_sentiment.environment import flow_environment
+from ticket_sentiment.errors import TicketSentimentError
 
 TRAFFIC = {  # options of `simulate`, fields of rollout.scenario.Traffic
     "tickets_per_day": (float, "2000"),
@@ -25,7 +26,13 @@ def collect(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.feedback.export import replacements
     from ticket_sentiment.params import load_params
     from ticket_sentiment.tickets.collect import main as collect
+    from ticket_sentiment.tickets.drop import main as drop
 
+    if arguments.drop:
+        if arguments.month or arguments.replace:
+            raise TicketSentimentError("--drop collects nothing: run it without --month and --replace")
+        drop(*replacements(arguments.drop))
+        return
     params = load_params()
     tickets, labels = replacements(arguments.replace)
     export(params, labels)

@@ -82,6 +82,13 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="a versioned month, of tickets or of people's labels, that may change",
     )
+    collect.add_argument(
+        "--drop",
+        metavar="[feedback/]YYYY-MM",
+        action="append",
+        default=[],
+        help="collect nothing, remove this stored month; demo: all months of the demo",
+    )
     collect.set_defaults(run=actions.collect)
     queue = commands.add_parser("label-queue", help="write tickets that are worth a person's label to a file")
     queue.add_argument(

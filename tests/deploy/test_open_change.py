@@ -52,6 +52,16 @@ def test_a_change_becomes_a_branch_and_a_pull_request(clone: Path) -> None:
     assert git(origin, "show", "main:dvc.lock") == "one"
 
 
+def test_what_the_loop_writes_anew_goes_along_and_an_export_stays_here(clone: Path) -> None:
+    written = ("data/tickets.dvc", "data/hotfix/1.parquet.dvc", "reports/training/curve.csv")
+    for name in (*written, "inbox/2026-11.csv", "data/raw.csv"):
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        (clone / name).write_text("new\n")
+    assert open_change(clone) == ["pr list", "pr create"]
+    pushed = git(clone.parent / "origin", "ls-tree", "-r", "--name-only", "retrain/2026-11").splitlines()
+    assert set(pushed) == {"dvc.lock", *written}
+
+
 def test_run_again_in_a_fresh_clone_it_writes_the_branch_anew_and_opens_no_second(clone: Path) -> None:
     (clone / "dvc.lock").write_text("two\n")
     open_change(clone)

@@ -107,6 +107,16 @@ def test_what_a_person_changed_here_is_named_and_kept(work: Path, change: dict[s
     assert git(work, "rev-parse", "HEAD") != git(work, "rev-parse", "origin/main")
 
 
+def test_exports_that_lie_here_are_no_change_by_hand(work: Path, change: dict[str, str]) -> None:
+    ignored = (SCRIPT.parents[1] / ".gitignore").read_text()
+    merged(work.parent / "origin", **{".gitignore": ignored})
+    (work / ".git/info/exclude").write_text(ignored)  # as if it had been there before
+    write(work, **{"exports/2026-11.csv": "unmasked", "queue.csv": "unmasked"})
+    assert update(work).returncode == 0
+    assert_updated(work, change)
+    assert (work / "exports/2026-11.csv").read_text() == "unmasked"
+
+
 def test_commits_of_this_copy_alone_are_kept(work: Path, change: dict[str, str]) -> None:
     git(work, "commit", "--quiet", "--allow-empty", "-m", "mine")
     done = update(work)

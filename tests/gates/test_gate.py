@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.evidence import edit_json, tried
 from tests.support.tiny_bundle import make_tiny_bundle
-from ticket_sentiment.files import sha256_file
+from ticket_sentiment.files import sha256_file, sha256_tree
 from ticket_sentiment.gates import gate
 from ticket_sentiment.gates.evidence import gather
 from ticket_sentiment.gates.gate import judge
@@ -227,6 +227,20 @@ def test_bad_evidence_is_caught_by_its_gate(good_evidence, verdicts, file, key, 
     assert found["all"]["decision"] in (decision, "fail")
     if found["all"]["decision"] == decision:
         assert set(found[name]["reasons"]) <= set(found["all"]["reasons"])
+
+
+def test_customers_on_two_sides_pass_where_the_split_was_made_so(good_evidence, verdicts):
+    root = good_evidence()
+    edit_json(root / INSPECTION, "shared.train_holdout.customers", 200)
+    assert verdicts()["leakage"]["decision"] == "fail"
+    edit_json(root / SPLIT, "customers", "shared")
+    edit_json(root / INSPECTION, "prepared_sha256", sha256_tree(root / "data/prepared"))
+    found = verdicts()["leakage"]
+    assert found["decision"] == "pass"
+    assert "200 of the holdout's also wrote training tickets" in found["reasons"][0]
+    edit_json(root / INSPECTION, "shared.train_holdout.texts", 1)
+    (reason,) = verdicts()["leakage"]["reasons"]
+    assert reason.startswith("1 texts are in both the training tickets and the holdout")
 
 
 def test_months_that_nothing_was_learnt_from_hold_nothing_up(good_evidence, verdicts):

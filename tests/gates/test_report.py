@@ -249,6 +249,17 @@ def test_the_summary_is_short_and_holds_what_a_run_ends_with(good_evidence, made
         assert word in summary
 
 
+def test_the_summary_says_what_was_left_out_for_its_customers(good_evidence, made):
+    split = good_evidence() / "data/prepared/split.json"
+    said = " ".join(made()[2].split())
+    assert (
+        "Split 3,600 tickets to learn from; 31 left out: their customers wrote later, too (prepare.customers)"
+        in said
+    )
+    edit_json(split, "dropped.customer_in_later_split", 0)
+    assert "Split" not in made()[2]
+
+
 def test_the_summary_says_what_people_s_labels_changed(good_evidence, made):
     split = good_evidence() / "data/prepared/split.json"
     assert "Feedback" not in made()[2]

@@ -5,6 +5,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
+from tests.support.project import git
 from tests.tickets.exports import export, state
 from ticket_sentiment.errors import TicketSentimentError, Unavailable
 from ticket_sentiment.files import sha256_tree
@@ -265,6 +266,27 @@ def test_the_command_prints_one_line(exported, files_params, capsys, month):
     export(exported, "2026-01.csv", month("2026-01"))
     module.main(files_params("exports/2026-01.csv"))
     assert "(1 written, 0 unchanged; 2 late labels), data " in capsys.readouterr().out
+
+
+def test_an_export_that_git_would_take_up_is_a_warning(exported, files_params, capsys):
+    """`git add -A` is the next step; made-up tickets may be in git, so it is no refusal."""
+
+    def collect_files():
+        module.main(files_params("exports/2026-01.csv"))
+
+    collect_files()
+    assert "warning" not in capsys.readouterr().out, "there is no git"
+    git(exported, "init", "--quiet")
+    collect_files()
+    warning, line = capsys.readouterr().out.splitlines()
+    assert warning.startswith("warning: exports/2026-01.csv of tickets.source.path is not ignored by git")
+    assert ".gitignore" in warning and line.startswith("collected 120 tickets")
+    (exported / ".gitignore").write_text("/exports/\n")
+    collect_files()
+    assert "warning" not in capsys.readouterr().out
+    git(exported, "add", "--force", "exports/2026-01.csv")
+    collect_files()
+    assert "exports/2026-01.csv" in capsys.readouterr().out.splitlines()[0], "it is in git, though ignored"
 
 
 def test_the_demo_is_collected_whole_whatever_the_day(repository, params, demo_sdist):

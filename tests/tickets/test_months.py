@@ -7,11 +7,13 @@ import pytest
 
 from tests.tickets.exports import export, state
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.tickets.privacy import clean
 from ticket_sentiment.tickets.schema import (
     FEEDBACK,
     FEEDBACK_TABLE,
     TICKETS,
     month_files,
+    read_months,
     read_tickets,
     write_month,
 )
@@ -111,6 +113,51 @@ def test_an_export_of_the_last_days_keeps_what_it_no_longer_holds(run, exported,
     export(exported, "2026-02.csv", february.iloc[50:])
     assert run(replace=("2026-02",)).written == ("2026-02",), "told to, it takes the source as it is"
     assert len(read_tickets(exported / TICKETS / "2026-02.parquet")) == 70
+
+
+@pytest.fixture
+def stricter(monkeypatch):
+    """A release whose rules mask more than those that the months were stored by."""
+
+    def mask(text):
+        return clean(text).replace("printer", "[HANDLE]")
+
+    for name in ("collect", "stored", "profile"):
+        monkeypatch.setattr(f"ticket_sentiment.tickets.{name}.clean", mask)
+    return mask
+
+
+def _unmasked(root, mask):
+    return [text for text in read_months(root / TICKETS)["text"] if mask(text) != text]
+
+
+@pytest.mark.parametrize("path", ["exports/*.csv", "exports/2026-03.csv"])
+def test_stricter_rules_mask_stored_months_that_the_source_no_longer_holds(run, exported, path, request):
+    run()
+    before = (exported / "data/tickets.dvc").read_text()
+    mask = request.getfixturevalue("stricter")
+    count = len(_unmasked(exported, mask))
+    result = run(path)
+    assert result.masked == count > 100
+    assert f"{count} stored tickets masked anew by today's rules" in result.line()
+    assert not _unmasked(exported, mask) and len(read_months(exported / TICKETS)) == 360
+    assert (exported / "data/tickets.dvc").read_text() != before
+    again = run(path)
+    assert (again.written, again.masked) == ((), 0)
+    assert not list((exported / "data").glob("tickets.[mo]*")), "no month is open to other changes"
+
+
+@pytest.mark.parametrize("part", [WRITE, ADD])
+def test_masking_that_is_killed_is_finished_by_the_next_run(run, exported, killed, part, request):
+    run()
+    before = (exported / "data/tickets.dvc").read_text()
+    mask = request.getfixturevalue("stricter")
+    killed(part, run, path="exports/2026-03.csv")
+    assert (exported / "data/tickets.masking").read_text() == "2026-01\n2026-02\n2026-03\n"
+    run("exports/2026-03.csv")
+    assert not _unmasked(exported, mask)
+    assert (exported / "data/tickets.dvc").read_text() != before
+    assert not list((exported / "data").glob("tickets.[mo]*"))
 
 
 def test_an_early_collection_takes_the_present_month_and_leaves_it_open(run, exported, month):

@@ -99,6 +99,38 @@ def test_no_customer_is_on_two_sides_and_the_later_side_keeps_him(tickets, sizes
     assert "regular" not in set(parts["train"]["customer_id"]) | set(parts["tune"]["customer_id"])
 
 
+def test_customers_may_be_shared_where_params_say_so_and_texts_may_not(tickets, sizes):
+    shared = sizes.model_copy(update={"customers": "shared"})
+    for name in ("2026-01", "2026-03", "2026-04"):
+        _set(tickets, _in(tickets, name)[:2], customer_id="regular")
+    for name in ("2026-01", "2026-04"):
+        _set(tickets, _in(tickets, name)[0], text="word for word", label="negative")
+    parts, _, dropped = prepare.split(tickets, shared)
+    assert (dropped["customer_in_later_split"], dropped["text_in_later_split"]) == (0, 1)
+    regular = {name: int((part["customer_id"] == "regular").sum()) for name, part in parts.items()}
+    assert regular == {"train": 1, "tune": 2, "holdout": 2, "unlabelled": 0}
+
+
+@pytest.mark.parametrize("missing", ["rows", "a class"])
+def test_customers_who_write_every_month_are_named_as_the_cause(tickets, sizes, missing):
+    """The remedy is not more tickets: all of theirs are in the newest month."""
+    regulars = tickets.groupby(tickets["created_at"].dt.month).cumcount()
+    kept = (tickets["label"] != "neutral") if missing == "a class" else pd.Series(False, tickets.index)
+    early = tickets["created_at"].dt.month < 4
+    tickets["customer_id"] = [
+        ticket if alone else f"regular-{number}"
+        for ticket, alone, number in zip(tickets["ticket_id"], kept & early, regulars, strict=True)
+    ]
+    with pytest.raises(
+        TicketSentimentError,
+        match=r"split train .*\(\d+ were left out because their customers also wrote in a later split\): "
+        r"let customers be in several splits \(prepare\.customers: shared\)",
+    ):
+        prepare.split(tickets, sizes)
+    parts, _, _ = prepare.split(tickets, sizes.model_copy(update={"customers": "shared"}))
+    assert len(parts["train"]) > 200
+
+
 def test_tickets_without_customer_are_no_group(tickets, sizes):
     tickets["customer_id"] = None
     parts, _, dropped = prepare.split(tickets, sizes)
@@ -168,6 +200,13 @@ def test_the_stage_writes_what_it_says(tickets_folder, params):
     before = sha256_tree(prepare.PREPARED)
     prepare.main(params)
     assert sha256_tree(prepare.PREPARED) == before
+
+
+def test_the_gate_can_tell_that_customers_were_shared(tickets_folder, params):
+    _passed(tickets_folder)
+    shared = params.prepare.model_copy(update={"customers": "shared"})
+    prepare.main(params.model_copy(update={"prepare": shared}))
+    assert json.loads((prepare.PREPARED / "split.json").read_text())["customers"] == "shared"
 
 
 def test_tickets_that_were_not_validated_are_refused(tickets_folder, params):

@@ -47,6 +47,14 @@ def _feedback_line(joined: JoinedLabels) -> str:
     )
 
 
+def _split_line(split: Split) -> str:
+    """How many tickets are learnt from, and how many could not be as their customers are judged on."""
+    return (
+        f"{split.rows.train + split.rows.tune:,} tickets to learn from; {split.known_customers:,} left out: "
+        "their customers wrote later, too (prepare.customers)"
+    )
+
+
 def _wrapped(name: str, text: str) -> str:
     return (
         textwrap.fill(text, WIDTH, initial_indent=f"{name:<{INDENT}}", subsequent_indent=" " * INDENT) + "\n"
@@ -86,6 +94,8 @@ def summary(evidence: Evidence, gate: dict[str, Any], budget: Budget, page: Path
         lines.append(("Drift", drift_line(evidence.drift)))
     if isinstance(evidence.validation, Validation):
         lines.append(("Privacy", privacy_section(evidence.validation)["title"]))
+    if isinstance(evidence.split, Split) and evidence.split.known_customers:
+        lines.append(("Split", _split_line(evidence.split)))
     if isinstance(evidence.split, Split) and evidence.split.feedback.labels:
         lines.append(("Feedback", _feedback_line(evidence.split.feedback)))
     lines += [("Report", str(page)), ("Next", next_step(decision, evidence))]

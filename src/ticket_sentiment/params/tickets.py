@@ -79,6 +79,7 @@ class Prepare(Section):
     max_unlabelled: int = Field(ge=0)
     label_sources: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
     unknown_sources: Literal["last", "refuse"] = "last"
+    customers: Literal["apart", "shared"] = "apart"
 
     @field_validator("label_sources")
     @classmethod

@@ -18,6 +18,7 @@ from ticket_sentiment.tickets.profile import MIN_SIGNAL_ROWS
 from ticket_sentiment.tickets.relabel import agreeing, relabel
 from ticket_sentiment.tickets.schema import COLUMNS, FEEDBACK, TICKETS, ordered, read_feedback
 from ticket_sentiment.tickets.sources import map_rows, read_raw
+from ticket_sentiment.tickets.sources.exposed import exposure
 from ticket_sentiment.tickets.versions import MonthVersions
 
 
@@ -29,6 +30,7 @@ class CollectResult:
         written: months that are new or were replaced.
         unchanged: months that were there with equal content.
         late_labels: labels that came after their ticket was stored, and were added.
+        masked: stored tickets that today's rules masked anew, also in months that the source lacks.
         rows: tickets that the source holds of the written and unchanged months.
         empty: rows of the source without text, left out.
         later: rows of months that are not over yet, left for a later run.
@@ -39,6 +41,7 @@ class CollectResult:
     written: tuple[str, ...]
     unchanged: tuple[str, ...]
     late_labels: int
+    masked: int
     rows: int
     empty: int
     later: int
@@ -48,6 +51,7 @@ class CollectResult:
     def line(self) -> str:
         """For the terminal."""
         notes = [f"{self.late_labels} late labels"] if self.late_labels else []
+        notes += [f"{self.masked} stored tickets masked anew by today's rules"] if self.masked else []
         notes += [f"{self.empty} without text left out"] if self.empty else []
         notes += [f"{self.later} of months not over yet"] if self.later else []
         notes += [f"the present one is too little for validate: {self.waits}"] if self.waits else []
@@ -104,9 +108,10 @@ def collect(
     require_held(months, replace, versions.kind)
     kept = keep_months(months, versions, replace, present, mapped["created_at"].min())
     return CollectResult(
-        written=kept.written,
+        written=tuple(month for month in months if month in kept.written),
         unchanged=tuple(month for month in months if month not in kept.written),
         late_labels=kept.late,
+        masked=kept.masked,
         rows=sum(map(len, months.values())),
         empty=empty,
         later=sum(len(frame) for month, frame in found.items() if month > last),
@@ -176,5 +181,10 @@ def _require_any(months: dict[str, pd.DataFrame], only_month: str | None, last: 
 
 
 def main(params: Params, month: str | None = None, replace: Iterable[str] = (), early: bool = False) -> None:
-    """`ticket-sentiment collect [--month YYYY-MM] [--replace YYYY-MM ...]`: prints one line."""
+    """`ticket-sentiment collect [--month YYYY-MM] [--replace YYYY-MM ...]`: prints one line.
+
+    Before it a warning, where git would take up what customers wrote.
+    """
+    if warning := exposure(params.tickets, Path()):
+        print(warning)
     print(collect(params, only_month=month, replace=tuple(replace), early=early).line())

@@ -1,5 +1,6 @@
 """Months into their folder: compared before the first is written, written as a whole, versioned with DVC."""
 
+import contextlib
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import pandas as pd
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import require_space, write_text
 from ticket_sentiment.tickets.schema import Table, month_files, read_table, write_month
+from ticket_sentiment.tickets.stored import Remasked, remask, require_unmixed
 from ticket_sentiment.tickets.versions import MonthVersions
 
 Row = tuple[object, ...]
@@ -23,10 +25,12 @@ class Kept:
     Attributes:
         written: months that are new or changed.
         late: labels in them of tickets that were stored without one.
+        masked: tickets that today's rules masked anew.
     """
 
     written: tuple[str, ...]
     late: int
+    masked: int = 0
 
 
 def month_before(day: date) -> str:
@@ -34,20 +38,21 @@ def month_before(day: date) -> str:
     return f"{day.year - 1}-12" if day.month == 1 else f"{day.year}-{day.month - 1:02d}"
 
 
-def open_months(root: Path, kind: Table) -> set[str]:
-    """Months that may change unasked: collected before their end and not written as a whole since, or in
-    writing when a run was killed."""
-    note = root / kind.open_note
-    return set(note.read_text(encoding="utf-8").split()) if note.is_file() else set()
+def noted(path: Path) -> set[str]:
+    """The months that a note names.
+
+    `Table.open_note`: those that may change unasked, collected before their end and not written as a whole
+    since, or in writing when a run was killed. `Table.masking_note`: those that it was masking anew.
+    """
+    return set(path.read_text(encoding="utf-8").split()) if path.is_file() else set()
 
 
-def note_open(root: Path, kind: Table, months: set[str]) -> None:
+def note(path: Path, months: set[str]) -> None:
     """Note these months, one a line, and no other; without any there is no file."""
-    note = root / kind.open_note
     if months:
-        write_text(note, "".join(f"{month}\n" for month in sorted(months)))
+        write_text(path, "".join(f"{month}\n" for month in sorted(months)))
     else:
-        note.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def require_held(months: dict[str, pd.DataFrame], replace: Iterable[str], kind: Table) -> None:
@@ -60,7 +65,8 @@ def require_held(months: dict[str, pd.DataFrame], replace: Iterable[str], kind: 
     if absent:
         raise TicketSentimentError(
             f"--replace {kind.replace.format(month=absent[0])}: the source holds no complete month "
-            f"{absent[0]} (it holds {', '.join(months) or 'none'}): take it out"
+            f"{absent[0]} (it holds {', '.join(months) or 'none'}): take it out, or remove what is stored of "
+            f"it with `ticket-sentiment collect --drop {kind.replace.format(month=absent[0])}`"
         )
 
 
@@ -73,9 +79,10 @@ def keep_months(
 ) -> Kept:
     """Write and version the months that are new or may change; the others stay as they are.
 
-    A label that comes later (`Table.late`) is no change of a month: it is added. A month appears as a whole
-    or not at all, so that an interrupted run can be run again. The folder exists afterwards, empty where
-    there is no month: stages depend on it.
+    But stored tickets are masked by today's rules (`stored.remask`), whether the source holds their month or
+    not. A label that comes later (`Table.late`) is no change of a month: it is added. A month appears as a
+    whole or not at all, so that an interrupted run can be run again. The folder exists afterwards, empty
+    where there is no month: stages depend on it.
 
     Args:
         months: by name, with the columns of the table; all but `present` are over.
@@ -89,31 +96,56 @@ def keep_months(
     Raises:
         TicketSentimentError: a month would change, or DVC cannot do its part.
     """
-    kind, root, folder = versions.kind, versions.root, versions.root / versions.kind.folder
-    opened = open_months(root, kind) | ({present} & months.keys())
+    kind, folder = versions.kind, versions.root / versions.kind.folder
+    open_note, masking_note = versions.root / kind.open_note, versions.root / kind.masking_note
+    opened, masking = noted(open_note) | ({present} & months.keys()), noted(masking_note)
     free = {*replace, *opened}
     status = versions.restore_missing()
-    versions.refuse_modified(status, allowed=free)
-    there = {
-        month: _read(path, kind, month in free)
-        for month, path in month_files(folder).items()
-        if month in months
-    }
+    versions.refuse_modified(status, allowed=free | masking)
+    there = _stored(folder, kind, months, free)
+    remasked = _remasked(there, months, replace, kind)
+    there |= remasked.months
     if begins is not None:
-        held = there.keys() - set(replace)
+        held = (there.keys() & months.keys()) - set(replace)
         months = months | {month: _with_older(there[month], months[month], begins) for month in held}
     kept = _compared(months, there, free, kind)
-    changed = {month: months[month] for month in kept.written}
+    changed = {**remasked.months, **{month: months[month] for month in kept.written}}
     if changed:
         require_space(folder, sum(map(_bytes, changed.values())) + 1_000_000)
-        note_open(root, kind, opened | changed.keys())  # a killed run must leave them open
+        note(open_note, opened | set(kept.written))  # a killed run must leave them open
+        note(masking_note, masking | remasked.months.keys())
         _write(changed, folder, kind)
     folder.mkdir(parents=True, exist_ok=True)
     if changed or any(status.values()):  # the latter: a killed run wrote, but did not version
         versions.add()
-    note_open(root, kind, opened - (months.keys() - {present}))
+    note(open_note, opened - (months.keys() - {present}))
+    note(masking_note, set())
     versions.push()
-    return kept
+    return Kept(tuple(sorted(changed)), kept.late, remasked.tickets)
+
+
+def _stored(
+    folder: Path, kind: Table, months: dict[str, pd.DataFrame], free: set[str]
+) -> dict[str, pd.DataFrame]:
+    """Stored months that the source holds, too; where they have texts to mask, the others as well."""
+    found = {}
+    for month, path in month_files(folder).items():
+        if month in months:
+            found[month] = _read(path, kind, month in free)
+        elif "text" in kind.columns:
+            with contextlib.suppress(TicketSentimentError):  # `validate` says that it is damaged
+                found[month] = read_table(path, kind).to_pandas()
+    return found
+
+
+def _remasked(
+    there: dict[str, pd.DataFrame], months: dict[str, pd.DataFrame], replace: Iterable[str], kind: Table
+) -> Remasked:
+    """Stored months of tickets as today's rules mask them; refuses them where they are another kind's."""
+    if "text" not in kind.columns:
+        return Remasked({}, 0)
+    require_unmixed({month: there[month] for month in there.keys() - set(replace)}, months)
+    return remask(there, [text for frame in months.values() for text in frame["text"]])
 
 
 def _read(path: Path, kind: Table, replaceable: bool) -> pd.DataFrame:

@@ -25,6 +25,14 @@ from ticket_sentiment.tickets.validate import RESULT, used_months
 
 PREPARED = Path("data/prepared")
 SPLITS = ("train", "tune", "holdout")
+DROPPED = (  # why a row is left out
+    "unlabelled_late",
+    "duplicate",
+    "conflict",
+    "text_in_later_split",
+    "customer_in_later_split",
+    "unlabelled_surplus",
+)
 MIN_ROWS = 30  # of a split; below, no interval around a score means anything
 
 
@@ -76,10 +84,12 @@ def split(
     Texts lose their greeting and signature, as they do in the service. Within a split equal texts
     (`privacy.dedup_key`) count once, the earliest stays; texts with two labels go altogether. Between splits
     the earlier side gives way: its texts and customers that a later split has are dropped, so that the
-    holdout is what customers really sent. A ticket without customer is a customer of its own.
+    holdout is what customers really sent. A ticket without customer is a customer of its own. With
+    `customers: shared` a customer may be in several splits, with other texts.
 
     Args:
         tickets: schema.COLUMNS.
+        sizes: params.prepare.
 
     Returns:
         Tables train, tune, holdout (labelled) and unlabelled (of the training months, and all of the months
@@ -96,26 +106,20 @@ def split(
         key=[dedup_key(text) for text in texts],
     )
     months = split_months(sorted(tickets["month"].unique()), sizes)
-    dropped = dict.fromkeys(
-        (
-            "unlabelled_late",
-            "duplicate",
-            "conflict",
-            "text_in_later_split",
-            "customer_in_later_split",
-            "unlabelled_surplus",
-        ),
-        0,
-    )
+    dropped = dict.fromkeys(DROPPED, 0)
     parts: dict[str, pd.DataFrame] = {}
     keys: set[str] = set()
-    customers: set[str] = set()
+    customers: set[str] = set()  # of later splits; stays empty where they may be in several
+    known: dict[str, int] = {}
     for name in reversed(SPLITS):
         inside = ordered(tickets[tickets["month"].isin(months[name])])
         labelled = inside[inside["label"].notna()]
+        before = dropped["customer_in_later_split"]
         parts[name] = _independent(_unique(labelled, dropped), keys, customers, dropped)
+        known[name] = dropped["customer_in_later_split"] - before
         keys.update(labelled["key"])
-        customers.update(parts[name]["customer_id"].dropna())
+        if sizes.customers == "apart":
+            customers.update(parts[name]["customer_id"].dropna())
         if name != "train":
             dropped["unlabelled_late"] += len(inside) - len(labelled)
     old = tickets["month"] < months["train"][0]
@@ -124,7 +128,7 @@ def split(
     fresh = _independent(_unique(early.assign(label=None), dropped), keys, later, dropped)
     parts["unlabelled"] = fresh.tail(sizes.max_unlabelled)
     dropped["unlabelled_surplus"] = len(fresh) - len(parts["unlabelled"])
-    _require_classes(parts, months)
+    _require_classes(parts, months, known)
     return {name: part[list(COLUMNS)] for name, part in parts.items()}, months, dropped
 
 
@@ -146,20 +150,27 @@ def _independent(
     return alone
 
 
-def _require_classes(parts: dict[str, pd.DataFrame], months: dict[str, list[str]]) -> None:
+def _require_classes(
+    parts: dict[str, pd.DataFrame], months: dict[str, list[str]], known: dict[str, int]
+) -> None:
+    """Refuse a split that is too small; `known` are the rows it lost to customers of later splits."""
     for name in SPLITS:
+        why, remedy = "", ""
+        if known[name]:
+            why = f" ({known[name]:,} were left out because their customers also wrote in a later split)"
+            remedy = "let customers be in several splits (prepare.customers: shared), "
         part = parts[name]
         where = f"split {name} ({months[name][0]} to {months[name][-1]})"
         if len(part) < MIN_ROWS:
             raise TicketSentimentError(
-                f"{where} has {len(part)} labelled rows, at least {MIN_ROWS} are needed: "
-                f"collect more tickets, or give it more months (prepare.{name}_months)"
+                f"{where} has {len(part)} labelled rows, at least {MIN_ROWS} are needed{why}: "
+                f"{remedy}collect more tickets, or give it more months (prepare.{name}_months)"
             )
         missing = [label for label in LABELS if not (part["label"] == label).any()]
         if missing:
             raise TicketSentimentError(
-                f"{where} has no row labelled {missing[0]}: collect more tickets, check tickets.labels, "
-                f"or give it more months (prepare.{name}_months)"
+                f"{where} has no row labelled {missing[0]}{why}: {remedy}collect more tickets, "
+                f"check tickets.labels, or give it more months (prepare.{name}_months)"
             )
 
 
@@ -181,4 +192,6 @@ def main(params: Params) -> None:
         "feedback": relabelled.as_dict(),
         "sha256": {name: sha256_file(PREPARED / f"{name}.parquet") for name in SPLITS},
     }
+    if params.prepare.customers == "shared":  # not said where apart: what is prepared stays the same bytes
+        result["customers"] = "shared"
     write_json(PREPARED / "split.json", result)

@@ -14,6 +14,7 @@ from ticket_sentiment.files import replacing
 TICKETS = Path("data/tickets")
 FEEDBACK = Path("data/feedback")
 NO_CHANNEL = "unknown"  # of a ticket whose source names none
+DEMO_LABELS = "human"  # label_source of the demo's tickets, all of which are labelled, and of no other
 
 SCHEMA = pa.schema(
     [
@@ -75,8 +76,13 @@ class Table:
 
     @property
     def open_note(self) -> Path:
-        """Names the months that may change unasked (`months.open_months`); not there where there is none."""
+        """Names the months that may change unasked (`months.noted`); not there where there is none."""
         return self.folder.with_suffix(".open")
+
+    @property
+    def masking_note(self) -> Path:
+        """Names the months that were being masked anew when a run was killed; else not there."""
+        return self.folder.with_suffix(".masking")
 
     @property
     def pointer(self) -> Path:

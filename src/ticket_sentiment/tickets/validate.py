@@ -18,6 +18,8 @@ from ticket_sentiment.tickets.relabel import relabel
 from ticket_sentiment.tickets.schema import (
     COLUMNS,
     FEEDBACK,
+    FEEDBACK_TABLE,
+    TICKET_TABLE,
     TICKETS,
     month_bounds,
     month_files,
@@ -48,7 +50,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "unmasked_rows": (
         "{rows} texts hold personal data that is not masked",
-        "collect the month again with --replace, which masks it",
+        "run `ticket-sentiment collect`, which masks stored months by today's rules",
     ),
     "labelled_share": (
         "{value:.1%} of the rows have a label, at least {limit:.1%} must",
@@ -277,9 +279,12 @@ def _refusal(failures: list[dict[str, Any]]) -> str:
     ids = ", ".join(worst["ticket_ids"][:3])
     more = f"; {len(failures) - 1} more failures" if len(failures) > 1 else ""
     column = f" of {worst['column']}" if worst["column"] else ""
+    kind = FEEDBACK_TABLE if worst["table"] == FEEDBACK_TABLE.folder.name else TICKET_TABLE
+    name = kind.replace.format(month=worst["month"])
     return (
         f"data/{worst['table']} {worst['month']}: {worst['sentence']} ({worst['expectation']}{column}, "
-        f"{worst['rows']} rows{f', first: {ids}' if ids else ''}{more}); all of it: {PAGE}"
+        f"{worst['rows']} rows{f', first: {ids}' if ids else ''}{more}); all of it: {PAGE}; a month that "
+        f"cannot be corrected goes with `ticket-sentiment collect --drop {name}`"
     )
 
 

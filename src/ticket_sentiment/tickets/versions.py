@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from ticket_sentiment.errors import TicketSentimentError, Unavailable
@@ -28,7 +28,7 @@ class MonthVersions:
 
     def _status(self) -> dict[str, set[str]]:
         """Months on disk against the versioned ones: added, modified, deleted; `folder` when the list of
-        versioned months itself is not at hand."""
+        versioned months itself is not at hand; `uncached`: those whose versioned file is not in the cache."""
         done = self._dvc("data", "status", "--granular", "--json")
         require(done, f"dvc cannot tell the state of {self._folder}", "run `dvc data status`")
         report = json.loads(done.stdout or "{}")
@@ -41,15 +41,20 @@ class MonthVersions:
             found[kind] = {name.removesuffix(".parquet") for name in ours if MONTH_FILE.match(name)}
             if kind != "added" and folder in paths:
                 found["folder"].add(kind)
+        uncached = {PurePosixPath(path) for path in report.get("not_in_cache", [])}
+        found["uncached"] = {path.stem for path in uncached if path.parent == folder}
         unlisted = self._folder in {path.rstrip("/") for path in report.get("not_in_cache", [])}
         if unlisted and found["folder"]:
             found["folder"].add("unlisted")
         return found
 
-    def restore_missing(self) -> dict[str, set[str]]:
+    def restore_missing(self, besides: Collection[str] = ()) -> dict[str, set[str]]:
         """Bring back versioned months that are not on disk, from the cache, else from the remote.
 
         Months that are there are not touched.
+
+        Args:
+            besides: months that need not come back.
 
         Returns:
             Months on disk that are not as versioned: `added`, `modified`, and more; all empty when the
@@ -62,29 +67,29 @@ class MonthVersions:
         if not (self.root / self._pointer).is_file():
             return {"added": {"all"}, "modified": set()}
         status = self._status()
-        if "unlisted" in status["folder"]:
+        if "unlisted" in status["folder"] or status["deleted"].difference(besides) & status["uncached"]:
             self._dvc("fetch", self._pointer)  # ends with 0 without a remote, so look again
             status = self._status()
-        if "deleted" in status["folder"]:
-            self._checkout(self._pointer)
-        elif status["deleted"]:
-            self._checkout(*(f"{self._folder}/{month}.parquet" for month in sorted(status["deleted"])))
-        if status["deleted"] or "deleted" in status["folder"]:
+        missing = status["deleted"].difference(besides)
+        # A checkout of which one file is nowhere removes the whole folder: so not where one is.
+        if not missing & status["uncached"] and (missing or "deleted" in status["folder"]):
+            whole = "deleted" in status["folder"] and missing == status["deleted"]
+            months = (f"{self._folder}/{month}.parquet" for month in sorted(missing))
+            self._dvc("checkout", *([self._pointer] if whole else months))
             status = self._status()
-        if status["deleted"] or status["folder"] & {"deleted", "unlisted"}:
-            lost = ", ".join(sorted(status["deleted"])) or "months"
+            missing = status["deleted"].difference(besides)
+        if missing or "unlisted" in status["folder"]:
+            gone = sorted(missing & status["uncached"] or missing)
+            lost = ", ".join(gone) or "months"
+            dropping = " ".join(f"--drop {self.kind.replace.format(month=month)}" for month in gone)
             kind = Unavailable if has_remote(self.root) else TicketSentimentError
             raise kind(
                 f"{self._pointer}: {lost} neither on disk nor in DVC's cache, and no remote brought them: "
                 "set the remote that holds them (`dvc remote default NAME`), see that "
                 f"`dvc pull {self._pointer}` works, and run again"
+                + (f"; or go on without: `ticket-sentiment collect {dropping}`" if gone else "")
             )
         return status
-
-    def _checkout(self, *targets: str) -> None:
-        if self._dvc("checkout", *targets).returncode:
-            self._dvc("fetch", self._pointer)
-            self._dvc("checkout", *targets)
 
     def add(self) -> None:
         """`dvc add` of the folder.

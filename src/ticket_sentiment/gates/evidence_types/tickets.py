@@ -1,6 +1,6 @@
 """What the stages say of the tickets: `validate`, `prepare` and `inspect`."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -75,6 +75,13 @@ class Split(Part):
     rows: SplitRows
     sha256: SplitHashes
     feedback: JoinedLabels
+    dropped: dict[str, Count] = Field(default_factory=dict)  # rows that were left out, by why
+    customers: Literal["apart", "shared"] = "apart"
+
+    @property
+    def known_customers(self) -> int:
+        """Tickets that were left out because their customers also wrote in a later split."""
+        return self.dropped.get("customer_in_later_split", 0)
 
 
 class Shared(Part):

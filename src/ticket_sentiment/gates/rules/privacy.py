@@ -23,7 +23,7 @@ def privacy(evidence: Evidence, limits: Limits) -> Looked:
                 yield finding(
                     "fail",
                     f"{count:,} texts of data/prepared/{table}.parquet hold personal data that is not "
-                    "masked: collect the month again with --replace.",
+                    "masked: run `ticket-sentiment collect`, which masks stored months, and `dvc repro`.",
                 )
         yield found(rows > 0, "fail", f"No personal data was found in {rows:,} prepared tickets.")
 

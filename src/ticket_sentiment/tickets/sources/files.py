@@ -25,14 +25,19 @@ def read_files(source: FilesSource, root: Path) -> list[RawTable]:
         TicketSentimentError: no file matches, or one is empty, cut off, in another encoding or format;
             the message names the file and, where it can, the row.
     """
-    names = sorted(glob.glob(source.path, root_dir=root, recursive=True))
-    paths = [Path(name) for name in names if (root / name).is_file()]
+    paths = matching(source, root)
     if not paths:
         raise TicketSentimentError(
             f"no file matches {source.path!r}: correct tickets.source.path in params.yaml "
             "(relative to the repository)"
         )
     return [_read_file(root / path, str(path), source) for path in paths]
+
+
+def matching(source: FilesSource, root: Path) -> list[Path]:
+    """The files of the glob, as it names them, sorted."""
+    names = sorted(glob.glob(source.path, root_dir=root, recursive=True))
+    return [Path(name) for name in names if (root / name).is_file()]
 
 
 def _read_file(path: Path, name: str, source: FilesSource) -> RawTable:

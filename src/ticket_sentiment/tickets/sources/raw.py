@@ -8,6 +8,7 @@ from typing import Any
 
 from ticket_sentiment.params import Tickets
 from ticket_sentiment.tickets.privacy import NO_KEY, keyed
+from ticket_sentiment.tickets.schema import DEMO_LABELS
 
 logger = logging.getLogger(__name__)
 
@@ -65,4 +66,4 @@ def read_raw(tickets: Tickets, root: Path) -> list[RawTable]:
 
     frame = read_demo(source)
     columns = {str(name): frame[name].tolist() for name in frame.columns}
-    return [RawTable("demo", columns, range(1, len(frame) + 1), label_source="human", identity=True)]
+    return [RawTable("demo", columns, range(1, len(frame) + 1), label_source=DEMO_LABELS, identity=True)]

@@ -1,0 +1,53 @@
+"""Files of what customers wrote, unmasked, that git has or would take up."""
+
+import os
+import subprocess
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+
+from ticket_sentiment.params import Tickets
+from ticket_sentiment.tickets.sources.files import matching
+
+GIT_TIMEOUT_S = 60.0
+
+
+def exposure(tickets: Tickets, root: Path) -> str | None:
+    """A warning where files of the source lie in a git repository that does not ignore them.
+
+    No refusal, as made-up tickets may be in git on purpose. None for other sources, and where git is away.
+    """
+    if tickets.source.kind != "files":
+        return None
+    found = in_git(root / path for path in matching(tickets.source, root))
+    if not found:
+        return None
+    more = f" and {len(found) - 1} more files" if len(found) > 1 else ""
+    return (
+        f"warning: {found[0]}{more} of tickets.source.path {'are' if more else 'is'} not ignored by git, and "
+        "what customers wrote is not masked there: add the folder to .gitignore, or keep it outside of the "
+        "repository; `git rm --cached` takes out what git has already, but not of its history"
+    )
+
+
+def in_git(paths: Iterable[Path]) -> list[Path]:
+    """Those of some files that git tracks, or that `git add --all` would take up."""
+    found = []
+    for folder, inside in groupby(sorted(paths), key=lambda path: path.parent):
+        listed = _listed(folder)
+        found += [path for path in inside if path.name in listed]
+    return found
+
+
+def _listed(folder: Path) -> set[str]:
+    """Names of a folder that git tracks or does not ignore; none where there is no git or no repository."""
+    command = ["git", "-C", str(folder), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    # Inside a git hook its variables would point at another repository.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, timeout=GIT_TIMEOUT_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return set()
+    return {os.fsdecode(name) for name in done.stdout.split(b"\0")}
