@@ -58,9 +58,7 @@ def answer(url: str, epoch: int = 2, count: int = 1, arm: Arm = "challenger") ->
 def reads(monkeypatch: pytest.MonkeyPatch, make: Callable[[Ledger, datetime], Evidence]) -> None:
     """What comes of the reader: the counts are made up, the ledger's part is true."""
 
-    def read(
-        ledger: Ledger, settings: Any, objective_ms: float, now: datetime, *, corrections: str
-    ) -> Evidence:
+    def read(ledger: Ledger, settings: Any, objective_ms: float, now: datetime) -> Evidence:
         return make(ledger, now)
 
     monkeypatch.setattr(controller, "read_evidence", read)
