@@ -1,5 +1,6 @@
 """Files to chunks: every row once, by its own number, whatever lies between."""
 
+import csv
 import random
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.batch.jobs import batch, tickets, write
 from ticket_sentiment.batch import source
+from ticket_sentiment.batch.csv_check import count_rows
 from ticket_sentiment.batch.source import Chunk, describe, find_files, read_chunks
 from ticket_sentiment.errors import TicketSentimentError
 
@@ -192,3 +194,15 @@ def test_files_are_found_by_path_folder_and_glob(tmp_path, monkeypatch):
     assert [name for _, name in find_files("**/*.csv")] == ["a.csv", "deep/b.csv"]
     with pytest.raises(TicketSentimentError, match="no file is there"):
         find_files("missing/*.csv")
+
+
+def test_the_check_of_a_csv_file_leaves_the_process_s_limit_of_a_cell_as_it_was(tmp_path):
+    """Else a table with a long text, read later in the same process, would be refused."""
+    path, before = tmp_path / "a.csv", csv.field_size_limit()
+    path.write_text("ticket_id,text\n1,fine\n")
+    assert count_rows(path, "a.csv", batch(), 100) == 2
+    assert csv.field_size_limit() == before
+    path.write_text("ticket_id,text\n1," + "a" * 200 + "\n")
+    with pytest.raises(TicketSentimentError, match="more than 100 characters"):
+        count_rows(path, "a.csv", batch(), 100)
+    assert csv.field_size_limit() == before

@@ -25,7 +25,14 @@ def count_rows(path: Path, name: str, batch: Batch, longest: int) -> int:
     Raises:
         TicketSentimentError: a quote is not closed, or there is something between it and the next cell.
     """
-    csv.field_size_limit(longest)
+    before = csv.field_size_limit(longest)  # of the whole process
+    try:
+        return _count(path, name, batch, longest)
+    finally:
+        csv.field_size_limit(before)
+
+
+def _count(path: Path, name: str, batch: Batch, longest: int) -> int:
     row, begins = 1, 1
     # What does not decode is its own row's matter, or the reader's.
     with path.open(encoding=batch.encoding, errors="replace", newline="") as stream:
