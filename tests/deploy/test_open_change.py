@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.project import GIT_IDENTITY, git
+from tests.support.project import GIT_IDENTITY, begin_repository, git
 
 SCRIPT = Path(__file__).parents[2] / "scripts/open-change"
 
@@ -15,11 +15,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts/open-change"
 def clone(tmp_path: Path) -> Path:
     """Of one branch, as CI checks out."""
     origin, root = tmp_path / "origin", tmp_path / "clone"
-    origin.mkdir()
-    git(origin, "init", "--quiet", "--initial-branch=main")
-    (origin / "dvc.lock").write_text("one\n")
-    git(origin, "add", ".")
-    git(origin, "commit", "--quiet", "-m", "start")
+    begin_repository(origin)
     git(tmp_path, "clone", "--quiet", "--single-branch", str(origin), str(root))
     return root
 

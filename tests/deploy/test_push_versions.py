@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.project import GIT_IDENTITY, git
+from tests.support.project import GIT_IDENTITY, begin_repository, git
 from ticket_sentiment.registry.lineage import read_snapshot, snapshot
 
 SCRIPT = Path(__file__).parents[2] / "scripts/push-versions"
@@ -15,11 +15,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts/push-versions"
 @pytest.fixture
 def origin(tmp_path: Path) -> Path:
     work, bare = tmp_path / "work", tmp_path / "origin"
-    work.mkdir()
-    git(work, "init", "--quiet", "--initial-branch=main")
-    (work / "dvc.lock").write_text("one\n")
-    git(work, "add", ".")
-    git(work, "commit", "--quiet", "-m", "start")
+    begin_repository(work)
     git(tmp_path, "clone", "--quiet", "--bare", str(work), str(bare))
     return bare
 

@@ -39,6 +39,15 @@ def git(root: Path, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.strip()
 
 
+def begin_repository(root: Path) -> None:
+    """A new git repository at `root`: branch main, one commit with a dvc.lock."""
+    root.mkdir()
+    git(root, "init", "--quiet", "--initial-branch=main")
+    (root / "dvc.lock").write_text("one\n")
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "-m", "start")
+
+
 def write_card(root: Path, digests: Mapping[str, str], decision: str) -> None:
     """A small model card about these bundles and this decision."""
     front = yaml.safe_dump({"decision": decision, "bundles": dict(digests)})

@@ -151,9 +151,8 @@ class EventStore:
         for event in events:
             event.check()
         with self._storing_feedback() as connection:
-            received_at = clock(
-                connection
-            )  # the writers' own may differ, and a month that is over gets no more
+            # Of the database: the writers' own may differ, and a month that is over gets no more.
+            received_at = clock(connection)
             return [self._add_feedback(connection, event, received_at) for event in events]
 
     def _add_feedback(

@@ -101,7 +101,8 @@ def make_queue(
         # People speak up where an answer was wrong: of the audit's tickets each is asked for.
         labelled = judged.where(drawn, labelled)
         here = answered["stored"] | answered["ticket_id"].isin(known.index)
-        open_ = answered[~labelled & here].reset_index(drop=True)
+        wanted = ~labelled & here
+        open_ = answered[wanted].reset_index(drop=True)
         asked = set(open_["ticket_id"])
         doubted = found.doubted(connection, root)
         suspects = [id_ for id_ in doubted if id_ in known.index and id_ not in asked]
@@ -119,7 +120,7 @@ def make_queue(
         rows=list(_rows(chosen, texts)),
         labelled=int(labelled.sum()),
         without_text=int((~labelled & ~here).sum()),
-        waiting=int((drawn & ~labelled & here).sum()) - int((chosen["why"] == "audit").sum()),
+        waiting=int((drawn & wanted).sum()) - int((chosen["why"] == "audit").sum()),
         compared=scores is not None,
     )
 
