@@ -73,6 +73,12 @@ def test_what_lies_far_above_is_at_the_edge_with_its_number():
     assert all(0 <= float(circle.get("cy")) <= 380 for circle in circles(plot))
 
 
+def test_what_is_better_than_the_dense_model_lies_inside_the_plot():
+    better, best = circles(drawn(one(loss=-0.001, tone="other"), one(loss=-0.012, tone="other")))
+    bottom = max(float(text.get("y")) for text in drawn(one()).iter("text") if text.get("class") == "tick")
+    assert float(better.get("cy")) < float(best.get("cy")) < bottom - 15
+
+
 @pytest.mark.parametrize("budget", [0.0, 0.002, 0.01, 0.2])
 def test_the_budget_lies_inside_the_plot(budget):
     plot = drawn(*DOTS, budget=budget)

@@ -6,7 +6,14 @@ import pytest
 from tests.support.evidence import edit_frontier, edit_json, tried
 from tests.support.frontier import frontier_point, measured_frontier
 from ticket_sentiment.gates.evidence import gather
-from ticket_sentiment.gates.frontier_section import answer, frontier, lost, summary_line, title
+from ticket_sentiment.gates.frontier_section import (
+    answer,
+    frontier,
+    how_often,
+    lost,
+    summary_line,
+    title,
+)
 
 REPORT = "reports/compression.json"
 DENSE = tried("dense", 0.0012, 23.2, False)
@@ -36,6 +43,18 @@ def test_the_released_shape_is_the_finding_and_marked(part):
     assert f"(number {chosen['number']}, ringed)" in found["choice"]
     assert "3x8x768-e48 loses 1.34 points on the tuning tickets, 0.34 too many" in found["choice"]
     assert found["plot"].count('class="ring"') == 1
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        ((1, 1), "Each was made"),
+        ((1, 3), "scored 3 times"),
+        ((3, 1, 5), "scored 3 to 5 times, anything else"),
+    ],
+)
+def test_how_often_a_shape_was_scored_is_said_as_it_is(seeds, said):
+    assert said in how_often([frontier_point(seeds=number) for number in seeds])
 
 
 def test_every_point_has_a_dot_a_number_and_a_row(part):

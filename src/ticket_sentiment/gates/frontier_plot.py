@@ -56,7 +56,8 @@ class Scales:
         """Room for all dots; losses of the plain alternatives far above the rest are cut off at the top."""
         speeds = [dot.speedup for dot in dots]
         own = [dot.loss for dot in dots if dot.tone != "other"]
-        highest, lowest = max([2 * budget, 0.005, *(1.2 * loss for loss in own)]), min([0.0, *own])
+        highest = max([2 * budget, 0.005, *(1.2 * loss for loss in own)])
+        lowest = min([0.0, *(dot.loss for dot in dots)])
         step = next((step for step in STEPS if (highest - lowest) / step <= 6), STEPS[-1])
         return cls(
             fastest=1.3 * max(speeds),

@@ -156,6 +156,18 @@ def row(place: int, point: FrontierPoint, chosen: str | None, allows: str) -> di
     }
 
 
+def how_often(measured: Sequence[FrontierPoint]) -> str:
+    """How many models the points stand for, and what the lines through them are; one sentence."""
+    several = sorted({point.seeds for point in measured if point.seeds > 1})
+    if not several:
+        return "Each was made and scored once."
+    times = f"{several[0]} to {several[-1]}" if len(several) > 1 else f"{several[0]}"
+    return (
+        f"What has a thin line was made and scored {times} times, anything else once; the line is where its "
+        "mean loss on these tickets may well lie (95 % over the training runs)."
+    )
+
+
 def frontier(evidence: Evidence, budget: Budget, base_model: str) -> dict[str, Any] | None:
     """The plot, its table and this month's choice; None where no shape can be read.
 
@@ -186,7 +198,7 @@ def frontier(evidence: Evidence, budget: Budget, base_model: str) -> dict[str, A
             "the table below holds the numbers",
         ),
         "budget": in_words(budget),
-        "seeds": max(point.seeds for point in measured),
+        "scored": how_often(measured),
         "rows": [
             row(place, point, chosen, answer(point, refused, budget, base_model)) for place, point in places
         ],
