@@ -299,6 +299,12 @@ def test_a_database_that_is_away_may_come_back_and_a_wrong_query_may_not(
         assert "Miller" not in str(refused), "a driver quotes what it cannot cast"
     ended = "select pg_terminate_backend(pg_backend_pid())"
     assert isinstance(_fails(ended, tmp_path), Unavailable), "the connection was lost"
+    password = f":{postgres.PASSWORD}@"
+    addresses = [postgres.url().replace(password, typed) for typed in (":s3cret@", "@")]
+    for wrong in (*addresses, postgres.url("s3cret")):
+        monkeypatch.setenv("TICKETS_DATABASE_URL", wrong)
+        refused = _fails("select 1", tmp_path)
+        assert not isinstance(refused, Unavailable) and "s3cret" not in str(refused)
     monkeypatch.setenv("TICKETS_DATABASE_URL", "postgresql+psycopg://nobody:s3cret@127.0.0.1:9/none")
     away = _fails("select 1", tmp_path)
     assert isinstance(away, Unavailable) and "s3cret" not in str(away)

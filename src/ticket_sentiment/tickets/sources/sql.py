@@ -20,6 +20,12 @@ UNREACHED = re.compile(
     "|unable to open database file",
     re.IGNORECASE,
 )
+# What a server that is there says to an address that a person must correct.
+TURNED_AWAY = re.compile(
+    r"authentication failed|no password supplied|access denied|unknown database"
+    r"|(?:role|database) \S+ does not exist",
+    re.IGNORECASE,
+)
 NOT_THERE = re.compile(r"no such (?:table|column): (\S+)")  # SQLite's; others have an SQLSTATE for it
 BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
 
@@ -83,6 +89,8 @@ def _may_pass(error: "SQLAlchemyError", connected: bool) -> bool:
     from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
     if not isinstance(error, DBAPIError):
+        return False
+    if not connected and TURNED_AWAY.search(str(error.orig)):
         return False
     if not connected or error.connection_invalidated:
         return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
