@@ -55,12 +55,13 @@ def rollout() -> str:
     params = load_params()
     before = told(follow(params, return_state=True))  # a bad challenger goes back although MLflow is away
     outcome = look(params)
+    # At once: of a rollback that is done the next look knows nothing more.
+    news = of_look(outcome, params.objectives.runbooks)
+    people = tell_people(params, news) if news else []
     after = told(follow(params, return_state=True))
-    if news := of_look(outcome, params.objectives.runbooks):
-        after += tell_people(params, news)
     publish(params)
     tidy(params)
-    return "\n".join([*before, *outcome.lines(), *after])
+    return "\n".join([*before, *outcome.lines(), *after, *people])
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def test_with_few_tickets_the_fewest_pods_do_and_nothing_is_ever_changed(few: Pa
 
 def test_a_file_of_counts_is_the_traffic(few: Path, tmp_path: Path, capsys, monkeypatch):
     monkeypatch.setattr(trial, "SCENARIOS", SCENARIOS[:1])
-    file = tmp_path / "day.csv"
+    file = tmp_path / "day.CSV"
     file.write_text("hour,tickets\n" + "".join(f"{hour},{3600 * 2}\n" for hour in range(24)))
     assert main(["autoscale", "--policy", KEDA, "--benchmark", str(few), "--profile", str(file)]) == 0
     assert "Up to 2 requests a second" in capsys.readouterr().out

@@ -61,9 +61,10 @@ def test_the_stage_follows_how_a_nightly_run_calls_the_model(workplace: Path):
 
 
 def test_a_profile_s_own_counts_go_before_params_yaml(workplace: Path, capsys):
-    Path("p.csv").write_text("hour,tickets\n" + "".join(f"{hour},100\n" for hour in range(24)))
-    assert main(["cost", "--profile", "p.csv"]) == 0
-    assert "2,400 tickets a day cost" in capsys.readouterr().out
+    for name in ("P.CSV", "traffic", "p.csv"):
+        Path(name).write_text("hour,tickets\n" + "".join(f"{hour},100\n" for hour in range(24)))
+        assert main(["cost", "--profile", name]) == 0
+        assert "2,400 tickets a day cost" in capsys.readouterr().out
     assert main(["cost", "--profile", "p.csv", "--tickets-per-day", "99"]) == 0
     assert "99 tickets a day cost" in capsys.readouterr().out
 

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bentoml._internal.bento import BentoStore
 from bentoml._internal.configuration.containers import BentoMLContainer
 from prefect.client.orchestration import get_client
 
+import flows.rollout
 from flows.reconcile import reconcile
 from flows.rollback import rollback
 from flows.rollout import rollout
@@ -95,6 +97,31 @@ def test_silence_ends_a_rollout_by_flows_alone(at_root: Loop, monkeypatch: pytes
     assert "Told of RolledBack: webhook: sent" in said
     assert "Decided: rollback." in said and "MLflow: the alias `challenger` belongs to nobody." in said
     at_root.assert_agrees()
+
+
+def test_people_are_told_of_a_rollback_although_what_follows_from_it_does_not_come(
+    at_root: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a machine that goes away: the next look finds no rollout, and would say nothing."""
+    at_root.begin(1, 2)
+    moves.advance(at_root.ledger, at_root.entry, 0.05, By(moves.ROLLOUT, "Because."))
+    follow = flows.rollout.follow
+
+    def once_a_look(*given: Any, **named: Any) -> Any:
+        if at_root.entry.state.challenger is None:
+            raise KeyboardInterrupt
+        return follow(*given, **named)
+
+    with Hook() as hook:
+        monkeypatch.setenv(at_root.params.alerts.webhook.url_env, hook.url)
+        for _ in range(at_root.params.rollout.missing_looks - 1):
+            hear_the_champion(at_root)
+            rollout()
+        hear_the_champion(at_root)
+        monkeypatch.setattr(flows.rollout, "follow", once_a_look)
+        with pytest.raises(KeyboardInterrupt):
+            rollout()
+    assert "RolledBack" in hook.bodies[0]["text"]
 
 
 def test_people_are_told_of_a_flow_that_failed(at_root: Loop, monkeypatch: pytest.MonkeyPatch) -> None:

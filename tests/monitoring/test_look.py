@@ -11,6 +11,7 @@ from tests.monitoring.desk import channels, in_service, people_label, traffic
 from tests.promotion.loop import Loop
 from tests.support.page import Page
 from ticket_sentiment.events.database import open_engine
+from ticket_sentiment.events.types import Feedback
 from ticket_sentiment.monitoring import look as monitor
 from ticket_sentiment.monitoring.page import headline, markdown, write_page
 from ticket_sentiment.monitoring.reference import FOLDER
@@ -181,7 +182,18 @@ def test_silence_is_no_health(loop: Loop, params: Params) -> None:
     with open_engine(loop.url, durable=True).begin() as connection:
         connection.exec_driver_sql("UPDATE feedback SET received_at = '2026-01-01 00:00:00.000000'")
     traffic(loop, digest, days=0.5, rows=30, seed=8)
-    assert "LabelsLate" in names(monitor.look(params))
+    store = loop.events()
+    store.feedback(Feedback(loop.ledger.now(), old[0].ticket_id, "csat", "e-csat", "neutral"))
+    store.close(5)
+    assert "LabelsLate" in names(monitor.look(params)), "a customer's label is none of the audit"
+
+
+def test_a_kept_reference_that_cannot_be_read_is_fetched_again(loop: Loop, params: Params) -> None:
+    kept = loop.root / FOLDER / f"{in_service(loop)}.parquet"
+    assert names(monitor.look(params)) == [] and kept.is_file()
+    kept.write_bytes(kept.read_bytes()[:100])
+    assert names(monitor.look(params)) == ["ReferenceMissing"]
+    assert names(monitor.look(params)) == []
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql+psycopg://nobody@127.0.0.1:9/none"])

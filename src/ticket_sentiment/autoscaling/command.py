@@ -9,6 +9,7 @@ from ticket_sentiment.autoscaling.trial import Result, build_setting, try_all
 from ticket_sentiment.autoscaling.words import describe, figures, missed, rows
 from ticket_sentiment.costs.case import build_case
 from ticket_sentiment.costs.summary import columns
+from ticket_sentiment.costs.traffic import SHAPES
 from ticket_sentiment.costs.words import short, usd
 from ticket_sentiment.files import rounded, write_json
 from ticket_sentiment.params import Params
@@ -40,7 +41,7 @@ def main(
         TicketSentimentError: a manifest, the benchmark or an option is not what it should be.
     """
     case = build_case(params, given, benchmark)
-    own = "tickets_per_day" in given or given.get("profile", "").endswith(".csv")
+    own = "tickets_per_day" in given or given.get("profile", "flat") not in SHAPES
     peak = None if own else params.autoscale.peak_replicas
     tried = policies or [Path(name) for name in params.autoscale.policies]
     setting = build_setting(params, case, tried, peak)

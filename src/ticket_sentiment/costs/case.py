@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from ticket_sentiment.costs.fleet import HOURS_A_MONTH, Pool
 from ticket_sentiment.costs.prices import Price, PriceTable, find_price, load_prices
 from ticket_sentiment.costs.speed import Capacity, Work, capacity, work
-from ticket_sentiment.costs.traffic import Traffic, read_traffic
+from ticket_sentiment.costs.traffic import SHAPES, Traffic, read_traffic
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.gates.evidence import BENCHMARK, Missing, read_part
 from ticket_sentiment.gates.evidence_types import Benchmark, Part, Positive, Variant
@@ -232,7 +232,7 @@ def build_case(
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise TicketSentimentError(f"costs.{key}: {first['msg']}, but {first['input']} was given") from None
-    if "profile" in given and "tickets_per_day" not in given and given["profile"].endswith(".csv"):
+    if "profile" in given and "tickets_per_day" not in given and given["profile"] not in SHAPES:
         costs = costs.model_copy(update={"tickets_per_day": None})
     measured = read_measured(benchmark)
     return Case(

@@ -180,7 +180,7 @@ def batch(case: Case) -> dict[str, Any]:
     """A nightly run over the day's tickets, on as many CPU instances as end in time; spot where priced."""
     costs = case.costs
     tickets_per_second = case.night_speed * case.cpu.vcpus * costs.batch_utilisation
-    hours = case.traffic.tickets_per_day * (1 - costs.cache_hit_rate) / tickets_per_second / 3600
+    hours = case.traffic.tickets_per_day / tickets_per_second / 3600
     usd = case.hourly(case.cpu, "spot") or case.hourly(case.cpu, "on_demand")
     assert usd is not None
     instances = max(1, math.ceil(hours / costs.batch_hours))

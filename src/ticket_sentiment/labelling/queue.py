@@ -105,7 +105,12 @@ def make_queue(
         open_ = answered[wanted].reset_index(drop=True)
         asked = set(open_["ticket_id"])
         doubted = found.doubted(connection, root)
-        suspects = [id_ for id_ in doubted if id_ in known.index and id_ not in asked]
+        # Of the audit's tickets none is asked for because of its label, or the audit is no random draw.
+        suspects = [
+            id_
+            for id_ in doubted
+            if id_ in known.index and id_ not in asked and not audited(id_, salt, share)
+        ]
         if open_.empty and not suspects:
             raise TicketSentimentError(
                 f"no ticket to label: of {len(answered)} tickets answered in the last {days} days "

@@ -182,5 +182,5 @@ def _silence(found: Facts, settings: Monitor) -> Iterator[Alarm]:
     silence = timedelta(hours=settings.max_label_silence_hours)
     if found.last_label is not None and found.now - found.last_label > silence:
         hours = (found.now - found.last_label) / timedelta(hours=1)
-        evidence = (f"The last label came {hours:.0f} hours ago; without them quality is not known.",)
-        yield Alarm("LabelsLate", "ticket", "Nobody labels tickets any more.", evidence)
+        evidence = (f"The audit's last label came {hours:.0f} hours ago; without them quality is not known.",)
+        yield Alarm("LabelsLate", "ticket", "Nobody labels the audited tickets any more.", evidence)

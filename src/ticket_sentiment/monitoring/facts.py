@@ -66,7 +66,7 @@ class Facts:
         labelled, right: of them, those that the audit labelled, and those of them that were answered right.
         month: first moment of the time that quality is counted from.
         lag_hours: median time from an answer to its label; None where there is no label.
-        last_answer, last_label: None where there never was one.
+        last_answer, last_label: None where there never was one; the label is one of the audit's.
         rollout: whether one is on: then a newer model is on its way already.
         split: its checks.
     """
@@ -175,7 +175,7 @@ def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
             for row in judged(connection, digests, month, now - maturity, params.rollout.audit_source)
             if audited(row.ticket_id, params.rollout.audit_salt, params.rollout.audit_share)
         ]
-        last_answer, last_label = latest(connection)
+        last_answer, last_label = latest(connection, params.rollout.audit_source)
     known = {} if reference is None else {
         "reference": len(reference),
         "accuracy": float((reference["predicted_label"] == reference["label"]).mean()),

@@ -107,12 +107,12 @@ def quality(facts: Facts, params: Params) -> dict[str, Any]:
 def labels(facts: Facts) -> str:
     """How late labels come."""
     if facts.last_label is None:
-        return "No label has ever come."
+        return "No label of an audited ticket has ever come."
     ago = (facts.now - facts.last_label) / HOUR
     if facts.lag_hours is None:
-        return f"The last label came {number(ago, 0)} hours ago."
+        return f"The audit's last label came {number(ago, 0)} hours ago."
     lag = f"half of the audited tickets have theirs within {number(facts.lag_hours, 0)} hours"
-    return f"The last label came {number(ago, 0)} hours ago; {lag}."
+    return f"The audit's last label came {number(ago, 0)} hours ago; {lag}."
 
 
 def early(request: EarlyRetraining | None) -> str:

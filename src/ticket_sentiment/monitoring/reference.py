@@ -37,11 +37,14 @@ def reference_of(params: Params, digest: str, root: Path = Path()) -> pd.DataFra
     kept = root / FOLDER / f"{digest}.parquet"
     if not kept.is_file():
         _fetch(params, digest, kept, root)
-    table = read_prepared(kept, [name for name in PROFILE_SCHEMA.names if name != CHANNEL])
-    if set(table["bundle_digest"]) != {digest}:
-        kept.unlink()
-        raise TicketSentimentError(f"the reference of bundle {digest[:12]} is about another one: retrain")
-    check(table, "the champion's reference", (*LIVE_COLUMNS, "label"))
+    try:
+        table = read_prepared(kept, [name for name in PROFILE_SCHEMA.names if name != CHANNEL])
+        if set(table["bundle_digest"]) != {digest}:
+            raise TicketSentimentError(f"the reference of bundle {digest[:12]} is about another one: retrain")
+        check(table, "the champion's reference", (*LIVE_COLUMNS, "label"))
+    except TicketSentimentError:
+        kept.unlink(missing_ok=True)  # it may be only this copy: the next look fetches it again
+        raise
     return table
 
 
