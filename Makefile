@@ -20,7 +20,7 @@ IMAGES := ticket-sentiment images $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE
 BUILT := $(IMAGES) $(if $(DEVICE),--device $(DEVICE))
 
 .PHONY: help retrain search replay serve images image-test edge ui test check manifests monitoring workflows format lock
-.PHONY: scan scan-images sbom rollback ci extras update state-pull state-push pr-report pr-comment
+.PHONY: scan scan-images sbom rollback ci extras update state-pull state-push champion-state pr-report pr-comment
 .PHONY: versions-push retrain-change registry-login images-push images-sign manifests-digest release-change
 
 help: ## this list
@@ -112,7 +112,10 @@ ci: ## all that CI runs
 	.ci/run
 
 extras: $(VENV)/ready ## EXTRAS=s3,hub: install those extras of pyproject.toml, too
-	@test -z "$$EXTRAS" || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$$EXTRAS]"
+	@test -z "$$EXTRAS" || \
+		{ test $(VENV)/extras -nt $(VENV)/ready && test "$$(cat $(VENV)/extras)" = "$$EXTRAS"; } || \
+		{ $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$$EXTRAS]" && \
+		echo "$$EXTRAS" >$(VENV)/extras; }
 
 update: ## bring what was merged in git here, where flows work by themselves; what they wrote stays
 	@scripts/update
@@ -120,6 +123,10 @@ update: ## bring what was merged in git here, where flows work by themselves; wh
 state-pull: $(VENV)/ready ## tickets and stages as git names them, from the team's DVC remote
 	@scripts/require-stores
 	@dvc pull --allow-missing
+
+champion-state: $(VENV)/ready ## the tickets that the champion was made from, as its snapshot names them
+	@scripts/require-stores
+	@images=$$($(BUILT)) && scripts/champion-state "$$images"
 
 state-push: $(VENV)/ready ## what this retraining made, to the team's DVC remote
 	@dvc push

@@ -70,6 +70,34 @@ def test_the_retraining_installs_what_the_stores_need_before_it_begins():
     assert (held["metadata"]["name"], reference["key"] in held["data"]) == (reference["name"], True)
 
 
+def test_the_retraining_reads_a_private_repository_whoever_its_files_belong_to(tmp_path: Path):
+    """A shared file system may own all files as a user of its own (EFS's access points)."""
+    container = flow("monthly-retrain")
+    (token,) = [item for item in container["env"] if item["name"] == "GH_TOKEN"]
+    assert token["valueFrom"]["secretKeyRef"]["optional"] is True
+    given = {item["name"]: item["value"] for item in container["env"] if item["name"].startswith("GIT_")}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **given}
+
+    def run(*command: str, **more: str) -> subprocess.CompletedProcess[str]:
+        asked = "protocol=https\nhost=git.example.com\n\n"
+        return subprocess.run(
+            ["git", *command],
+            env=environment | more,
+            input=asked,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
+
+    assert "password=s3cret\n" in run("credential", "fill", GH_TOKEN="s3cret").stdout
+    assert run("credential", "fill").returncode, "and without one nobody is waited for"
+    assert run("init", "--quiet", "repository").returncode == 0
+    if os.geteuid() == 0:
+        for path in (tmp_path / "repository", tmp_path / "repository/.git"):
+            os.chown(path, 50_000, 50_000)
+    assert run("-C", "repository", "status").returncode == 0
+
+
 def test_packages_are_not_unpacked_into_the_small_volume_of_the_pod():
     """Those of the lock are several gigabytes, and pip's cache would hold them once more in HOME, /tmp."""
     container = flow("monthly-retrain")

@@ -103,3 +103,34 @@ def test_a_remote_that_cannot_be_read_or_written_is_an_error_of_one_line_with_a_
     status, _, said = push(runner)
     assert status == 2
     assert said.splitlines()[-1].startswith("error: no snapshot sent: origin cannot be read")
+
+
+STATE = SCRIPT.with_name("champion-state")
+
+
+def champion_state(root: Path, images: str) -> subprocess.CompletedProcess[str]:
+    """Run it, with a stand-in for dvc that says what it was asked."""
+    tools = root.parent / "tools"
+    tools.mkdir(exist_ok=True)
+    (tools / "dvc").write_text('#!/bin/sh\necho "dvc $@, $(cat dvc.lock)"\n')
+    (tools / "dvc").chmod(0o755)
+    environment = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "GH_TOKEN": "t"}
+    return subprocess.run([STATE, images], cwd=root, env=environment, capture_output=True, text=True)
+
+
+def test_the_champions_tickets_are_those_of_its_snapshot_and_unknown_without(origin: Path) -> None:
+    runner = clone_of(origin, "runner")
+    (runner / "data").mkdir()
+    (runner / "data/tickets.dvc").write_text("month two\n")
+    (runner / "dvc.lock").write_text("two\n")
+    assert snapshot(runner, ["dvc.lock", "data/tickets.dvc"], "model/v2")
+    desk = clone_of(origin, "desk")
+    images = "ticket-sentiment:v2-0a1b2c3d4e5f-cpu\nticket-sentiment:v2-5f4e3d2c1b0a-gpu"
+    missing = champion_state(desk, images)
+    assert missing.returncode == 2 and "make versions-push" in missing.stderr and not missing.stdout
+    assert push(runner)[0] == 0
+    for _ in range(2):  # the second time the tag is there
+        done = champion_state(desk, images)
+        assert (done.returncode, done.stdout) == (0, "dvc pull --allow-missing, two\n"), done.stderr
+    assert (desk / "data/tickets.dvc").read_text() == "month two\n"
+    assert champion_state(desk, "postgres:17").returncode == 2

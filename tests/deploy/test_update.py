@@ -128,3 +128,11 @@ def test_a_repository_that_is_away_stops_nothing(work: Path) -> None:
     (work.parent / "origin").rename(work.parent / "away")
     done = update(work)
     assert done.returncode == 0 and "going on with what is here" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_copy_that_git_does_not_read_is_an_error_and_not_a_repository_that_is_away(work: Path) -> None:
+    for path in (work, work / ".git"):
+        os.chown(path, 50_000, 50_000)
+    done = update(work)
+    assert done.returncode == 2 and "git does not read this copy" in done.stderr
