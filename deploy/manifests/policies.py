@@ -12,6 +12,7 @@ from ticket_sentiment.tickets.privacy import PSEUDONYM_KEY
 BY_DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 BY_TAG = re.compile(r"[^@\s]+:(?!latest$)[\w.-]+")
 SECRET_NAME = re.compile(r"KEY|TOKEN|PASSWORD|SECRET", re.IGNORECASE)
+GIT_KEY = re.compile(r"GIT_CONFIG_KEY_\d+")  # the name of a setting
 PASSWORD_IN_URL = re.compile(r"://[^/\s]*@")
 UNAVAILABLE = (
     "25%"  # docs/autoscaling.md: so that half of the pods get off their spot nodes within the notice
@@ -154,10 +155,11 @@ def network(objects: list[Object]) -> Iterator[str]:
 
 
 def secrets(objects: list[Object]) -> Iterator[str]:
-    """Only by reference; public keys are none, whatever their name has in it."""
+    """Only by reference; public keys and names of git's settings are none, whatever their name has in it."""
 
     def holds(name: str, value: str) -> bool:
-        named = SECRET_NAME.search(name) and name != params().serve.public_keys_env
+        harmless = name == params().serve.public_keys_env or GIT_KEY.fullmatch(name)
+        named = SECRET_NAME.search(name) and not harmless
         return bool(named or PASSWORD_IN_URL.search(value))
 
     for item in of_kind(objects, "Secret"):

@@ -93,6 +93,15 @@ def test_it_answers_without_a_network_after_the_first_load(page, web):
     assert classify(page, AWKWARD[:2]) == online
 
 
+def test_a_release_that_cannot_be_kept_answers_with_a_network_all_the_same(page, web):
+    (web / "edge.css").write_text("/* not what the manifest names */")
+    with static_server(web) as address:
+        page.open(address)
+        said = state(page)
+        assert "does not work yet" in said and "edge.css: SHA-256 differs" in said
+        assert classify(page, ["hello"])[0]["label"]
+
+
 def test_an_update_comes_whole_or_not_at_all(page, web, make_bundle, params, runtime, tmp_path):
     newer = pack(make_bundle(1), "2", params, runtime, tmp_path / "newer") / "web"
     with static_server(web) as address:

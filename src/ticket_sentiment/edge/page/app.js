@@ -3,6 +3,7 @@
 import { Classifier } from "./classifier.js";
 
 const WAIT = 10_000; // ms for the service worker's first answer to the page
+const PATIENCE = 120_000; // ms for it to fetch a release; browsers end a worker that takes long, and say nothing
 
 const element = (id) => document.getElementById(id);
 const percent = (value) => `${(100 * value).toFixed(1)} %`;
@@ -30,6 +31,7 @@ function update(worker) {
   return new Promise((resolve) => {
     const channel = new MessageChannel();
     channel.port1.onmessage = (event) => resolve(event.data);
+    setTimeout(() => resolve({ state: "silent" }), PATIENCE);
     worker.postMessage("update", [channel.port2]);
   });
 }
@@ -39,6 +41,8 @@ const OFFLINE = {
   same: () => "works: the release is kept on this device",
   updated: (news) => `version ${news.version} is kept on this device: load this page again to use it`,
   offline: () => "works: there is none now",
+  none: (news) => `does not work yet: the release could not be kept (${news.reason})`,
+  silent: () => "is not known: this browser has not said in time whether the release is kept; load this page again",
   failed: (news) => `the newest release could not be kept, the one before it stays (${news.reason})`,
 };
 

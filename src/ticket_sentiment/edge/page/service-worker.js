@@ -39,7 +39,7 @@ async function forget(cache, release) {
   for (const request of await cache.keys()) if (!wanted.has(request.url)) await cache.delete(request);
 }
 
-// What became of it: first, same, updated, offline, or failed with the reason.
+// What became of it: first, same, updated, offline; or failed, or none where no release is kept, with the reason.
 async function update() {
   const cache = await caches.open(CACHE);
   const before = await held(cache);
@@ -47,7 +47,7 @@ async function update() {
   try {
     now = await (await fetched(MANIFEST)).text();
   } catch (error) {
-    return { state: before === null ? "failed" : "offline", reason: error.message };
+    return { state: before === null ? "none" : "offline", reason: error.message };
   }
   try {
     const release = JSON.parse(now);
@@ -58,7 +58,7 @@ async function update() {
     }
     return { state: before === null ? "first" : now === before ? "same" : "updated", version: release.version };
   } catch (error) {
-    return { state: "failed", reason: error.message };
+    return { state: before === null ? "none" : "failed", reason: error.message };
   }
 }
 
@@ -76,7 +76,7 @@ let running = null;
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
 self.addEventListener("message", (event) => {
-  running ??= update().finally(() => { running = null; });
+  running ??= update().catch((error) => ({ state: "none", reason: error.message })).finally(() => { running = null; });
   event.waitUntil(running.then((result) => event.ports[0].postMessage(result)));
 });
 self.addEventListener("fetch", (event) => {
