@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 IMAGES := ticket-sentiment images $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE))
 BUILT := $(IMAGES) $(if $(DEVICE),--device $(DEVICE))
 
-.PHONY: help retrain search replay serve images image-test edge ui test check manifests monitoring workflows format lock
+.PHONY: help retrain search replay serve reconcile images image-test edge ui test check manifests monitoring workflows format lock
 .PHONY: scan scan-images sbom rollback ci extras update state-pull state-push champion-state pr-report pr-comment
 .PHONY: versions-push retrain-change registry-login images-push images-sign manifests-digest release-change
 
@@ -51,6 +51,9 @@ replay: $(VENV)/ready ## months of the whole loop, live, with and without retrai
 
 serve: $(VENV)/ready ## answer on localhost:3000 with the registered champion
 	@ticket-sentiment serve
+
+reconcile: $(VENV)/ready ## carry out what a person moved in MLflow, where no deployment does it every minute
+	@python -m flows.reconcile
 
 images: $(VENV)/ready ## container images of the registered champion (DEVICE=cpu, BASE_IMAGE=..., ENGINE=podman)
 	@$(BUILT)

@@ -1,13 +1,18 @@
 """Telling that a flow has failed. By itself, as what other steps import takes seconds (BentoML)."""
 
+from pathlib import Path
+
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import State
 
+from ticket_sentiment.alerts.memory import Memory
 from ticket_sentiment.alerts.tell import tell
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import load_params
-from ticket_sentiment.promotion.news import of_failure
+from ticket_sentiment.promotion.news import failures_of, of_failure
+
+TROUBLE_HOURS = 1.0  # what fails again within them is the same trouble
 
 
 def tell_failure(flow: Flow[..., object], _run: FlowRun, state: State) -> None:
@@ -18,3 +23,12 @@ def tell_failure(flow: Flow[..., object], _run: FlowRun, state: State) -> None:
         tell(params.alerts, of_failure(flow.name, failure, params.objectives.runbooks))
     except TicketSentimentError as error:  # params.yaml itself is wrong
         print(f"nobody was told: {error}")
+
+
+def forget_failure(flow: Flow[..., object], _run: FlowRun, _state: State) -> None:
+    """The hook of every flow that ended well: the next failure is news, whatever was told before."""
+    try:
+        settings = load_params().alerts
+        Memory(Path(settings.memory), settings.repeat_hours).forget(failures_of(flow.name), TROUBLE_HOURS)
+    except TicketSentimentError as error:
+        print(f"what was told is still remembered: {error}")

@@ -9,6 +9,7 @@ import pytest
 from tests.support.hooks import Hook
 from tests.support.smtp import MailServer
 from ticket_sentiment.alerts.alert import Alert
+from ticket_sentiment.alerts.memory import Memory
 from ticket_sentiment.alerts.tell import tell
 from ticket_sentiment.cli import main
 
@@ -60,6 +61,21 @@ def test_after_its_time_it_is_told_again_and_the_old_is_forgotten(settings, monk
         assert tell(settings, ALERT) == ("webhook: sent",)
         path.write_text("{")  # what cannot be read counts as never told
         assert tell(settings, ALERT) == ("webhook: sent",)
+
+
+def test_what_is_over_is_forgotten_unless_it_comes_and_goes(settings, monkeypatch, tmp_path):
+    memory, other = (
+        Memory(tmp_path / "told", settings.repeat_hours),
+        dataclasses.replace(ALERT, key="another"),
+    )
+    with Hook() as hook:
+        monkeypatch.setenv(settings.webhook.url_env, hook.url)
+        tell(settings, ALERT), tell(settings, other)
+        memory.forget("month ", hours=1.0)
+        assert tell(settings, ALERT)[0].startswith("not told again"), "it was told a moment ago"
+        memory.forget("month ", hours=0.0)
+        assert tell(settings, ALERT) == ("webhook: sent",)
+        assert tell(settings, other)[0].startswith("not told again"), "another trouble is not over"
 
 
 def test_a_memory_that_cannot_be_written_does_not_stop_it(settings, monkeypatch, tmp_path):

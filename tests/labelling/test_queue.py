@@ -197,7 +197,9 @@ def test_labels_that_seem_wrong_are_asked_for_again_until_somebody_gave_one(make
     doubted = {row.ticket_id: row for row in queue.rows if row.why == "doubted"}
     assert sorted(doubted) == ["C-1", "C-2"]  # a tenth of twenty; C-3 waits
     assert doubted["C-1"].text == "collected C-1" and doubted["C-1"].answered_at is None
-    assert not [row for row in make(audit_share=1.0).rows if row.why == "doubted"], "the audit is a random draw"
+    assert not [row for row in make(audit_share=1.0).rows if row.why == "doubted"], (
+        "the audit is a random draw"
+    )
     write_queue(tmp_path / "queue.csv", queue.rows)
     (tmp_path / VALIDATION).write_text("{}")
     with pytest.raises(TicketSentimentError, match="dvc repro -f validate"):

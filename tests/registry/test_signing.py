@@ -56,6 +56,18 @@ def test_a_version_is_signed_as_it_is_registered(
     assert OLD.line.split()[-1] not in json.dumps(dict(tags))
 
 
+def test_what_a_key_signed_that_does_not_count_is_no_release(
+    required: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Services would refuse it: a rollout of it would never be heard."""
+    use(required, monkeypatch, NEW.line)
+    required.register()
+    monkeypatch.setenv(required.params.serve.public_keys_env, f"{OLD.public_line}\n")
+    with pytest.raises(TicketSentimentError, match="none of the public keys"):
+        put(required)
+    assert not list((required.root / required.params.serve.releases).glob("*"))
+
+
 def test_without_a_key_nothing_is_signed_and_services_that_ask_get_nothing(required: Project) -> None:
     required.register()
     with pytest.raises(TicketSentimentError, match=r"version 1 is not signed.*sign 1"):

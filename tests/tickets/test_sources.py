@@ -46,6 +46,13 @@ def test_csv_with_quoted_newlines_delimiter_and_own_columns(read):
     assert frame["row"].tolist() == [2, 3]
 
 
+def test_a_label_that_means_none_is_none(read):
+    content = HEADER + ROW.replace("positive", "unrated") + ROW.replace("T-1", "T-2")
+    frame = read({"a.csv": content}, labels={"unrated": None})
+    assert frame["label"].tolist() == [None, "positive"]
+    assert frame["label_source"].tolist() == [None, "import"]
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8", "utf-8-sig"])
 def test_encodings(read, encoding):
     content = (HEADER + "T-1,2026-03-01,Grüße,positive\n").encode(encoding)

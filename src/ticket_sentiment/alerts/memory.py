@@ -1,5 +1,6 @@
 """What was told lately, so that a trouble that lasts is not told every hour. A small file each, no lock."""
 
+import contextlib
 import json
 import time
 from hashlib import sha256
@@ -41,4 +42,16 @@ class Memory:
         for path in self._folder.glob("*.json"):
             if now - path.stat().st_mtime > self._seconds:
                 path.unlink(missing_ok=True)
-        write_json(self._path(alert), {"at": now, "name": alert.name, "severity": alert.severity})
+        content = {"at": now, "key": alert.key, "name": alert.name, "severity": alert.severity}
+        write_json(self._path(alert), content)
+
+    def forget(self, beginning: str, hours: float) -> None:
+        """What was told of keys with this beginning is over; told in the last `hours` it is still remembered.
+
+        So that what comes and goes every minute is not told every minute.
+        """
+        for path in self._folder.glob("*.json"):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                told = json.loads(path.read_text())
+                if told["key"].startswith(beginning) and time.time() - told["at"] > hours * 3600:
+                    path.unlink()

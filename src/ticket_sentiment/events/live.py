@@ -84,12 +84,13 @@ def counts(connection: sa.Connection, since: datetime, before: datetime) -> Coun
 
 
 def latest(connection: sa.Connection, source: str) -> tuple[datetime | None, datetime | None]:
-    """When the last answer was given and the last label of a source received; None where there never was one."""
+    """When the last answer was given, and the last label of a source received; None where none ever was."""
     last = (
         sa.select(predictions.c.at).order_by(predictions.c.at.desc()).limit(1),
         sa.select(feedback.c.received_at)
         .where(feedback.c.source == source)
-        .order_by(feedback.c.received_at.desc()).limit(1),
+        .order_by(feedback.c.received_at.desc())
+        .limit(1),
     )
     answered, labelled = (connection.scalar(query) for query in last)
     return answered, labelled

@@ -110,7 +110,9 @@ def load_bundle(path: Path) -> Bundle:
         TicketSentimentError: the folder, a file, a hash, the schema or the labels are not as they
             should be; the message names the file and the reason.
     """
-    remedy = "fetch the bundle again or make it anew with `dvc repro quantize`"
+    remedy = (
+        "make it anew: a release by `ticket-sentiment releases`, this month's bundle by `dvc repro quantize`"
+    )
     if not (path / MANIFEST).is_file():
         raise TicketSentimentError(f"{path} is no bundle: {MANIFEST} is missing; {remedy}")
     found = {item.name for item in path.iterdir()}

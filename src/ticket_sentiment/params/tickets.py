@@ -51,7 +51,7 @@ class Tickets(Section):
     columns: dict[Literal["ticket_id", "customer_id", "created_at", "channel", "text", "label"], str] = Field(
         default_factory=dict
     )
-    labels: dict[str, Label] = Field(default_factory=dict)
+    labels: dict[str, Label | None] = Field(default_factory=dict)  # None: such a ticket has no label
     timezone: str = "UTC"
     feedback: Literal["optional", "required", "off"] = "optional"
 

@@ -1,5 +1,7 @@
 """What people are told of the flows unasked: one that failed, what the gate said, what a rollout did."""
 
+from hashlib import sha256
+
 from ticket_sentiment.alerts.alert import Alert
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Severity
@@ -7,7 +9,7 @@ from ticket_sentiment.promotion.controller import Outcome
 from ticket_sentiment.registry.registry import Registration
 
 DECISIONS: dict[str, tuple[str, Severity, str]] = {
-    "fail": ("ReleaseRefused", "ticket", "the gate refuses this month's model; the champion stays"),
+    "fail": ("ReleaseRefused", "ticket", "the gate refuses the new model; the champion stays"),
     "review": ("ReleaseWaits", "ticket", "a model waits for a person's decision"),
     "pass": ("ReleasePassed", "info", "a model passed every gate"),
 }
@@ -34,9 +36,13 @@ def of_failure(flow: str, error: object, runbooks: str) -> Alert:
         runbooks: `objectives.runbooks`.
     """
     why = str(error) if isinstance(error, TicketSentimentError) else type(error).__name__
-    return Alert(
-        FAILED, "ticket", f"the flow {flow} has failed", (why,), _runbook(runbooks, FAILED), f"failed {flow}"
-    )
+    key = f"{failures_of(flow)}{sha256(why.encode()).hexdigest()[:16]}"  # another trouble is news
+    return Alert(FAILED, "ticket", f"the flow {flow} has failed", (why,), _runbook(runbooks, FAILED), key)
+
+
+def failures_of(flow: str) -> str:
+    """With what the keys of a flow's failures begin."""
+    return f"failed {flow} "
 
 
 def of_registration(registration: Registration, runbooks: str) -> Alert:

@@ -61,8 +61,10 @@ def put_release(store: Store, params: Params, version: int | str, root: Path = P
     name, folder = release_name(store, version), root / params.serve.releases
     held = store.client.get_model_version(store.model, str(version))
     signatures = {device: held.tags.get(signature_tag(device)) for device in DEVICES}
-    if params.serve.require_signature and not all(signatures.values()):
-        raise _unsigned(store, version)
+    if params.serve.require_signature:
+        keys, digests = public_keys(params.serve, root), {d: held.tags[f"bundle.{d}.digest"] for d in DEVICES}
+        if not all([signed_by(store, held, digests, device, keys) for device in DEVICES]):
+            raise _unsigned(store, version)
     if is_whole(folder, name):
         _write_signatures(folder / name, signatures)
         return name

@@ -70,11 +70,11 @@ def table_of(path: Path, tickets: Tickets) -> Tables:
             continue
         seen.add(key)
         part = _part(key)
-        if label is None or label == "":
+        known = None if label in (None, "") else tickets.labels.get(str(label), str(label))
+        if known is None:
             if part == "train":
                 rows["unlabelled"].append((cleaned, -1))
             continue
-        known = tickets.labels.get(str(label), str(label))
         if known not in LABEL_TO_ID:
             raise TicketSentimentError(
                 f"{path}, row {number}: unknown label {str(label)[:40]!r}: map it in tickets.labels of "

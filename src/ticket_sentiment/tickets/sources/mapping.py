@@ -146,10 +146,12 @@ def _label(value: Any, mapping: dict[str, Any], column: Sequence[Any]) -> str | 
     if not text:
         return None
     found = mapping.get(text, text)
+    if found is None:
+        return None
     if found not in LABELS:
         raise ValueError(
             f"label {_shown_label(value, column)} is unknown: add it to tickets.labels in params.yaml "
-            f"as one of {', '.join(LABELS)}, or correct tickets.columns.label"
+            f"as one of {', '.join(LABELS)} (or null, where it means none), or correct tickets.columns.label"
         )
     return str(found)
 
