@@ -22,6 +22,7 @@ from ticket_sentiment.registry.store import (
     download_bundle,
     registered_version,
     release_digests,
+    require_champion,
 )
 
 # Every method by which `register` changes something.
@@ -454,7 +455,9 @@ def test_status_lists_versions_newest_first(project: Project) -> None:
     assert "2026-01 to 2026-02" in lines[2]
 
 
-def test_the_champion_is_whom_the_ledger_named_wherever_the_alias_lies(project: Project) -> None:
+def test_the_champion_is_whom_the_ledger_named_wherever_the_alias_lies(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
     assert champion_version(project.store) is None
     for seed in range(3):
         project.result(seed=seed)
@@ -468,8 +471,12 @@ def test_the_champion_is_whom_the_ledger_named_wherever_the_alias_lies(project: 
 
     assert found() == "1", "by the alias, as long as nobody was adopted"
     client.set_registered_model_tag(model, "ledger.champion", "1")
+    require_champion(project.store)
+    assert not caplog.messages
     client.set_registered_model_alias(model, "champion", "2")  # which was refused
-    assert found() == "1"
+    assert found() == str(require_champion(project.store).version) == "1"
+    (said,) = caplog.messages
+    assert "is on version 2, and version 1 is still the champion: `make reconcile`" in said
     client.delete_registered_model_alias(model, "champion")
     assert found() == "1"
     client.set_registered_model_tag(model, "ledger.champion", "none 1")  # killed while it is given back

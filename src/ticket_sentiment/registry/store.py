@@ -1,5 +1,6 @@
 """The MLflow store: where it lies, who holds which alias, and the bundles of a version."""
 
+import logging
 import os
 import shutil
 import tempfile
@@ -17,6 +18,8 @@ from ticket_sentiment.files import replacing_folder, sha256_file
 from ticket_sentiment.gates.card_front import MARKDOWN as CARD
 from ticket_sentiment.model.bundle import MANIFEST, Bundle, load_bundle
 from ticket_sentiment.params import Params
+
+logger = logging.getLogger(__name__)
 
 # MLflow tells `Champion` from `champion` silently, so nobody spells an alias by hand.
 CHAMPION = "champion"
@@ -135,12 +138,12 @@ def champion_version(store: Store) -> ModelVersion | None:
             raise
     raise TicketSentimentError(
         f"the champion, version {number} of {store.model}, was deleted in MLflow: give the alias "
-        f"`{CHAMPION}` to another version, then run the reconcile flow"
+        f"`{CHAMPION}` to another version, then `make reconcile`"
     )
 
 
 def require_champion(store: Store) -> ModelVersion:
-    """The champion.
+    """The champion, that answers. Where a person gave the alias to another version, a line says so.
 
     Raises:
         TicketSentimentError: there is none, or the version that the ledger names was deleted.
@@ -151,6 +154,13 @@ def require_champion(store: Store) -> ModelVersion:
             f"{store.model} has no version with the alias `{CHAMPION}`: run `make retrain`, "
             "or give the alias to a version in MLflow (`make ui`)"
         )
+    holder = by_alias(store, CHAMPION)
+    if holder is not None and holder.version != champion.version:
+        logger.warning(
+            "the alias `%s` is on version %s, and version %s is still the champion: `make reconcile`, or the "
+            "deployment of that name, looks at it",
+            CHAMPION, holder.version, champion.version,
+        )  # fmt: skip
     return champion
 
 
