@@ -48,7 +48,8 @@ def test_a_changed_month_is_refused_before_anything_is_written(run, exported, mo
     export(exported, "2026-00.csv", month("2025-12"))
     before = state(exported)
     with pytest.raises(
-        TicketSentimentError, match=r"2026-02 \(3 of 120 tickets differ\).*--replace 2026-02`"
+        TicketSentimentError,
+        match=r"2026-02 \(3 of 120 tickets differ, 1 are not in the source and would go\).*--replace",
     ):
         run()
     assert state(exported) == before

@@ -88,7 +88,7 @@ def test_what_is_more_than_a_late_label_is_refused(run, exported, month):
         late.drop(index=3),
     ):
         export(exported, "2026-02.csv", changed)
-        with pytest.raises(TicketSentimentError, match=r"2026-02 \(1 of 120 tickets differ\)"):
+        with pytest.raises(TicketSentimentError, match=r"2026-02 \(1 of 120 tickets differ"):
             run()
     assert state(exported) == before
 
@@ -104,15 +104,44 @@ def test_an_export_of_the_last_days_keeps_what_it_no_longer_holds(run, exported,
     assert len(read_tickets(exported / TICKETS / "2026-02.parquet")) == 120
     before = state(exported)
     export(exported, "2026-02.csv", february.iloc[50:].drop(index=60))
-    with pytest.raises(TicketSentimentError, match=r"2026-02 \(1 of 120 tickets differ\)"):
+    with pytest.raises(TicketSentimentError, match=r"2026-02 \(1 of 120 tickets differ"):
         run()
     export(exported, "2026-02.csv", _with(february, 40, created_at=february.loc[60, "created_at"]).iloc[40:])
-    with pytest.raises(TicketSentimentError, match=r"2026-02 \(1 of 120 tickets differ\)"):
+    with pytest.raises(TicketSentimentError, match=r"2026-02 \(1 of 120 tickets differ"):
         run()
     assert state(exported) == before
-    export(exported, "2026-02.csv", february.iloc[50:])
-    assert run(replace=("2026-02",)).written == ("2026-02",), "told to, it takes the source as it is"
-    assert len(read_tickets(exported / TICKETS / "2026-02.parquet")) == 70
+    changed = _with(february.iloc[50:].drop(index=[60, 61]), 70, text="of another mind")
+    export(exported, "2026-02.csv", changed)
+    said = r"2026-02 \(3 of 120 tickets differ, 2 are not in the source and would go\)"
+    with pytest.raises(TicketSentimentError, match=said):
+        run()
+    result = run(replace=("2026-02",))
+    assert (result.written, result.gone) == (
+        ("2026-02",),
+        2,
+    ) and "2 stored tickets taken out" in result.line()
+    assert len(read_tickets(exported / TICKETS / "2026-02.parquet")) == 118, (
+        "the window says nothing of older"
+    )
+
+
+def test_a_months_last_hours_come_with_the_next_local_month(run, exported, month):
+    february = month("2026-02")
+    times = [f"2026-02-28 {hour}:30:00" for hour in ("09", "21", "22")]
+    for index, time in zip((117, 118, 119), times, strict=True):
+        february.loc[index, "created_at"] = time
+    export(exported, "2026-02.csv", february.iloc[:118])
+    run()
+    export(exported, "2026-02.csv", february)
+    result = run()
+    assert (result.written, result.added) == (
+        ("2026-02",),
+        2,
+    ) and "2 tickets of a month's last" in result.line()
+    assert len(read_tickets(exported / TICKETS / "2026-02.parquet")) == 120
+    export(exported, "2026-02.csv", pd.concat([february, february.iloc[[0]].assign(ticket_id="new")]))
+    with pytest.raises(TicketSentimentError, match=r"2026-02 \(1 of 120 tickets differ"):
+        run()
 
 
 @pytest.fixture

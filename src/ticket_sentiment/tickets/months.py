@@ -4,18 +4,19 @@ import contextlib
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import require_space, write_text
-from ticket_sentiment.tickets.schema import Table, month_files, read_table, write_month
+from ticket_sentiment.tickets.schema import Table, month_bounds, month_files, read_table, write_month
 from ticket_sentiment.tickets.stored import Remasked, remask, require_unmixed
 from ticket_sentiment.tickets.versions import MonthVersions
 
 Row = tuple[object, ...]
+MOST_OFFSET = timedelta(hours=14)  # of a time zone from UTC
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,15 @@ class Kept:
     Attributes:
         written: months that are new or changed.
         late: labels in them of tickets that were stored without one.
+        added: tickets of their last hours, which the source did not hold before.
+        gone: stored tickets that were taken out of them, as the source holds them no more.
         masked: tickets that today's rules masked anew.
     """
 
     written: tuple[str, ...]
     late: int
+    added: int
+    gone: int
     masked: int = 0
 
 
@@ -91,7 +96,7 @@ def keep_months(
         present: the month that is collected before its end, where one is. It may change until it has been
             written after its end, however many runs are killed before.
         begins: time of the source's first ticket, where it holds a window that moves on: stored tickets from
-            before are kept.
+            before are kept, also of a month that is replaced: that the window moved on says nothing of them.
 
     Raises:
         TicketSentimentError: a month would change, or DVC cannot do its part.
@@ -106,7 +111,7 @@ def keep_months(
     remasked = _remasked(there, months, replace, kind)
     there |= remasked.months
     if begins is not None:
-        held = (there.keys() & months.keys()) - set(replace)
+        held = there.keys() & months.keys()
         months = months | {month: _with_older(there[month], months[month], begins) for month in held}
     kept = _compared(months, there, free, kind)
     changed = {**remasked.months, **{month: months[month] for month in kept.written}}
@@ -121,7 +126,7 @@ def keep_months(
     note(open_note, opened - (months.keys() - {present}))
     note(masking_note, set())
     versions.push()
-    return Kept(tuple(sorted(changed)), kept.late, remasked.tickets)
+    return Kept(tuple(sorted(changed)), kept.late, kept.added, kept.gone, remasked.tickets)
 
 
 def _stored(
@@ -188,11 +193,23 @@ def _difference(old: pd.DataFrame, new: pd.DataFrame, kind: Table, free: bool) -
     return {row[0] for row in (come - late.keys()) | lost}, len(late)
 
 
+def _of_last_hours(old: pd.DataFrame, new: pd.DataFrame, month: str) -> set[object]:
+    """Ids of tickets that come only now, later than all stored ones and at the end of the month.
+
+    A month is one in UTC. Where an export's months are those of another time zone its last hours, or the
+    first ones of the next, lie in the export after.
+    """
+    if "created_at" not in old or old.empty:
+        return set()
+    begin = max(old["created_at"].max(), month_bounds(month)[1] - MOST_OFFSET)
+    return set(new.loc[(new["created_at"] > begin) & ~new["ticket_id"].isin(old["ticket_id"]), "ticket_id"])
+
+
 def _compared(
     months: dict[str, pd.DataFrame], there: dict[str, pd.DataFrame], free: set[str], kind: Table
 ) -> Kept:
     """What is to be written; refuses when a month is there with other content and may not change."""
-    written, refused, late = [], [], 0
+    written, refused, late, added, gone = [], [], 0, 0, 0
     for month, frame in months.items():
         if month not in there:
             written.append(month)
@@ -201,8 +218,16 @@ def _compared(
         late += labels
         if differing or labels:
             written.append(month)
-        if differing and month not in free:
-            refused.append((month, f"{month} ({len(differing)} of {len(there[month])} {kind.rows} differ)"))
+        id_ = kind.columns[0]
+        lost = 0 if kind.source_forgets else len(set(there[month][id_]) - set(frame[id_]))
+        if month in free:
+            gone += lost
+        elif differing and differing <= _of_last_hours(there[month], frame, month):
+            added += len(differing)
+        elif differing:
+            going = f", {lost} are not in the source and would go" if lost else ""
+            text = f"{month} ({len(differing)} of {len(there[month])} {kind.rows} differ{going})"
+            refused.append((month, text))
     if refused:
         names = " ".join(f"--replace {kind.replace.format(month=month)}" for month, _ in refused)
         raise TicketSentimentError(
@@ -210,7 +235,7 @@ def _compared(
             "content: a month is not changed unless told to; check the source, or run "
             f"`ticket-sentiment collect {names}`"
         )
-    return Kept(tuple(written), late)
+    return Kept(tuple(written), late, added, gone)
 
 
 def _write(months: dict[str, pd.DataFrame], folder: Path, kind: Table) -> None:
