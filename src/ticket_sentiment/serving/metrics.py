@@ -4,6 +4,7 @@ Workers write to memory-mapped files in a folder that they share (prometheus_cli
 each listens on the metrics port, so that the kernel picks one of them for a scrape and its answer is whole.
 """
 
+import contextlib
 import os
 import socket
 import threading
@@ -37,12 +38,10 @@ class Metrics:
             objective_ms: becomes an edge of the latency histogram.
         """
         self.registry = CollectorRegistry()
+        self._folder = folder
+        self._forget_the_dead()
         if folder is not None:
             os.environ[MULTIPROCESS] = str(folder)  # read when a metric is made
-            for path in folder.glob("gauge_live*_*.db"):  # of workers that were killed
-                pid = path.stem.rpartition("_")[2]
-                if not Path("/proc", pid).exists():
-                    mark_process_dead(int(pid), str(folder))
             MultiProcessCollector(self.registry, str(folder))
             made = CollectorRegistry()
         else:
@@ -127,6 +126,16 @@ class Metrics:
             self._requests, self._refusals, self._latency, self._predicted, self._abstained, self._confidence,
         )  # fmt: skip
 
+    def _forget_the_dead(self) -> None:
+        """Take the gauges of workers that were killed out of the sums."""
+        if self._folder is None:
+            return
+        for path in self._folder.glob("gauge_live*_*.db"):
+            pid = path.stem.rpartition("_")[2]
+            if not Path("/proc", pid).exists():
+                with contextlib.suppress(FileNotFoundError):  # another worker was faster
+                    mark_process_dead(int(pid), str(self._folder))
+
     def loaded(self, arm: str, digest: str, version: str, backend: str) -> None:
         """A bundle is in an arm; its series exist from now on, at zero."""
         self._build.labels(arm, digest, version, backend).set(1)
@@ -167,6 +176,7 @@ class Metrics:
 
     def sample(self, gauges: Mapping[str, float], totals: Mapping[str, int], epoch: int) -> None:
         """Write out what was counted here and by others: called now and then, not for every request."""
+        self._forget_the_dead()  # here too: their successors may all die before they have metrics
         self.write()
         for name, value in gauges.items():
             self._gauges[name].set(value)
