@@ -19,10 +19,16 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.serving.errors import CODES
+from ticket_sentiment.serving.room import reserve
 from ticket_sentiment.serving.tally import BulkHistogram, CounterTally, HistogramTally
 
 PREFIX = "ticket_sentiment"
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+# A worker's files, as prometheus_client names them, and the bytes of each. All that it counts takes about two
+# thirds of that at most; a file that grows beyond is not reserved any more.
+_KINDS = ("counter", "histogram", "gauge_livesum", "gauge_livemax", "gauge_livemin")
+_FILE_BYTES = 256 * 1024
+WORKER_BYTES = len(_KINDS) * _FILE_BYTES
 _LATENCY_MS = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
 _CONFIDENCE = (0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
@@ -36,11 +42,15 @@ class Metrics:
         Args:
             folder: that the workers share; None for a process that is alone, as in a test.
             objective_ms: becomes an edge of the latency histogram.
+
+        Raises:
+            TicketSentimentError: the folder has no room for this worker's files.
         """
         self.registry = CollectorRegistry()
         self._folder = folder
         self._forget_the_dead()
         if folder is not None:
+            _reserve_files(folder)
             os.environ[MULTIPROCESS] = str(folder)  # read when a metric is made
             MultiProcessCollector(self.registry, str(folder))
             made = CollectorRegistry()
@@ -202,6 +212,21 @@ class MetricsServer:
     def close(self) -> None:
         """Answer no more."""
         self._server.should_exit = True
+
+
+def _reserve_files(folder: Path) -> None:
+    """Make files of zeros, which prometheus_client takes for new ones; it could not read empty ones."""
+    paths = [folder / f"{kind}_{os.getpid()}.db" for kind in _KINDS]
+    missing = [path for path in paths if not path.exists()]  # a dead worker may have had this number
+    aside = [path.with_suffix(".new") for path in missing]
+    try:
+        for path in aside:
+            reserve(path, _FILE_BYTES)
+        for path, name in zip(aside, missing, strict=True):
+            path.rename(name)
+    finally:
+        for path in aside:
+            path.unlink(missing_ok=True)
 
 
 def family(host: str) -> socket.AddressFamily:
