@@ -83,7 +83,7 @@ class Application:
         folder = shared / "metrics"
         folder.mkdir(exist_ok=True)
         self._serve = serve
-        self._keys = ApiKeys(serve.api_keys, Path.cwd())
+        self._keys = ApiKeys(serve.api_keys, Path.cwd(), shared)
         self.metrics = Metrics(None if alone else folder, serve.objective_ms)
         self.store = EventStore.open(settings.events)
         self._rollout = LastState(self.store.rollout_state, shared)
