@@ -12,7 +12,7 @@ from tests.support.serving import SERVICE, Server, write_params
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Keys
 from ticket_sentiment.serving.errors import ApiError
-from ticket_sentiment.serving.keys import ApiKeys
+from ticket_sentiment.serving.keys import ApiKeys, share_keys
 from ticket_sentiment.serving.limiter import RateLimiter
 
 KEY, OTHER = "0123456789abcdef-helpdesk", "fedcba9876543210-website"
@@ -109,6 +109,25 @@ def test_a_file_that_is_not_as_it_should_be_never_opens_the_service(tmp_path: Pa
         ApiKeys(keys(file="keys"), tmp_path)
     with pytest.raises(TicketSentimentError, match="cannot be read"):
         ApiKeys(keys(file="missing"), tmp_path)
+
+
+def test_workers_know_the_keys_of_the_services_start_whatever_becomes_of_the_file(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    path = key_file(tmp_path)
+    assert ApiKeys(keys(file="keys"), tmp_path, shared).names == ["website"]  # nothing is shared: of the file
+    share_keys(keys(file="keys"), tmp_path, shared)
+    (copy,) = shared.iterdir()
+    assert copy.stat().st_mode & 0o777 == 0o600
+    path.write_text(f"other {'0' * 64}\n")
+    assert ApiKeys(keys(file="keys"), tmp_path, shared).names == ["website"]
+    path.write_text("not a key")
+    assert ApiKeys(keys(file="keys"), tmp_path, shared).index(None, OTHER.encode()) == 0
+    with pytest.raises(TicketSentimentError, match="missing cannot be read"):
+        share_keys(keys(file="missing"), tmp_path, shared)
+    copy.write_text("not a key")
+    with pytest.raises(TicketSentimentError, match=f"{path}, line 1"):  # people know this file, not the copy
+        ApiKeys(keys(file="keys"), tmp_path, shared)
 
 
 def test_a_variable_that_is_not_set_or_too_short_never_opens_the_service(

@@ -1,6 +1,7 @@
 """Start, stop and death of real server processes, and the metrics of several workers."""
 
 import contextlib
+import hashlib
 import os
 import re
 import signal
@@ -95,6 +96,25 @@ def test_two_workers_have_one_page_of_metrics_and_a_killed_one_is_replaced(start
     for n in range(20):
         assert ask(server, f"fine {n}").status_code == 200
     until(lambda: metric(port, "requests_total") == 60)  # what the dead one counted is kept
+
+
+def test_a_worker_that_is_started_again_knows_the_keys_of_its_neighbours(started, tmp_path: Path) -> None:
+    key = "0123456789abcdef-website"
+    path = tmp_path / "keys"
+    path.write_text(f"website {hashlib.sha256(key.encode()).hexdigest()}\n")
+    server, port = started(2, api_keys={"file": "keys"})
+    until(lambda: metric(port, "workers") == 2)
+    path.write_text("not a key\n")
+    before = {worker.pid for worker in workers(server)}
+    os.kill(before.pop(), signal.SIGKILL)
+    until(lambda: len({worker.pid for worker in workers(server)} - before) == 1)
+    until(lambda: metric(port, "workers") == 2)
+    for n in range(20):  # by connections of their own, to both
+        answer = httpx.post(
+            f"{server.url}/v1/classify", json={"text": f"great {n}"}, headers={"X-API-Key": key}, timeout=10
+        )
+        assert answer.status_code == 200
+    assert "error:" not in server.log.read_text()
 
 
 def test_sigterm_ends_readiness_then_listening_and_no_request_is_lost(started, tmp_path: Path) -> None:

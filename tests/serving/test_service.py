@@ -1,6 +1,8 @@
 """The service as a client sees it: a real server process, friendly and hostile requests."""
 
+import errno
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -26,6 +28,7 @@ from ticket_sentiment.model.providers import CUDA, TENSORRT
 from ticket_sentiment.model.runtime import CPU, Runtime
 from ticket_sentiment.serving.classifier import Classifier
 from ticket_sentiment.serving.settings import load_deployed, load_settings, read_settings
+from ticket_sentiment.serving.startable import require_startable
 
 PARAMS = params_of_tests()
 SERVE = PARAMS.serve
@@ -349,3 +352,19 @@ def test_bundle_and_settings_are_found_beside_the_package(
     other = make_tiny_bundle(tmp_path / "challenger", seed=1)
     write_json(tmp_path / "serving.json", {**SETTINGS, "challenger_version": "4"})
     assert load_deployed(tmp_path).challenger.digest == other.digest
+
+
+def test_a_service_whose_workers_will_have_no_room_ends_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    settings = SETTINGS | {"events": {**SETTINGS["events"], "url": f"sqlite:///{tmp_path}/events.db"}}
+    write_json(tmp_path / "serving.json", settings)
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(TicketSentimentError, match=r"3840 KiB .* cannot be had \(No space left on device\)"):
+        require_startable(read_settings(tmp_path / "serving.json"), shared, 3)
+    assert not list(shared.iterdir())

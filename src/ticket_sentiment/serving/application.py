@@ -19,6 +19,7 @@ from ticket_sentiment.serving.classifier import Classifier
 from ticket_sentiment.serving.engine import Engine
 from ticket_sentiment.serving.front import Front
 from ticket_sentiment.serving.keys import ApiKeys
+from ticket_sentiment.serving.last_state import LastState
 from ticket_sentiment.serving.limiter import RateLimiter
 from ticket_sentiment.serving.logs import log_failure
 from ticket_sentiment.serving.metrics import Metrics, MetricsServer
@@ -82,9 +83,10 @@ class Application:
         folder = shared / "metrics"
         folder.mkdir(exist_ok=True)
         self._serve = serve
-        self._keys = ApiKeys(serve.api_keys, Path.cwd())
+        self._keys = ApiKeys(serve.api_keys, Path.cwd(), shared)
         self.metrics = Metrics(None if alone else folder, serve.objective_ms)
         self.store = EventStore.open(settings.events)
+        self._rollout = LastState(self.store.rollout_state, shared)
         self.cache = PredictionCache.open(settings.cache)
         self.arms = Arms(classifiers, load)
         threaded = any(classifier.max_batch > 1 for classifier in classifiers)
@@ -114,9 +116,9 @@ class Application:
     async def start(self) -> None:
         """Begin what runs beside the requests, the rollout state having been asked for once."""
         with contextlib.suppress(Exception):  # the poll says what is wrong, and tries again
-            await self.arms.take_over(await asyncio.to_thread(self.store.rollout_state))
+            await self.arms.take_over(await asyncio.to_thread(self._rollout.first))
         self._tasks = [
-            asyncio.create_task(self.arms.follow(self.store.rollout_state, self._serve.rollout_poll_seconds)),
+            asyncio.create_task(self.arms.follow(self._rollout.read, self._serve.rollout_poll_seconds)),
             asyncio.create_task(self._sample_for_ever()),
         ]
         self._try_sample()

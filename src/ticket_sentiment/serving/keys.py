@@ -12,6 +12,7 @@ from ticket_sentiment.serving.errors import ApiError
 
 _LINE = re.compile(r"([A-Za-z0-9_.-]{1,64})\s+([0-9a-f]{64})")
 _CHALLENGE = ((b"www-authenticate", b"Bearer"),)
+_COPY = "api-keys"
 MIN_LENGTH = 16  # of a key: a shorter one can be guessed
 
 
@@ -28,10 +29,10 @@ def _of_environment(names: list[str]) -> list[tuple[str, bytes]]:
     return found
 
 
-def _of_file(path: Path) -> list[tuple[str, bytes]]:
+def _of_file(path: Path, copy: Path | None) -> list[tuple[str, bytes]]:
     found = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = (copy or path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise TicketSentimentError(f"serve.api_keys.file: {path} cannot be read ({error})") from None
     for number, line in enumerate(lines, 1):
@@ -47,11 +48,34 @@ def _of_file(path: Path) -> list[tuple[str, bytes]]:
     return found
 
 
+def share_keys(settings: Keys, home: Path, shared: Path) -> None:
+    """Copy the file of keys, once, to the folder that the workers share: each knows the same ones for ever.
+
+    Raises:
+        TicketSentimentError: it cannot be copied.
+    """
+    if settings.file is None:
+        return
+    try:
+        content = (home / settings.file).read_bytes()
+        with open(os.open(shared / _COPY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(content)
+    except OSError as error:
+        raise TicketSentimentError(
+            f"serve.api_keys.file: {home / settings.file} cannot be read ({error})"
+        ) from None
+
+
 class ApiKeys:
     """Who may call."""
 
-    def __init__(self, settings: Keys, home: Path) -> None:
+    def __init__(self, settings: Keys, home: Path, shared: Path | None = None) -> None:
         """Read the keys.
+
+        Args:
+            settings: which.
+            home: where a relative path of the file begins.
+            shared: the workers' folder, whose copy of the file is read where `share_keys` has made one.
 
         Raises:
             TicketSentimentError: a variable is not set, or the file is not as it should be. A service that
@@ -59,7 +83,8 @@ class ApiKeys:
         """
         entries = _of_environment(settings.environment)
         if settings.file is not None:
-            entries += _of_file(home / settings.file)
+            copy = shared / _COPY if shared is not None else None
+            entries += _of_file(home / settings.file, copy if copy is not None and copy.exists() else None)
             if not entries:
                 raise TicketSentimentError(
                     f"serve.api_keys.file: {settings.file} holds no key, so nobody could call"

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from ticket_sentiment.serving.errors import ApiError
+from ticket_sentiment.serving.room import reserve
 
 _SLOT = struct.Struct("d")
 
@@ -27,7 +28,11 @@ class RateLimiter:
             keys: how many.
             rate: tokens a second.
             burst: tokens in a full bucket.
+
+        Raises:
+            TicketSentimentError: there is no room for the file.
         """
+        reserve(path, keys * _SLOT.size)
         self._interval, self._burst = 1 / rate, burst
         self._file = path.open("a+b")
         fcntl.flock(self._file, fcntl.LOCK_EX)

@@ -4,6 +4,7 @@ Workers write to memory-mapped files in a folder that they share (prometheus_cli
 each listens on the metrics port, so that the kernel picks one of them for a scrape and its answer is whole.
 """
 
+import contextlib
 import os
 import socket
 import threading
@@ -18,10 +19,16 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.serving.errors import CODES
+from ticket_sentiment.serving.room import reserve
 from ticket_sentiment.serving.tally import BulkHistogram, CounterTally, HistogramTally
 
 PREFIX = "ticket_sentiment"
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+# A worker's files, as prometheus_client names them, and the bytes of each. All that it counts takes about two
+# thirds of that at most; a file that grows beyond is not reserved any more.
+_KINDS = ("counter", "histogram", "gauge_livesum", "gauge_livemax", "gauge_livemin")
+_FILE_BYTES = 256 * 1024
+WORKER_BYTES = len(_KINDS) * _FILE_BYTES
 _LATENCY_MS = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
 _CONFIDENCE = (0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
@@ -35,14 +42,16 @@ class Metrics:
         Args:
             folder: that the workers share; None for a process that is alone, as in a test.
             objective_ms: becomes an edge of the latency histogram.
+
+        Raises:
+            TicketSentimentError: the folder has no room for this worker's files.
         """
         self.registry = CollectorRegistry()
+        self._folder = folder
+        self._forget_the_dead()
         if folder is not None:
+            _reserve_files(folder)
             os.environ[MULTIPROCESS] = str(folder)  # read when a metric is made
-            for path in folder.glob("gauge_live*_*.db"):  # of workers that were killed
-                pid = path.stem.rpartition("_")[2]
-                if not Path("/proc", pid).exists():
-                    mark_process_dead(int(pid), str(folder))
             MultiProcessCollector(self.registry, str(folder))
             made = CollectorRegistry()
         else:
@@ -127,6 +136,16 @@ class Metrics:
             self._requests, self._refusals, self._latency, self._predicted, self._abstained, self._confidence,
         )  # fmt: skip
 
+    def _forget_the_dead(self) -> None:
+        """Take the gauges of workers that were killed out of the sums."""
+        if self._folder is None:
+            return
+        for path in self._folder.glob("gauge_live*_*.db"):
+            pid = path.stem.rpartition("_")[2]
+            if not Path("/proc", pid).exists():
+                with contextlib.suppress(FileNotFoundError):  # another worker was faster
+                    mark_process_dead(int(pid), str(self._folder))
+
     def loaded(self, arm: str, digest: str, version: str, backend: str) -> None:
         """A bundle is in an arm; its series exist from now on, at zero."""
         self._build.labels(arm, digest, version, backend).set(1)
@@ -167,6 +186,7 @@ class Metrics:
 
     def sample(self, gauges: Mapping[str, float], totals: Mapping[str, int], epoch: int) -> None:
         """Write out what was counted here and by others: called now and then, not for every request."""
+        self._forget_the_dead()  # here too: their successors may all die before they have metrics
         self.write()
         for name, value in gauges.items():
             self._gauges[name].set(value)
@@ -192,6 +212,21 @@ class MetricsServer:
     def close(self) -> None:
         """Answer no more."""
         self._server.should_exit = True
+
+
+def _reserve_files(folder: Path) -> None:
+    """Make files of zeros, which prometheus_client takes for new ones; it could not read empty ones."""
+    paths = [folder / f"{kind}_{os.getpid()}.db" for kind in _KINDS]
+    missing = [path for path in paths if not path.exists()]  # a dead worker may have had this number
+    aside = [path.with_suffix(".new") for path in missing]
+    try:
+        for path in aside:
+            reserve(path, _FILE_BYTES)
+        for path, name in zip(aside, missing, strict=True):
+            path.rename(name)
+    finally:
+        for path in aside:
+            path.unlink(missing_ok=True)
 
 
 def family(host: str) -> socket.AddressFamily:

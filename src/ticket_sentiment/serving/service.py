@@ -111,14 +111,21 @@ class Sentiment:
         # In a container BentoML leaves a dead worker dead. It looks for this variable, when it starts them.
         os.environ.pop("BENTOML_CONTAINERIZED", None)
         os.environ.setdefault(HOME, os.getcwd())
+        try:
+            shared = tempfile.mkdtemp(prefix="ticket-sentiment-")
+        except OSError as error:
+            print(f"error: no folder for what the workers share: {error}", file=sys.stderr, flush=True)
+            os._exit(1)
         try:  # here, as a worker that fails at its start is started again for ever
             with contextlib.chdir(os.environ[HOME]):
-                require_startable(load_deployed(device=arguments.device).settings)
+                settings = load_deployed(device=arguments.device).settings
+                require_startable(settings, Path(shared), arguments.workers)
         except TicketSentimentError as error:
+            shutil.rmtree(shared, ignore_errors=True)
             print(f"error: {error}", file=sys.stderr, flush=True)
             os._exit(1)
-        os.environ[SHARED] = tempfile.mkdtemp(prefix="ticket-sentiment-")
-        atexit.register(shutil.rmtree, os.environ[SHARED], ignore_errors=True)
+        os.environ[SHARED] = shared
+        atexit.register(shutil.rmtree, shared, ignore_errors=True)
 
     @bentoml.on_startup
     async def start(self) -> None:
