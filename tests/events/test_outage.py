@@ -6,6 +6,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.events.events import EXPOSURE, STATE, feedback, prediction
@@ -22,6 +23,29 @@ def wait_until_refused(store: EventStore) -> EventStoreUnavailable:
     with pytest.raises(EventStoreUnavailable, match="does not answer") as caught:
         store.feedback(feedback("refused"))
     return caught.value
+
+
+def test_a_database_that_answers_and_takes_nothing_is_not_available(postgres, open_store, caplog):
+    """A full disk, or a standby: reads go on, and say nothing against it."""
+    name, url = "a_standby", postgres.url("a_standby")
+    with psycopg.connect(postgres.url().replace("+psycopg", ""), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        store = open_store(url)
+        assert store.predicted(prediction(request_id="before")) and store.flush(10) and store.available
+
+        def become(setting: str) -> None:
+            admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {setting}")
+            admin.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+
+        become("on")
+        assert store.predicted(prediction(request_id="later")) and not store.flush(1)
+        for _ in range(5):
+            assert store.rollout_state() is None, "it answers"
+            assert not store.available
+            time.sleep(0.2)
+        assert caplog.text.count("predictions wait") == 1, "an outage is logged when it begins"
+        become("off")
+        assert store.flush(20) and store.available
 
 
 def test_postgresql_goes_away_and_comes_back(postgres, request, open_store, rows, caplog):

@@ -26,6 +26,7 @@ from ticket_sentiment.params import Events
 
 logger = logging.getLogger(__name__)
 
+READ_S = 300  # that a sum over many rows may take; what a service asks for may take database.WAIT_S
 INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -118,6 +119,15 @@ class Database:
         """A transaction that writes nothing and waits for no writer; arguments, errors as of `answering`."""
         with self.answering(consequence), self.engine.connect() as connection:
             yield connection.execution_options(**READING)
+
+    @contextlib.contextmanager
+    def counting(self, consequence: str) -> Iterator[sa.Connection]:
+        """As `reading`, of sums over many rows, which may take READ_S."""
+        with self.reading(consequence) as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execution_options(isolation_level="REPEATABLE READ")
+                connection.exec_driver_sql(f"SET LOCAL statement_timeout = {1000 * READ_S}")
+            yield connection
 
     def _make_ready(self) -> None:
         if self.ready:

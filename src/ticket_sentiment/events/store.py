@@ -77,6 +77,7 @@ class EventStore:
         self._name = uuid.uuid4().hex
         self._sequence = itertools.count()
         self._epoch, self._units = 0, set[str]()
+        self._refused = False  # the database, what was last to be written in the background
         self._writer: BackgroundWriter[_Queued] = BackgroundWriter(self._write, queue)
 
     @classmethod
@@ -90,8 +91,11 @@ class EventStore:
 
     @property
     def available(self) -> bool:
-        """Whether the database answered when it was last asked."""
-        return self._database.ready
+        """Whether the database answered when it was last asked, and took what was last written.
+
+        One that is full, or a standby, answers and takes nothing.
+        """
+        return self._database.ready and not self._refused
 
     @property
     def dropped(self) -> int:
@@ -258,14 +262,16 @@ class EventStore:
                     rows[schema.predictions].append(row)
             except (ValueError, TypeError, AttributeError) as error:
                 logger.error("an event cannot be stored: %s", type(error).__name__)
-        was_away = not self._database.ready
+        was_away = not self.available
         try:
             with self._answering("predictions wait"):
                 stored = sum(self._add(table, some) for table, some in rows.items() if some)
         except EventStoreUnavailable as error:
+            self._refused = True  # until these very events are written
             if not was_away:
                 logger.warning("%s", error)
             raise
+        self._refused = False
         if was_away:
             logger.warning(
                 "the event database answers again; %d events dropped since the start", self.dropped

@@ -164,7 +164,7 @@ def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
         trouble.append(str(error))
     maturity = timedelta(hours=params.rollout.maturity_hours)
     month = _month(now, maturity)
-    with ledger.database.reading("how the model does is unknown") as connection:
+    with ledger.database.counting("how the model does is unknown") as connection:
         short, long = (
             _window(connection, digests, reference, days, params, now)
             for days in (params.monitor.short_days, params.monitor.long_days)
