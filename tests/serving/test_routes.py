@@ -178,3 +178,18 @@ def test_who_waits_for_another_computation_keeps_its_own_deadline() -> None:
         assert (await leader).status == 200
 
     run(test, cache=PredictionCache(10, 60.0, redis))
+
+
+def test_feedback_that_hangs_does_not_hold_up_the_stop() -> None:
+    go_on = threading.Event()
+
+    async def test(service: Service) -> None:
+        service.store.feedback = lambda event: go_on.wait(20)  # type: ignore[assignment, return-value]
+        reply = await service.ask(FEEDBACK, path="/v1/feedback", **{"x-request-timeout-ms": "50"})
+        assert reply.code == "events_unavailable"
+        start = time.monotonic()
+        service.routes.close()
+        assert time.monotonic() - start < 5
+        go_on.set()
+
+    run(test)

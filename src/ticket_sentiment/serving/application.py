@@ -164,7 +164,7 @@ class Application:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.engine.close()
-        await asyncio.to_thread(self._routes.close)
+        self._routes.close()
         written = await asyncio.to_thread(self.store.close, FLUSH_SECONDS)
         if not written:
             logger.warning("%d predictions and exposures were not written", self.store.dropped)

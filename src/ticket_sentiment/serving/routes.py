@@ -65,8 +65,8 @@ class Routes:
         }
 
     def close(self) -> None:
-        """Wait for the feedback that is being stored."""
-        self._feedback_pool.shutdown()
+        """Take no more feedback. What is still being stored had its refusal: its database hangs."""
+        self._feedback_pool.shutdown(wait=False, cancel_futures=True)
 
     async def classify(self, request: Request, pay: Callable[[int], None]) -> bytes:
         """POST /v1/classify."""

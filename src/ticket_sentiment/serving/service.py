@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from ticket_sentiment.serving.startable import require_startable
 if TYPE_CHECKING:
     from ticket_sentiment.serving.front import Front
 
+EXIT_SECONDS = 15.0  # from the last answer to the end of the process; what is recorded is written in five
 HEALTH = frozenset({"/livez", "/readyz", "/healthz"})  # BentoML's endpoints
 
 # Set by the supervising process for its workers.
@@ -140,6 +142,10 @@ class Sentiment:
     @bentoml.on_shutdown
     async def stop(self) -> None:
         """After the last connection is closed."""
+        # Threads that a hanging database holds would keep the process for ever.
+        timer = threading.Timer(EXIT_SECONDS, os._exit, (1,))
+        timer.daemon = True
+        timer.start()
         await self.application.stop()
 
     async def __is_ready__(self) -> bool:
