@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.params import params_of_tests
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.params import FilesSource
 from ticket_sentiment.tickets.corrections import (
     content_digest,
     load_corrections,
@@ -44,6 +45,28 @@ def test_each_format_gives_the_same_masked_corrections(tmp_path, name):
         {"ticket_id": "9", "text": "Call me at [PHONE] please", "label": "neutral"},
         {"ticket_id": "7", "text": "Great, it broke again.", "label": "negative"},
     ]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252"])
+def test_a_spreadsheet_is_read_as_it_was_saved(tmp_path, delimiter, encoding):
+    """The export is of another program: only what the file itself does not say is taken from its settings."""
+    source = FilesSource(kind="files", path="*", delimiter=";", encoding="cp1252")
+    tickets = PARAMS.tickets.model_copy(update={"source": source})
+    rows = [["ticket_id", "text", "label"], ["7", "Jürgen, it broke; again", "negative"]]
+    lines = [delimiter.join(f'"{cell}"' for cell in row) for row in rows]
+    path = tmp_path / "fixes.csv"
+    path.write_bytes("\r\n".join(lines).encode(encoding))
+    found = read_corrections(path, PARAMS.model_copy(update={"tickets": tickets}))
+    assert found.to_dict("records") == [
+        {"ticket_id": "7", "text": "Jürgen, it broke; again", "label": "negative"}
+    ]
+
+
+def test_an_id_of_a_column_of_numbers_with_gaps_is_the_number(tmp_path):
+    rows = [ROWS[0] | {"ticket_id": 100451}, {"text": "no id", "label": "neutral"}]
+    found = read_corrections(rows_file(tmp_path, rows, "fixes.parquet"), PARAMS)
+    assert found["ticket_id"].dropna().tolist() == ["100451"]
 
 
 def test_their_name_does_not_depend_on_the_order_or_on_repetitions(tmp_path):

@@ -1,5 +1,6 @@
 """Corrected tickets: what the model gets wrong, as people say, checked and masked before it is kept."""
 
+import codecs
 import glob
 import hashlib
 import json
@@ -17,11 +18,14 @@ from ticket_sentiment.params import FilesSource, Params, Tickets
 from ticket_sentiment.tickets.canonical import canonical
 from ticket_sentiment.tickets.privacy import clean, dedup_key
 from ticket_sentiment.tickets.sources.files import read_files
+from ticket_sentiment.tickets.sources.mapping import cell_text
 from ticket_sentiment.tickets.sources.raw import RawTable
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ("ticket_id", "text", "label")])
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 REQUIRED = ("text", "label")
+DELIMITERS = ",;\t"  # spreadsheets save what their country uses
+MOST_HEAD = 65_536  # bytes of a header line
 CORRECTIONS = Path("data/corrections.parquet")  # of the one hotfix that is made in a folder
 
 
@@ -52,7 +56,8 @@ def read_corrections(path: Path, params: Params) -> pd.DataFrame:
     source = params.tickets.source
     if not isinstance(source, FilesSource):
         source = FilesSource(kind="files", path="*")
-    (raw,) = read_files(source.model_copy(update={"path": glob.escape(str(path)), "format": "auto"}), Path())
+    settings = {"path": glob.escape(str(path)), "format": "auto", **_as_saved(path, source)}
+    (raw,) = read_files(source.model_copy(update=settings), Path())
     count, most = len(raw.numbers), params.hotfix.max_rows
     if count > most:
         raise TicketSentimentError(
@@ -74,7 +79,7 @@ def _rows(raw: RawTable, tickets: Tickets) -> list[tuple[Any, ...]]:
     columns = {name: _column(raw, name, tickets) for name in COLUMNS}
     found = []
     for place, number in enumerate(raw.numbers):
-        ticket_id, text, label = (_cell(columns[name][1][place]) for name in COLUMNS)
+        ticket_id, text, label = (cell_text(columns[name][1][place]) for name in COLUMNS)
         where, text = f"{raw.name} row {number}", clean(text)
         if not text:
             raise TicketSentimentError(
@@ -104,9 +109,16 @@ def _column(raw: RawTable, name: str, tickets: Tickets) -> tuple[str, list[Any]]
     return name, [None] * len(raw.numbers)
 
 
-def _cell(value: Any) -> str:
-    """A cell as text; missing is empty."""
-    return "" if value is None or value != value else str(value).strip()
+def _as_saved(path: Path, source: FilesSource) -> dict[str, str]:
+    """Encoding and delimiter of a CSV where its first line tells them: it is a person's, not the export's."""
+    if path.suffix.lower() != ".csv":
+        return {}
+    with path.open("rb") as stream:
+        head = stream.readline(MOST_HEAD)
+    # The source's own first: with equal counts it is the one.
+    delimiter = max((source.delimiter, *DELIMITERS), key=lambda mark: head.count(mark.encode()))
+    marked = {"encoding": "utf-8"} if head.startswith(codecs.BOM_UTF8) else {}
+    return {"delimiter": delimiter, **marked}
 
 
 def _refuse_contradictions(rows: pd.DataFrame, name: str) -> None:

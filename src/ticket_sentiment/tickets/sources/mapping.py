@@ -61,10 +61,10 @@ def _map_table(table: RawTable, tickets: Tickets, zone: tzinfo) -> pd.DataFrame:
     labels = {} if table.identity else tickets.labels
     readers: dict[str, Callable[[Any], Any]] = {
         "ticket_id": _required_text,
-        "customer_id": lambda value: _text(value) or None,
+        "customer_id": lambda value: cell_text(value) or None,
         "created_at": lambda value: _instant(value, zone),
-        "channel": lambda value: clean(_text(value)) or NO_CHANNEL,
-        "text": lambda value: value if isinstance(value, str) else _text(value),
+        "channel": lambda value: clean(cell_text(value)) or NO_CHANNEL,
+        "text": lambda value: value if isinstance(value, str) else cell_text(value),
         "label": lambda value: _label(value, labels, columns["label"][1]),
     }
     mapped: dict[str, list[Any]] = {}
@@ -98,7 +98,7 @@ def _missing(value: Any) -> bool:
     return value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
 
 
-def _text(value: Any) -> str:
+def cell_text(value: Any) -> str:
     """A cell as text: missing is empty, 7.0 (an integer column with gaps) is 7."""
     if _missing(value):
         return ""
@@ -108,7 +108,7 @@ def _text(value: Any) -> str:
 
 
 def _required_text(value: Any) -> str:
-    text = _text(value)
+    text = cell_text(value)
     if not text:
         raise ValueError("is empty, every ticket needs an id: correct the export")
     return text.encode("utf-8", "replace").decode()  # JSON can carry half of a surrogate pair
@@ -142,7 +142,7 @@ def _instant(value: Any, zone: tzinfo) -> datetime:
 
 
 def _label(value: Any, mapping: dict[str, Any], column: Sequence[Any]) -> str | None:
-    text = _text(value)
+    text = cell_text(value)
     if not text:
         return None
     found = mapping.get(text, text)
@@ -167,7 +167,7 @@ def _kind(value: Any) -> str:
 
 def _shown_label(value: Any, column: Sequence[Any]) -> str:
     """A label by itself where the column holds labels: few different values, this one in many rows."""
-    rows, text = Counter(map(_text, column)), _text(value)
+    rows, text = Counter(map(cell_text, column)), cell_text(value)
     if len(rows) <= MAX_LABELS and rows[text] >= MANY_ROWS:
         return repr(clean(text)[:30])
     return f"({_kind(value)})"
