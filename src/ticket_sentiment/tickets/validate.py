@@ -284,7 +284,7 @@ def _refusal(failures: list[dict[str, Any]]) -> str:
     return (
         f"data/{worst['table']} {worst['month']}: {worst['sentence']} ({worst['expectation']}{column}, "
         f"{worst['rows']} rows{f', first: {ids}' if ids else ''}{more}); all of it: {PAGE}; a month that "
-        f"cannot be corrected goes with `ticket-sentiment collect --drop {name}`, once the source lacks it, too"
+        f"cannot be corrected goes with `ticket-sentiment collect --drop {name}`, once the source lacks it"
     )
 
 
