@@ -180,3 +180,15 @@ def test_demo_months_that_are_replaced_are_no_mixture(run, exported, demo_collec
     for name in ("2025-11", "2025-12"):
         export(exported, f"{name}.csv", month(name))
     assert set(run(replace=("2025-11", "2025-12")).written) >= {"2025-11", "2025-12"}
+
+
+def test_older_tickets_of_the_demo_do_not_stay_in_a_month_that_is_replaced(
+    run, exported, demo_collected, month
+):
+    demo_collected()
+    own = month("2025-11").sort_values("created_at").iloc[60:]
+    export(exported, "2025-11.csv", own.assign(ticket_id="own-" + own["ticket_id"]))
+    export(exported, "2025-12.csv", month("2025-12"))
+    run(replace=("2025-11", "2025-12"))
+    kept = read_tickets(exported / TICKETS / "2025-11.parquet")
+    assert len(kept) == 60 and kept["ticket_id"].str.startswith("own-").all()

@@ -112,7 +112,7 @@ def collect(
     months = {month: frame for month, frame in found.items() if month <= last}
     _require_any(months, only_month, last)
     require_held(months, replace, versions.kind)
-    kept = keep_months(months, versions, replace, present, mapped["created_at"].min())
+    kept = keep_months(months, versions, replace, present, _begins(mapped["created_at"]))
     return CollectResult(
         written=tuple(month for month in months if month in kept.written),
         unchanged=tuple(month for month in months if month not in kept.written),
@@ -154,6 +154,18 @@ def _cleaned(mapped: pd.DataFrame) -> tuple[pd.DataFrame, int]:
 def _split(tickets: pd.DataFrame) -> dict[str, pd.DataFrame]:
     groups = tickets.groupby("month", sort=True)
     return {str(month): ordered(group[list(COLUMNS)]) for month, group in groups}
+
+
+def _begins(created_at: pd.Series) -> dict[str, pd.Timestamp]:
+    """Where the source begins, for each of its months: with the first ticket of the months in a row up to it.
+
+    A month without a ticket ends the row: one old ticket of a mistyped year must not make a window begin
+    years before, with all that the window has left counted as lost.
+    """
+    begins: dict[str, pd.Timestamp] = {}
+    for month, first in created_at.groupby(created_at.dt.strftime("%Y-%m"), sort=True).min().items():
+        begins[str(month)] = begins.get(month_before(first), first)
+    return begins
 
 
 def _too_little(month: pd.DataFrame, feedback: pd.DataFrame, params: Params) -> str | None:
