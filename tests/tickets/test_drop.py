@@ -36,7 +36,7 @@ def pointer(root):
 def with_typo(run, exported, month):
     """A year that somebody mistyped: a month of one ticket, versioned before anybody looked at it."""
     january = month("2026-01")
-    january.loc[0, "created_at"] = pd.Timestamp("2016-03-05", tz="UTC")
+    january.loc[0, "created_at"] = pd.Timestamp("2016-03-02", tz="UTC")
     export(exported, "2026-01.csv", january)
     run()
     export(exported, "2026-01.csv", january.iloc[1:])
@@ -61,7 +61,11 @@ def test_where_a_month_cannot_be_corrected_the_message_says_how_it_goes(run, wit
     for path in (with_typo / TICKETS).glob("2026-*.parquet"):
         path.unlink()
     result = validate.validate(with_typo / TICKETS, limits)
-    assert "goes with `ticket-sentiment collect --drop 2016-03`" in validate._refusal(result["failures"])
+    said = validate._refusal(result["failures"])
+    assert "goes with `ticket-sentiment collect --drop 2016-03`" in said
+    assert said.endswith("once the source lacks it, too, or only begins late in it")
+    other = [result["failures"][0] | {"expectation": "unmasked_rows"}]
+    assert validate._refusal(other).endswith("once the source lacks it, too")
     of_labels = [result["failures"][0] | {"table": "feedback"}]
     assert "`ticket-sentiment collect --drop feedback/2016-03`" in validate._refusal(of_labels)
 
@@ -180,3 +184,32 @@ def test_demo_months_that_are_replaced_are_no_mixture(run, exported, demo_collec
     for name in ("2025-11", "2025-12"):
         export(exported, f"{name}.csv", month(name))
     assert set(run(replace=("2025-11", "2025-12")).written) >= {"2025-11", "2025-12"}
+
+
+def test_older_tickets_of_the_demo_do_not_stay_in_a_month_that_is_replaced(
+    run, exported, demo_collected, month
+):
+    demo_collected()
+    own = month("2025-11").sort_values("created_at").iloc[60:]
+    export(exported, "2025-11.csv", own.assign(ticket_id="own-" + own["ticket_id"]))
+    export(exported, "2025-12.csv", month("2025-12"))
+    run(replace=("2025-11", "2025-12"))
+    kept = read_tickets(exported / TICKETS / "2025-11.parquet")
+    assert len(kept) == 60 and kept["ticket_id"].str.startswith("own-").all()
+
+
+def test_a_first_month_that_the_source_only_begins_in_does_not_come_back(run, exported, month, capsys):
+    january = month("2026-01", rows=30)
+    late = january["created_at"].dt.normalize().min() + pd.to_timedelta(27, unit="D")
+    export(exported, "2026-01.csv", january.assign(created_at=late))
+    result = run()
+    assert result.written == ("2026-02", "2026-03")
+    assert "left out: 2026-01, as the source begins on 2026-01-28 and holds 30" in result.line()
+    assert run(replace=("2026-01",)).written == ("2026-01",), "told to, it is taken"
+    (exported / TICKETS / "2026-01.parquet").unlink()
+    assert run().touched is None, "a versioned month is there, on disk or not"
+    assert stored(exported) == ["2026-01", "2026-02", "2026-03"]
+    main(["collect", "--drop", "2026-01"])
+    assert run().touched and stored(exported) == ["2026-02", "2026-03"]
+    with pytest.raises(TicketSentimentError, match=r"no complete month .*left out: 2026-01, as the source"):
+        run("exports/2026-01.csv")

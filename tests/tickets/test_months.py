@@ -125,6 +125,19 @@ def test_an_export_of_the_last_days_keeps_what_it_no_longer_holds(run, exported,
     )
 
 
+def test_one_old_ticket_does_not_make_a_window_begin_before(run, exported, month):
+    run()
+    february = month("2026-02")
+    window = _with(february, 70, text="of another mind").iloc[50:]
+    stray = february.iloc[[0]].assign(ticket_id="old", created_at=pd.Timestamp("2016-03-02", tz="UTC"))
+    (exported / "exports/2026-01.csv").unlink()
+    export(exported, "2026-02.csv", pd.concat([stray, window]))
+    with pytest.raises(TicketSentimentError, match=r"2026-02 \(1 of 120 tickets differ\)"):
+        run()
+    assert run(replace=("2026-02",)).gone == 0
+    assert len(read_tickets(exported / TICKETS / "2026-02.parquet")) == 120
+
+
 def test_a_months_last_hours_come_with_the_next_local_month(run, exported, month):
     february = month("2026-02")
     times = [f"2026-02-28 {hour}:30:00" for hour in ("09", "21", "22")]

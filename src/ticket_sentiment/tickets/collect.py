@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -16,10 +16,20 @@ from ticket_sentiment.tickets.months import keep_months, month_before, require_h
 from ticket_sentiment.tickets.privacy import clean, dedup_key, pseudonym
 from ticket_sentiment.tickets.profile import MIN_SIGNAL_ROWS
 from ticket_sentiment.tickets.relabel import agreeing, relabel
-from ticket_sentiment.tickets.schema import COLUMNS, FEEDBACK, TICKETS, ordered, read_feedback
+from ticket_sentiment.tickets.schema import (
+    COLUMNS,
+    FEEDBACK,
+    TICKETS,
+    month_bounds,
+    month_files,
+    ordered,
+    read_feedback,
+)
 from ticket_sentiment.tickets.sources import map_rows, read_raw
 from ticket_sentiment.tickets.sources.exposed import exposure
 from ticket_sentiment.tickets.versions import MonthVersions
+
+FEW_DAYS = timedelta(days=3)  # in which the first ticket of a whole month comes
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,7 @@ class CollectResult:
         rows: tickets that the source holds of the written and unchanged months.
         empty: rows of the source without text, left out.
         later: rows of months that are not over yet, left for a later run.
+        touched: what the source holds of a month that it only begins in, left out; None where there is none.
         waits: what the present month holds, where it was asked for and is too little; else None.
         data_sha256: hash of all of data/tickets (`files.sha256_tree`).
     """
@@ -49,6 +60,7 @@ class CollectResult:
     rows: int
     empty: int
     later: int
+    touched: str | None
     waits: str | None
     data_sha256: str
 
@@ -60,6 +72,7 @@ class CollectResult:
         notes += [f"{self.masked} stored tickets masked anew by today's rules"] if self.masked else []
         notes += [f"{self.empty} without text left out"] if self.empty else []
         notes += [f"{self.later} of months not over yet"] if self.later else []
+        notes += [f"left out: {self.touched}"] if self.touched else []
         notes += [f"the present one is too little for validate: {self.waits}"] if self.waits else []
         return (
             f"collected {self.rows} tickets in {len(self.written) + len(self.unchanged)} months "
@@ -81,7 +94,8 @@ def collect(
 
     Every month is compared before the first is written; a month appears as a whole or not at all, so
     that an interrupted run can be run again. A stored month takes labels that it had not, and keeps tickets
-    from before the source's first; any other difference is refused.
+    from before the source's first; any other difference is refused. A new month that the source only begins
+    in is left out.
 
     Args:
         params: `tickets` is read; for an early collection `validate` and `prepare`, too.
@@ -110,9 +124,12 @@ def collect(
         present = None
     last = "9999-12" if demo else present or month_before(today)
     months = {month: frame for month, frame in found.items() if month <= last}
-    _require_any(months, only_month, last)
+    touched = None if demo else _touched(months, versions, params.validate_.min_rows, replace)
+    if touched:
+        del months[min(months)]
+    _require_any(months, only_month, last, touched)
     require_held(months, replace, versions.kind)
-    kept = keep_months(months, versions, replace, present, mapped["created_at"].min())
+    kept = keep_months(months, versions, replace, present, _begins(mapped["created_at"]))
     return CollectResult(
         written=tuple(month for month in months if month in kept.written),
         unchanged=tuple(month for month in months if month not in kept.written),
@@ -123,6 +140,7 @@ def collect(
         rows=sum(map(len, months.values())),
         empty=empty,
         later=sum(len(frame) for month, frame in found.items() if month > last),
+        touched=touched,
         waits=waits,
         data_sha256=sha256_tree(root / TICKETS),
     )
@@ -156,6 +174,40 @@ def _split(tickets: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {str(month): ordered(group[list(COLUMNS)]) for month, group in groups}
 
 
+def _begins(created_at: pd.Series) -> dict[str, pd.Timestamp]:
+    """Where the source begins, for each of its months: with the first ticket of the months in a row up to it.
+
+    A month without a ticket ends the row: one old ticket of a mistyped year must not make a window begin
+    years before, with all that the window has left counted as lost.
+    """
+    begins: dict[str, pd.Timestamp] = {}
+    for month, first in created_at.groupby(created_at.dt.strftime("%Y-%m"), sort=True).min().items():
+        begins[str(month)] = begins.get(month_before(first), first)
+    return begins
+
+
+def _touched(
+    months: dict[str, pd.DataFrame], versions: MonthVersions, min_rows: int, replace: tuple[str, ...]
+) -> str | None:
+    """What the source holds of its oldest month, if that is new, small, and the source only begins in it.
+
+    Stage `validate` would refuse it, and each collection would bring it back.
+    """
+    oldest = min(months, default=None)
+    if oldest is None or oldest in replace:
+        return None
+    rows, first = len(months[oldest]), months[oldest]["created_at"].min()
+    if rows >= min_rows or first - month_bounds(oldest)[0] <= FEW_DAYS:
+        return None
+    versions.restore_missing()  # a month that is versioned is not new, on disk or not
+    if oldest in month_files(versions.root / TICKETS):
+        return None
+    return (
+        f"{oldest}, as the source begins on {first:%Y-%m-%d} and holds {rows} tickets, "
+        "fewer than validate.min_rows"
+    )
+
+
 def _too_little(month: pd.DataFrame, feedback: pd.DataFrame, params: Params) -> str | None:
     """What there is of a young month, if so little that a stage would refuse it, and with it every run.
 
@@ -177,11 +229,13 @@ def _too_little(month: pd.DataFrame, feedback: pd.DataFrame, params: Params) -> 
     return f"{len(month)} tickets, {len(labels)} different ones labelled, {rarest} of the rarest label"
 
 
-def _require_any(months: dict[str, pd.DataFrame], only_month: str | None, last: str) -> None:
+def _require_any(
+    months: dict[str, pd.DataFrame], only_month: str | None, last: str, touched: str | None
+) -> None:
     if not months:
-        what = (
-            f"{only_month} is not over yet" if only_month and only_month > last else "the source holds none"
-        )
+        what = f"left out: {touched}" if touched else "the source holds none"
+        if only_month and only_month > last:
+            what = f"{only_month} is not over yet"
         raise TicketSentimentError(
             f"no complete month to collect ({what}; the newest complete month is {last}): "
             "run again when the month is over, or check tickets.source"

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ import pandas as pd
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import require_space, write_text
 from ticket_sentiment.tickets.schema import Table, month_bounds, month_files, read_table, write_month
-from ticket_sentiment.tickets.stored import Remasked, remask, require_unmixed
+from ticket_sentiment.tickets.stored import Remasked, is_demo, remask, require_unmixed
 from ticket_sentiment.tickets.versions import MonthVersions
 
 Row = tuple[object, ...]
@@ -80,7 +80,7 @@ def keep_months(
     versions: MonthVersions,
     replace: Iterable[str] = (),
     present: str | None = None,
-    begins: pd.Timestamp | None = None,
+    begins: Mapping[str, pd.Timestamp] | None = None,
 ) -> Kept:
     """Write and version the months that are new or may change; the others stay as they are.
 
@@ -92,11 +92,13 @@ def keep_months(
     Args:
         months: by name, with the columns of the table; all but `present` are over.
         versions: of the table's folder.
-        replace: months that may change although they are there; they become what the source holds.
+        replace: months that may change although they are there; but for `begins`, they become what the
+            source holds.
         present: the month that is collected before its end, where one is. It may change until it has been
             written after its end, however many runs are killed before.
-        begins: time of the source's first ticket, where it holds a window that moves on: stored tickets from
+        begins: by month, where the source begins, as it may hold a window that moves on: stored tickets from
             before are kept, also of a month that is replaced: that the window moved on says nothing of them.
+            But the demo's are not kept beside others.
 
     Raises:
         TicketSentimentError: a month would change, or DVC cannot do its part.
@@ -111,8 +113,9 @@ def keep_months(
     remasked = _remasked(there, months, replace, kind)
     there |= remasked.months
     if begins is not None:
-        held = there.keys() & months.keys()
-        months = months | {month: _with_older(there[month], months[month], begins) for month in held}
+        both = there.keys() & months.keys()
+        alike = [month for month in both if is_demo(there[month]) == is_demo(months[month])]
+        months = months | {month: _with_older(there[month], months[month], begins[month]) for month in alike}
     kept = _compared(months, there, free, kind)
     changed = {**remasked.months, **{month: months[month] for month in kept.written}}
     if changed:

@@ -281,10 +281,13 @@ def _refusal(failures: list[dict[str, Any]]) -> str:
     column = f" of {worst['column']}" if worst["column"] else ""
     kind = FEEDBACK_TABLE if worst["table"] == FEEDBACK_TABLE.folder.name else TICKET_TABLE
     name = kind.replace.format(month=worst["month"])
+    # `collect` leaves out a month of few rows that its source only begins in; any other comes back.
+    few = worst["expectation"] == "expect_table_row_count_to_be_between"
     return (
         f"data/{worst['table']} {worst['month']}: {worst['sentence']} ({worst['expectation']}{column}, "
         f"{worst['rows']} rows{f', first: {ids}' if ids else ''}{more}); all of it: {PAGE}; a month that "
-        f"cannot be corrected goes with `ticket-sentiment collect --drop {name}`, once the source lacks it"
+        f"cannot be corrected goes with `ticket-sentiment collect --drop {name}`, once the source lacks "
+        f"it, too{', or only begins late in it' if few else ''}"
     )
 
 
