@@ -93,6 +93,19 @@ def test_only_the_row_is_bad_whose_text_is_in_another_encoding(jobs: Jobs):
     ]
 
 
+def test_a_row_that_is_wrong_in_two_ways_stops_no_job(jobs: Jobs):
+    rows = b"1,great\n2,gr\xfcn\n3,fine,extra\xfc\n4,slow\n\xfc\n"
+    (jobs.root / "in.csv").write_bytes(b"ticket_id,text\n" + rows)
+    summary = jobs.score(jobs.root / "in.csv")
+    assert [answer["ticket_id"] for answer in jobs.answers()] == ["1", "4"]
+    assert jobs.rejects() == [
+        ["in.csv", "3", "text is not in the file's encoding"],
+        ["in.csv", "4", "has 3 fields, the header has 2"],
+        ["in.csv", "6", "has 1 fields, the header has 2"],
+    ]
+    assert (summary.manifest["rows"], summary.manifest["rejects"]) == (2, 3)
+
+
 def test_every_kind_of_file_gives_the_same_answers(jobs: Jobs):
     rows = [{**row, "ticket_id": number} for number, row in enumerate(tickets(6))]  # numbers, as many exports
     for kind in ("csv", "jsonl", "parquet"):
@@ -137,7 +150,7 @@ def test_outputs_of_two_jobs_are_never_mixed(jobs: Jobs):
     assert content(jobs.root / "out") == content(jobs.root / "fresh")
 
 
-@pytest.mark.parametrize("name", ["source.py", "formats.py", "scorer.py", "output.py"])
+@pytest.mark.parametrize("name", ["source.py", "csv_check.py", "formats.py", "scorer.py", "output.py"])
 def test_code_that_cuts_answers_or_writes_otherwise_does_not_go_on(jobs: Jobs, monkeypatch, name: str):
     source = write(jobs.root / "in.csv", tickets(10))
     jobs.score(source)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.batch.jobs import batch, tickets, write
 from ticket_sentiment.batch import source
-from ticket_sentiment.batch.csv_check import count_rows
+from ticket_sentiment.batch.csv_check import check
 from ticket_sentiment.batch.source import Chunk, describe, find_files, read_chunks
 from ticket_sentiment.errors import TicketSentimentError
 
@@ -41,19 +41,38 @@ def test_a_chunk_never_holds_rows_of_two_files(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("byte", [b"b", b"\xfc"])  # of a row that has too many fields, too
 @pytest.mark.parametrize("seed", range(5))
-def test_rows_of_csv_keep_their_numbers_between_bad_ones(tmp_path, monkeypatch, seed):
+def test_rows_of_csv_keep_their_numbers_between_bad_ones(tmp_path, monkeypatch, seed, byte):
     monkeypatch.setattr(source, "BLOCK", 200)  # so that the reader is ahead of what it hands out
     draw, lines, good, bad = random.Random(seed), ["ticket_id,text,other"], [], []
     for number in range(2, 150):
         (bad if draw.random() < 0.3 else good).append(number)
         lines.append(draw.choice(["a", "a,b", "a,b,c,d"]) if number in bad else f'id{number},"of\nit",z')
-    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "a.csv").write_bytes(("\n".join(lines) + "\n").encode().replace(b"a,b", b"a," + byte))
     found = chunks(tmp_path / "a.csv", chunk_rows=7)
     assert rows(found) == good
     assert [int(id_[2:]) for chunk in found for id_ in chunk.table["ticket_id"].to_pylist()] == good
     assert [reject.row for chunk in found for reject in chunk.rejects] == bad
     assert all(chunk.table.num_rows <= 7 for chunk in found)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_file_that_stops_pyarrow_is_read_as_pyarrow_reads_it(tmp_path, monkeypatch, mark):
+    """By all rows but the one: quotes, blank and cut lines, bytes that are no UTF-8, and a column for two."""
+    monkeypatch.setattr(source, "BLOCK", 300)
+    lines = [b"gr\xfcn,text", b'x,"of\r\n""two"" lines, \xfc"', b"", b'y"y,', b"z,gr\xc3\xbcn", b"cut"] * 9
+    more = {"a.csv": b"one,and,more", "b.csv": b"one,and,mor\xfc"}
+    for name, line in more.items():
+        (tmp_path / name).write_bytes(mark + b"\r\n".join([b'"id","text"', *lines, line, *lines]))
+    columns = {"ticket_id": "text", "customer_id": "id", "text": "text"}
+    files = describe(str(tmp_path), columns, batch())
+    assert [file.stops_pyarrow for file in files] == [False, True]
+    settings = batch(chunk_rows=1000)
+    fast, slow = read_chunks(files, settings)
+    assert fast.table.num_rows > 50
+    assert fast.table.to_pydict() == slow.table.to_pydict()
+    assert fast.rejects == slow.rejects
 
 
 def test_a_file_of_bad_rows_alone_is_still_told_of(tmp_path):
@@ -176,6 +195,20 @@ def test_another_encoding_is_read_or_named(tmp_path):
         chunks(tmp_path / "a.csv", encoding="klingon")
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "utf-16"])
+def test_a_file_that_is_not_in_its_encoding_stops_before_anything_is_scored(tmp_path, encoding):
+    text = "ticket_id,text\n" + "1,fine\n" * 10_000 + "2,grün"  # far behind the header
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    with pytest.raises(TicketSentimentError, match=rf"a\.csv is not {encoding}: set batch\.encoding"):
+        describe(str(tmp_path), {}, batch(encoding=encoding))
+
+
+def test_a_column_that_is_not_read_may_have_a_name_in_another_encoding(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"ticket_id,text,gr\xfcn\n1,fine,x\n")
+    (chunk,) = chunks(tmp_path / "a.csv")
+    assert chunk.table["text"].to_pylist() == [b"fine"]
+
+
 def test_a_row_larger_than_a_block_is_said_without_its_text(tmp_path, monkeypatch):
     monkeypatch.setattr(source, "BLOCK", 100)
     (tmp_path / "a.csv").write_text("ticket_id,text\n1,x\n2," + "secret " * 100 + "\n")
@@ -200,9 +233,9 @@ def test_the_check_of_a_csv_file_leaves_the_process_s_limit_of_a_cell_as_it_was(
     """Else a table with a long text, read later in the same process, would be refused."""
     path, before = tmp_path / "a.csv", csv.field_size_limit()
     path.write_text("ticket_id,text\n1,fine\n")
-    assert count_rows(path, "a.csv", batch(), 100) == 2
+    assert check(path, "a.csv", batch(), 100).rows == 2
     assert csv.field_size_limit() == before
     path.write_text("ticket_id,text\n1," + "a" * 200 + "\n")
     with pytest.raises(TicketSentimentError, match="more than 100 characters"):
-        count_rows(path, "a.csv", batch(), 100)
+        check(path, "a.csv", batch(), 100)
     assert csv.field_size_limit() == before

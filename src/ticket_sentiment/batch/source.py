@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from ticket_sentiment.batch.csv_check import count_rows
+from ticket_sentiment.batch import csv_check
 from ticket_sentiment.batch.scorer import FIELDS, LINE, ROW
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Batch
@@ -41,6 +41,7 @@ class SourceFile:
         sha256: of its content.
         rows: of JSON Lines its lines, which is about that, else exactly.
         columns: name in this file of each field that it has; of JSON Lines every row says for itself.
+        stops_pyarrow: a CSV file that pyarrow does not read to its end (`csv_check.Checked`).
     """
 
     path: Path
@@ -51,6 +52,7 @@ class SourceFile:
     sha256: str
     rows: int
     columns: dict[str, str]
+    stops_pyarrow: bool = False
 
 
 class Reject(NamedTuple):
@@ -58,6 +60,11 @@ class Reject(NamedTuple):
 
     row: int
     reason: str
+
+    @classmethod
+    def of_width(cls, row: int, fields: int, expected: int) -> "Reject":
+        """A row of CSV with another number of fields than the header."""
+        return cls(row, f"has {fields} fields, the header has {expected}")
 
 
 @dataclass(frozen=True)
@@ -114,8 +121,8 @@ def describe(given: str, columns: dict[str, str], batch: Batch) -> list[SourceFi
         batch: of params.yaml.
 
     Raises:
-        TicketSentimentError: as `find_files`; or a file is empty, damaged, lacks a column, or leaves a quote
-            open.
+        TicketSentimentError: as `find_files`; or a file is empty, damaged, lacks a column, leaves a quote
+            open, or is not in its encoding as a whole.
     """
     return [_describe(path, name, columns, batch) for path, name in find_files(given)]
 
@@ -129,17 +136,20 @@ def _describe(path: Path, name: str, columns: dict[str, str], batch: Batch) -> S
         while block := stream.read(2**20):
             digest.update(block)
             lines += block.count(b"\n") if kind == "jsonl" else 0
-    rows, names = lines, columns
+    rows, names, stops = lines, columns, False
     if kind == "parquet":
         with _parquet(path, name) as opened:
             rows, present = opened.metadata.num_rows, opened.schema_arrow.names
     elif kind == "csv":
-        present = _csv(path, name, batch, [], None).schema.names
+        present = csv_check.read_header(path, name, batch, BLOCK)
     if kind != "jsonl":
         names = _names(name, present, columns)
     if kind == "csv":  # after the names: with a wrong delimiter quotes look wrong, too
-        rows = count_rows(path, name, batch, BLOCK) - 1
-    return SourceFile(path, name, kind, state.st_size, state.st_mtime_ns, digest.hexdigest(), rows, names)
+        rows, stops = csv_check.check(path, name, batch, BLOCK)
+        rows -= 1
+    return SourceFile(
+        path, name, kind, state.st_size, state.st_mtime_ns, digest.hexdigest(), rows, names, stops
+    )
 
 
 def _names(file: str, present: Sequence[str], columns: dict[str, str]) -> dict[str, str]:
@@ -151,7 +161,7 @@ def _names(file: str, present: Sequence[str], columns: dict[str, str]) -> dict[s
         elif field in REQUIRED:
             raise TicketSentimentError(
                 f"{file}: column {wanted!r} is missing: say which one holds it by `--column {field}=NAME` "
-                "or tickets.columns in params.yaml, or correct batch.delimiter"
+                "or tickets.columns in params.yaml, or correct batch.delimiter or batch.encoding"
             )
         if present.count(found.get(field, "")) > 1:
             raise TicketSentimentError(f"{file}: column {found[field]!r} is there twice: rename one")
@@ -171,10 +181,7 @@ def read_chunks(files: Sequence[SourceFile], batch: Batch) -> Iterator[Chunk]:
             for table, rejects in _cut(readers[file.kind](file, batch), batch.chunk_rows):
                 yield Chunk(next(index), file.name, table, rejects)
         except UnicodeError:
-            raise TicketSentimentError(
-                f"{file.name} is not {batch.encoding}: set batch.encoding, "
-                "often cp1252 for exports from Windows"
-            ) from None
+            raise csv_check.not_encoded(file.name, batch) from None
         except (pa.ArrowException, OSError) as error:  # whose message may hold a row
             raise TicketSentimentError(
                 f"{file.name} cannot be read to its end ({type(error).__name__}): export it again; "
@@ -238,50 +245,36 @@ def _read_parquet(file: SourceFile, batch: Batch) -> Iterator[tuple[pa.Table, li
             start += piece.num_rows
 
 
-def _csv(
-    path: Path, name: str, batch: Batch, rejects: list[Reject], columns: Sequence[str] | None
-) -> pyarrow.csv.CSVStreamingReader:
-    """Opened at its header; rows with another number of fields go to `rejects`.
-
-    Raises:
-        TicketSentimentError: there is no header, or the encoding is unknown or not the file's.
-    """
+def _csv(file: SourceFile, batch: Batch, rejects: list[Reject]) -> pyarrow.csv.CSVStreamingReader:
+    """Opened at its header; rows with another number of fields go to `rejects`."""
 
     def skip(row: pyarrow.csv.InvalidRow) -> str:
-        reason = f"has {row.actual_columns} fields, the header has {row.expected_columns}"
-        rejects.append(Reject(row.number, reason))
+        rejects.append(Reject.of_width(row.number, row.actual_columns, row.expected_columns))
         return "skip"
 
-    try:
-        return pyarrow.csv.open_csv(
-            path,
-            # One thread, or rows have no numbers. A blank line is a row, or they have wrong ones.
-            pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK, encoding=batch.encoding),
-            pyarrow.csv.ParseOptions(
-                delimiter=batch.delimiter, newlines_in_values=True, ignore_empty_lines=False,
-                invalid_row_handler=skip,
-            ),
-            # As bytes: of a text that is no UTF-8 only its own row is bad.
-            pyarrow.csv.ConvertOptions(
-                include_columns=columns, column_types=dict.fromkeys(columns or (), pa.binary())
-            ),
-        )  # fmt: skip
-    except LookupError:
-        raise TicketSentimentError(
-            f"batch.encoding: {batch.encoding!r} is no known encoding: try utf-8, cp1252 or utf-16"
-        ) from None
-    except (pa.ArrowException, UnicodeError, OSError) as error:
-        raise TicketSentimentError(
-            f"{name}: its header cannot be read ({type(error).__name__}): expected CSV in {batch.encoding} "
-            f"with the delimiter {batch.delimiter!r}, see batch.encoding and batch.delimiter"
-        ) from None
+    columns = list(dict.fromkeys(file.columns.values()))
+    return pyarrow.csv.open_csv(
+        file.path,
+        # One thread, or rows have no numbers. A blank line is a row, or they have wrong ones.
+        pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK, encoding=batch.encoding),
+        pyarrow.csv.ParseOptions(
+            delimiter=batch.delimiter, newlines_in_values=True, ignore_empty_lines=False,
+            invalid_row_handler=skip,
+        ),
+        # As bytes: of a text that is no UTF-8 only its own row is bad.
+        pyarrow.csv.ConvertOptions(
+            include_columns=columns, column_types=dict.fromkeys(columns, pa.binary())
+        ),
+    )  # fmt: skip
 
 
 def _read_csv(file: SourceFile, batch: Batch) -> Iterator[tuple[pa.Table, list[Reject]]]:
+    if file.stops_pyarrow:
+        yield from _read_csv_by_rows(file, batch)
+        return
     seen: list[Reject] = []  # the reader may be blocks ahead of the rows that it hands out
     start, skipped = 2, []
-    wanted = list(dict.fromkeys(file.columns.values()))
-    for piece in _csv(file.path, file.name, batch, seen, wanted):
+    for piece in _csv(file, batch, seen):
         rejects = seen[:]
         del seen[: len(rejects)]
         skipped = [row for row in skipped if row >= start] + [reject.row for reject in rejects]
@@ -292,6 +285,29 @@ def _read_csv(file: SourceFile, batch: Batch) -> Iterator[tuple[pa.Table, list[R
         start = int(numbers.max(initial=start - 1)) + 1
     if seen:
         yield _numbered(np.arange(0), dict.fromkeys(file.columns, pa.array([], pa.binary()))), seen
+
+
+def _read_csv_by_rows(file: SourceFile, batch: Batch) -> Iterator[tuple[pa.Table, list[Reject]]]:
+    """With Python's reader: slower, which does not matter beside the model."""
+    rows = csv_check.read_rows(file.path, file.name, batch, BLOCK)
+    header = next(rows)
+    places = [header.index(name.encode()) for name in file.columns.values()]
+    numbered, left = enumerate(rows, start=2), True
+    while left:
+        numbers, cells, rejects, held, left = [], [], [], 0, False
+        for number, row in numbered:
+            row = row or [b""] * len(header)  # a blank line is one for pyarrow, too
+            if len(row) == len(header):
+                numbers.append(number)
+                cells.append([row[place] for place in places])
+                held += sum(map(len, cells[-1]))
+            else:
+                rejects.append(Reject.of_width(number, len(row), len(header)))
+            if left := held >= BLOCK or len(numbers) + len(rejects) >= batch.chunk_rows:
+                break
+        columns = zip(*cells, strict=True) if cells else [[]] * len(places)
+        arrays = [pa.array(column, pa.binary()) for column in columns]
+        yield _numbered(np.array(numbers, np.int64), dict(zip(file.columns, arrays, strict=True))), rejects
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes | None]:
