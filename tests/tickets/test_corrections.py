@@ -49,13 +49,14 @@ def test_each_format_gives_the_same_masked_corrections(tmp_path, name):
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252"])
-def test_a_spreadsheet_is_read_as_it_was_saved(tmp_path, delimiter, encoding):
+@pytest.mark.parametrize("name", ["fixes.csv", "fixes.txt", "fixes.TSV"])
+def test_a_spreadsheet_is_read_as_it_was_saved(tmp_path, delimiter, encoding, name):
     """The export is of another program: only what the file itself does not say is taken from its settings."""
     source = FilesSource(kind="files", path="*", delimiter=";", encoding="cp1252")
     tickets = PARAMS.tickets.model_copy(update={"source": source})
     rows = [["ticket_id", "text", "label"], ["7", "Jürgen, it broke; again", "negative"]]
     lines = [delimiter.join(f'"{cell}"' for cell in row) for row in rows]
-    path = tmp_path / "fixes.csv"
+    path = tmp_path / name
     path.write_bytes("\r\n".join(lines).encode(encoding))
     found = read_corrections(path, PARAMS.model_copy(update={"tickets": tickets}))
     assert found.to_dict("records") == [
@@ -93,6 +94,7 @@ BAD = {
     "text,label\nfine,\n": "row 2: column label: expected one of",
     "text,label\n ,positive\n": "row 2: column text: is empty",
     "body,label\nfine,positive\n": "column 'text' is missing (2 columns, of a known name: label): name",
+    "text|label\nfine|positive\n": "with ',', ';' or tabs between them (read with ',')",
     "Call Ann Smith at 555-123-4567,negative\nfine,positive\n": (
         "column 'text' is missing (2 columns, none of a known name: a file without a header line?): name"
     ),

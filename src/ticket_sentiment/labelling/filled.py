@@ -16,8 +16,7 @@ from typing import Any, NoReturn
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.labelling.formats import CONTROL, require_format, unescaped
 from ticket_sentiment.labels import LABELS
-
-DELIMITERS = ",;\t"  # spreadsheets save what their country uses
+from ticket_sentiment.tickets.spreadsheet import delimiter_of
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,7 @@ def _time(value: Any, zone: tzinfo, where: str, key: str) -> datetime | None:
 
 
 def _read_csv(content: str, path: Path, zone: tzinfo) -> Iterator[Filled | None]:
-    head = content.split("\n", 1)[0]
-    delimiter = max(DELIMITERS, key=head.count)
+    delimiter = delimiter_of(content.split("\n", 1)[0])
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
     try:
         rows = list(reader)

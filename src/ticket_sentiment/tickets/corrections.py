@@ -16,15 +16,16 @@ from ticket_sentiment.files import replacing
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import FilesSource, Params, Tickets
 from ticket_sentiment.tickets.canonical import canonical
+from ticket_sentiment.tickets.formats import FORMATS
 from ticket_sentiment.tickets.privacy import clean, dedup_key
 from ticket_sentiment.tickets.sources.files import read_files
 from ticket_sentiment.tickets.sources.mapping import cell_text
 from ticket_sentiment.tickets.sources.raw import RawTable
+from ticket_sentiment.tickets.spreadsheet import delimiter_of
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ("ticket_id", "text", "label")])
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 REQUIRED = ("text", "label")
-DELIMITERS = ",;\t"  # spreadsheets save what their country uses
 MOST_HEAD = 65_536  # bytes of a header line
 CORRECTIONS = Path("data/corrections.parquet")  # of the one hotfix that is made in a folder
 
@@ -56,7 +57,8 @@ def read_corrections(path: Path, params: Params) -> pd.DataFrame:
     source = params.tickets.source
     if not isinstance(source, FilesSource):
         source = FilesSource(kind="files", path="*")
-    settings = {"path": glob.escape(str(path)), "format": "auto", **_as_saved(path, source)}
+    saved = _as_saved(path, source)
+    settings = {"path": glob.escape(str(path)), "format": "auto", **saved}
     (raw,) = read_files(source.model_copy(update=settings), Path())
     count, most = len(raw.numbers), params.hotfix.max_rows
     if count > most:
@@ -64,7 +66,7 @@ def read_corrections(path: Path, params: Params) -> pd.DataFrame:
             f"{path} has {count:,} rows, more than hotfix.max_rows ({most:,}): so many are a change of the "
             "tickets: collect them and run `make retrain`, or raise the limit in params.yaml"
         )
-    rows = pd.DataFrame(_rows(raw, params.tickets), columns=[*COLUMNS, "row"])
+    rows = pd.DataFrame(_rows(raw, params.tickets, saved.get("delimiter")), columns=[*COLUMNS, "row"])
     _refuse_contradictions(rows, raw.name)
     return tidy(rows)
 
@@ -75,8 +77,8 @@ def tidy(rows: pd.DataFrame) -> pd.DataFrame:
     return ordered.drop_duplicates(["key", "ticket_id"])[list(COLUMNS)].reset_index(drop=True)
 
 
-def _rows(raw: RawTable, tickets: Tickets) -> list[tuple[Any, ...]]:
-    columns = {name: _column(raw, name, tickets) for name in COLUMNS}
+def _rows(raw: RawTable, tickets: Tickets, delimiter: str | None) -> list[tuple[Any, ...]]:
+    columns = {name: _column(raw, name, tickets, delimiter) for name in COLUMNS}
     found = []
     for place, number in enumerate(raw.numbers):
         ticket_id, text, label = (cell_text(columns[name][1][place]) for name in COLUMNS)
@@ -95,30 +97,30 @@ def _rows(raw: RawTable, tickets: Tickets) -> list[tuple[Any, ...]]:
     return found
 
 
-def _column(raw: RawTable, name: str, tickets: Tickets) -> tuple[str, list[Any]]:
+def _column(raw: RawTable, name: str, tickets: Tickets, delimiter: str | None) -> tuple[str, list[Any]]:
     theirs = tickets.columns.get(name, name)
     column = theirs if theirs in raw.columns else name
     if column in raw.columns:
         return column, raw.columns[column]
     if name in REQUIRED:
         known = raw.has([*COLUMNS, *tickets.columns.values()])
+        between = f", with ',', ';' or tabs between them (read with {delimiter!r})" if delimiter else ""
         raise TicketSentimentError(
             f"{raw.name}: column {name!r} is missing ({known}): name the columns text, label and, "
-            "if you know it, ticket_id"
+            f"if you know it, ticket_id{between}"
         )
     return name, [None] * len(raw.numbers)
 
 
 def _as_saved(path: Path, source: FilesSource) -> dict[str, str]:
     """Encoding and delimiter of a CSV where its first line tells them: it is a person's, not the export's."""
-    if path.suffix.lower() != ".csv":
+    if FORMATS.get(path.suffix.lower()) != "csv":
         return {}
     with path.open("rb") as stream:
         head = stream.readline(MOST_HEAD)
-    # The source's own first: with equal counts it is the one.
-    delimiter = max((source.delimiter, *DELIMITERS), key=lambda mark: head.count(mark.encode()))
     marked = {"encoding": "utf-8"} if head.startswith(codecs.BOM_UTF8) else {}
-    return {"delimiter": delimiter, **marked}
+    # Byte by byte: whatever its encoding is, delimiters are ASCII.
+    return {"delimiter": delimiter_of(head.decode("latin-1"), source.delimiter), **marked}
 
 
 def _refuse_contradictions(rows: pd.DataFrame, name: str) -> None:
