@@ -168,6 +168,8 @@ def test_corrections_reach_the_next_retraining_by_id_or_by_text(
     found = recall(*given)
     assert (found.new, found.known, found.without_ticket) == (4, 0, 1)
     assert "1 have no known ticket" in found.line()
+    assert "No ticket has the ticket_id of 2 corrections: a spreadsheet may have" in found.line()
+    assert "No ticket has" not in recall(*given[:2]).line()
     source = params.hotfix.source
     assert [tuple(row.values()) for row in rows(url, QUERY)] == [
         ("T-1", source, "negative"),

@@ -154,6 +154,7 @@ class Remembered:
     new: int
     known: int
     without_ticket: int
+    unknown_ids: int = 0  # that were given, and that no ticket has
 
     def line(self) -> str:
         """For the terminal."""
@@ -162,7 +163,14 @@ class Remembered:
             if self.without_ticket
             else ""
         )
-        return f"for the next retraining: {self.new:,} labels stored, {self.known:,} were there before{lost}"
+        changed = (
+            f". No ticket has the ticket_id of {self.unknown_ids:,} corrections: a spreadsheet may have "
+            "changed it, such as 007 to 7; only their texts were looked for"
+            if self.unknown_ids
+            else ""
+        )
+        stored = f"{self.new:,} labels stored, {self.known:,} were there before"
+        return f"for the next retraining: {stored}{lost}{changed}"
 
 
 def remember(
@@ -194,7 +202,7 @@ def remember(
         url = params.events.url
     store = EventStore(url, queue=1, store_text=False)
     try:
-        labels, without = _labels(corrections, url, root)
+        labels, without, unknown = _labels(corrections, url, root)
         source = params.hotfix.source
         events = [
             Feedback(now, id_, source, event_id(Filled("", id_, label, None, "hotfix"), source), label)
@@ -213,11 +221,11 @@ def remember(
     finally:
         store.close(1)
     new = sum(result.created for result in results) + len(again)
-    return Remembered(new, len(results) - new, without)
+    return Remembered(new, len(results) - new, without, unknown)
 
 
-def _labels(corrections: pd.DataFrame, url: str, root: Path) -> tuple[list[tuple[str, str]], int]:
-    """Ticket id and label, of each known ticket; and how many corrections have none."""
+def _labels(corrections: pd.DataFrame, url: str, root: Path) -> tuple[list[tuple[str, str]], int, int]:
+    """Ticket id and label, of each known ticket; how many corrections have none, and an id nobody knows."""
     named = corrections[corrections["ticket_id"].notna()]
     with reading_events(url) as connection:
         unknown = unknown_tickets(connection, named["ticket_id"].tolist(), root)
@@ -234,4 +242,4 @@ def _labels(corrections: pd.DataFrame, url: str, root: Path) -> tuple[list[tuple
         found = {
             id_: by_key[key] for id_, key in zip(same["ticket_id"], keys[same.index], strict=True)
         } | found
-    return sorted(found.items()), len(set(by_key) - matched)
+    return sorted(found.items()), len(set(by_key) - matched), len(named) - len(known)
