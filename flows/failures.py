@@ -1,6 +1,7 @@
 """Telling that a flow has failed. By itself, as what other steps import takes seconds (BentoML)."""
 
 from pathlib import Path
+from typing import Any
 
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun
@@ -32,3 +33,11 @@ def forget_failure(flow: Flow[..., object], _run: FlowRun, _state: State) -> Non
         Memory(Path(settings.memory), settings.repeat_hours).forget(failures_of(flow.name), TROUBLE_HOURS)
     except TicketSentimentError as error:
         print(f"what was told is still remembered: {error}")
+
+
+# Every flow is made with them: @flow(name=..., **HOOKS).
+HOOKS: dict[str, Any] = {
+    "on_completion": [forget_failure],
+    "on_failure": [tell_failure],
+    "on_crashed": [tell_failure],
+}

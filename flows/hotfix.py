@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.failures import forget_failure, tell_failure
+from flows.failures import HOOKS
 from flows.reconcile import follow, told
 from flows.retries import may_pass
 from flows.steps import alone, build, publish, repro, tell_people
@@ -30,7 +30,7 @@ def register_result(params: Params, folder: Path) -> Registration:
     return finish(params, folder)
 
 
-@flow(name="hotfix", on_completion=[forget_failure], on_failure=[tell_failure], on_crashed=[tell_failure])
+@flow(name="hotfix", **HOOKS)
 def hotfix(file: str | None = None, feedback_since: str | None = None) -> str:
     """Correct the champion and register the result when the gate lets it through.
 

@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 
-from flows.failures import forget_failure, tell_failure
+from flows.failures import HOOKS
 from flows.retries import may_pass
 from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
@@ -63,7 +63,7 @@ def retrain_early(found: Look, params: Params) -> list[str]:
     return [f"{request.name} started for {', '.join(request.reasons)}: run {run.id}"]
 
 
-@flow(name="monitor", on_completion=[forget_failure], on_failure=[tell_failure], on_crashed=[tell_failure])
+@flow(name="monitor", **HOOKS)
 def monitor() -> str:
     """Look, show, tell, and where the world has changed retrain; killed anywhere, the next hour goes on."""
     quiet_environment()

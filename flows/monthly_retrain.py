@@ -5,7 +5,7 @@ import sys
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.failures import forget_failure, tell_failure
+from flows.failures import HOOKS
 from flows.reconcile import follow, told
 from flows.retries import may_pass
 from flows.steps import alone, build, publish, repro, tell_people
@@ -43,12 +43,7 @@ def register_result(params: Params) -> Registration:
     return register(params)
 
 
-@flow(
-    name="monthly-retrain",
-    on_completion=[forget_failure],
-    on_failure=[tell_failure],
-    on_crashed=[tell_failure],
-)
+@flow(name="monthly-retrain", **HOOKS)
 def monthly_retrain(month: str | None = None, replace: list[str] | None = None, early: bool = False) -> str:
     """Retrain on all collected months and register the result when the gate lets it through.
 

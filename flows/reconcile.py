@@ -6,7 +6,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import State
 
-from flows.failures import forget_failure, tell_failure
+from flows.failures import HOOKS
 from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Params, load_params
@@ -36,7 +36,7 @@ def build_missing(params: Params, version: str) -> None:
         build_services(params, version)
 
 
-@flow(name="reconcile", on_completion=[forget_failure], on_failure=[tell_failure], on_crashed=[tell_failure])
+@flow(name="reconcile", **HOOKS)
 def reconcile() -> str:
     """Make true what the ledger and people say; killed anywhere, the next run goes on."""
     quiet_environment()

@@ -5,7 +5,7 @@ import sys
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.failures import forget_failure, tell_failure
+from flows.failures import HOOKS
 from flows.reconcile import follow, told
 from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
@@ -24,7 +24,7 @@ def go_back(params: Params, reason: str, version: str | None) -> list[str]:
         ledger.close()
 
 
-@flow(name="rollback", on_completion=[forget_failure], on_failure=[tell_failure], on_crashed=[tell_failure])
+@flow(name="rollback", **HOOKS)
 def rollback(reason: str = "No reason given.", version: str | int | None = None) -> str:
     """Go back, then let MLflow's aliases follow; a second run right after does nothing more.
 

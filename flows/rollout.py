@@ -7,7 +7,7 @@ from prefect import flow, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows.failures import forget_failure, tell_failure
+from flows.failures import HOOKS
 from flows.reconcile import follow, told
 from flows.steps import tell_people
 from ticket_sentiment.environment import quiet_environment
@@ -48,7 +48,7 @@ def tidy(params: Params) -> None:
         ledger.close()
 
 
-@flow(name="rollout", on_completion=[forget_failure], on_failure=[tell_failure], on_crashed=[tell_failure])
+@flow(name="rollout", **HOOKS)
 def rollout() -> str:
     """People's decisions first; then advance, roll back, wait or stop; then all that follows from it."""
     quiet_environment()

@@ -9,7 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from flows.failures import forget_failure, tell_failure
+from flows.failures import HOOKS
 from flows.retries import may_pass
 from ticket_sentiment.batch.job import Model, score_files
 from ticket_sentiment.environment import quiet_environment
@@ -26,9 +26,7 @@ def score(params: Params, source: str, out: str, version: str | None, replace: b
         return score_files(params, source, Path(out), model, replace=replace, tell=tell).lines()
 
 
-@flow(
-    name="score-batch", on_completion=[forget_failure], on_failure=[tell_failure], on_crashed=[tell_failure]
-)
+@flow(name="score-batch", **HOOKS)
 def score_batch(source: str, out: str, version: str | int | None = None, replace: bool = False) -> str:
     """Score every ticket of the input once; a run that was killed goes on where it was.
 

@@ -17,7 +17,7 @@ from ticket_sentiment.behaviour.specification import read_suite
 from ticket_sentiment.files import read_json, sha256_file, write_json
 from ticket_sentiment.gates import benchmark, drift, evaluate, inspection, left_out
 from ticket_sentiment.gates.baselines import majority_probabilities
-from ticket_sentiment.gates.evaluate import Scored, score_dense
+from ticket_sentiment.gates.scored import Scored, calibrated, score_dense
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.bundle import Bundle, load_bundle
 from ticket_sentiment.model.runtime import Runtime
@@ -103,10 +103,10 @@ def set_champion(known: Known, head: Head) -> Bundle:
     graph = with_head(head.weight, head.bias)
     champion = rewrite(load_bundle(RELEASE / "cpu"), CHAMPION, graph, temperature=head.temperature)
     logits = head.logits(known.features["holdout"])
-    known.scored["champion"] = evaluate.calibrated(champion.path, logits, head.temperature)
+    known.scored["champion"] = calibrated(champion.path, logits, head.temperature)
     if known.suite is not None:
         logits = head.logits(known.features["suite"])
-        known.behaved["champion"] = evaluate.calibrated(champion.path, logits, head.temperature).probabilities
+        known.behaved["champion"] = calibrated(champion.path, logits, head.temperature).probabilities
     return champion
 
 

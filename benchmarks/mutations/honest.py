@@ -33,7 +33,7 @@ from benchmarks.mutations.heads import Head
 from benchmarks.mutations.workplace import Known, Workplace, copy
 from ticket_sentiment.files import sha256_tree
 from ticket_sentiment.gates import drift, inspection
-from ticket_sentiment.gates.evaluate import Scored, calibrated
+from ticket_sentiment.gates.scored import Scored, calibrated
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import load_params
 
@@ -57,7 +57,7 @@ def dense_features(folder: Path, texts: dict[str, list[str]], max_length: int) -
     """What the last product of the dense model reads, by table, [texts, features]."""
     import torch
 
-    from ticket_sentiment.gates.evaluate import BATCH
+    from ticket_sentiment.gates.scored import BATCH
     from ticket_sentiment.model.classifier import load_dense, load_tokenizer, predict_logits
 
     class Features(torch.nn.Module):

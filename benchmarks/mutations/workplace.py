@@ -23,10 +23,10 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import read_json, sha256_file, write_json
 from ticket_sentiment.gates import behave, evaluate, inspection
 from ticket_sentiment.gates.baselines import label_ids
-from ticket_sentiment.gates.evaluate import Scored
 from ticket_sentiment.gates.evidence import gather
 from ticket_sentiment.gates.fail_closed import Limits
 from ticket_sentiment.gates.rules import GATES
+from ticket_sentiment.gates.scored import Scored, calibrated
 from ticket_sentiment.gates.verdict import Verdict
 from ticket_sentiment.model.bundle import Bundle, load_bundle
 from ticket_sentiment.model.runtime import Runtime
@@ -143,7 +143,7 @@ class Workplace:
         answers = Runtime(bundle).logits(texts) if logits is None else logits(known.features["holdout"])
         scored = {
             **known.scored,
-            "compressed": evaluate.calibrated(bundle.path, answers, bundle.manifest.temperature),
+            "compressed": calibrated(bundle.path, answers, bundle.manifest.temperature),
         }
         digests = {"compressed": bundle.digest, "champion": load_bundle(CHAMPION).digest}
         holdout = Path("data/prepared/holdout.parquet")
@@ -168,7 +168,7 @@ class Workplace:
             raise TicketSentimentError("the behaviour suite is not asked here")
         read = self.known.features.get("suite")
         answers = Runtime(bundle).logits(suite.texts) if logits is None else logits(read)
-        ours = evaluate.calibrated(bundle.path, answers, bundle.manifest.temperature).probabilities
+        ours = calibrated(bundle.path, answers, bundle.manifest.temperature).probabilities
         digests = {"compressed": bundle.digest, "champion": load_bundle(CHAMPION).digest}
         scored = {**self.known.behaved, "compressed": ours}
         write_json(behave.RESULT, behave.report(suite, scored, digests, self.params.behaviour))

@@ -21,9 +21,9 @@ from ticket_sentiment.events.changes import Entry
 from ticket_sentiment.files import read_json, replacing_folder
 from ticket_sentiment.gates import metrics
 from ticket_sentiment.gates.drift_section import drift_section
-from ticket_sentiment.gates.evaluate import score_bundle
 from ticket_sentiment.gates.evidence import Missing, read_part
 from ticket_sentiment.gates.evidence_types import Drift
+from ticket_sentiment.gates.scored import score_bundle
 from ticket_sentiment.labels import LABEL_TO_ID
 from ticket_sentiment.params import Evaluate
 from ticket_sentiment.registry.store import CHAMPION, all_versions, connect

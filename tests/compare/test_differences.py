@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from ticket_sentiment.compare.differences import MIN_LABELLED, WORST, differences, distance
-from ticket_sentiment.gates.evaluate import Scored
+from ticket_sentiment.gates.scored import Scored
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import Evaluate
 

@@ -10,8 +10,8 @@ from ticket_sentiment.behaviour.cases import plan
 from ticket_sentiment.behaviour.specification import SUITE, read_suite
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.gates import behave
-from ticket_sentiment.gates.evaluate import Scored
 from ticket_sentiment.gates.evidence_types import BehaviourReport
+from ticket_sentiment.gates.scored import Scored
 
 OWN = """
 tests:

@@ -13,9 +13,10 @@ from ticket_sentiment.files import sha256_file, write_json
 from ticket_sentiment.gates import evaluate, left_out
 from ticket_sentiment.gates.baselines import label_ids
 from ticket_sentiment.gates.changes import changes
-from ticket_sentiment.gates.evaluate import Scored, judge_models, known_customers, read_table
+from ticket_sentiment.gates.evaluate import judge_models, known_customers, read_table
 from ticket_sentiment.gates.evidence_types import Evaluation
 from ticket_sentiment.gates.metrics import Interval
+from ticket_sentiment.gates.scored import Scored, calibrated
 from ticket_sentiment.gates.slice_scores import judge_slices, simultaneous
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import Evaluate
@@ -115,7 +116,7 @@ def test_known_customers_are_those_of_the_months_before(tmp_path):
 
 def test_answers_that_are_no_numbers_are_refused():
     with pytest.raises(TicketSentimentError, match="not finite"):
-        evaluate.calibrated(Path("models/dense"), np.array([[np.nan, 0, 0]]), 1.0)
+        calibrated(Path("models/dense"), np.array([[np.nan, 0, 0]]), 1.0)
 
 
 def make_dense(folder: Path) -> None:

@@ -16,7 +16,8 @@ from ticket_sentiment.behaviour.check import rate, rise
 from ticket_sentiment.files import sha256_file, sha256_tree, write_json
 from ticket_sentiment.gates import metrics
 from ticket_sentiment.gates.baselines import label_ids, majority_probabilities
-from ticket_sentiment.gates.evaluate import Scored, judge_models, write_tables
+from ticket_sentiment.gates.evaluate import judge_models, write_tables
+from ticket_sentiment.gates.scored import Scored
 from ticket_sentiment.gates.slice_scores import judge_slices
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.frontier import FRONTIER, write_frontier

@@ -17,7 +17,7 @@ from tests.support.tiny_bundle import WORDS, tiny_tokenizer, tiny_weights
 from ticket_sentiment.files import read_json, sha256_tree, write_json
 from ticket_sentiment.gates import behave, benchmark, drift, evaluate, inspection
 from ticket_sentiment.gates.baselines import label_ids, tfidf_probabilities
-from ticket_sentiment.gates.evaluate import Scored
+from ticket_sentiment.gates.scored import Scored
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.bundle import Architecture, Bundle, write_bundle
 from ticket_sentiment.model.calibration import fit_temperature

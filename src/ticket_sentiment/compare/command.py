@@ -10,7 +10,7 @@ from ticket_sentiment.compare.page import Compared, lines, write_page
 from ticket_sentiment.compare.table import read_table
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.gates.benchmark import measure, ratios
-from ticket_sentiment.gates.evaluate import HOLDOUT, Scored, score_bundle
+from ticket_sentiment.gates.scored import HOLDOUT, Scored, score_bundle
 from ticket_sentiment.gates.variants import load_onnx
 from ticket_sentiment.params import Benchmark, Params
 

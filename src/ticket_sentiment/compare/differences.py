@@ -12,8 +12,8 @@ from ticket_sentiment.compare.table import labelled
 from ticket_sentiment.gates import metrics
 from ticket_sentiment.gates.baselines import label_ids
 from ticket_sentiment.gates.changes import Move, answers, moves
-from ticket_sentiment.gates.evaluate import Scored
 from ticket_sentiment.gates.metrics import Interval
+from ticket_sentiment.gates.scored import Scored
 from ticket_sentiment.gates.slices import slice_masks
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import Evaluate

@@ -15,7 +15,7 @@ from ticket_sentiment.behaviour.cases import Plan, Planned, plan
 from ticket_sentiment.behaviour.check import Checked, check, rate, rise
 from ticket_sentiment.behaviour.specification import read_suite
 from ticket_sentiment.files import replacing, write_json
-from ticket_sentiment.gates.evaluate import CHAMPION, CPU_BUNDLE, DENSE, score_bundle, score_dense
+from ticket_sentiment.gates.scored import CHAMPION, CPU_BUNDLE, DENSE, score_bundle, score_dense
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.bundle import MANIFEST
 from ticket_sentiment.params import Behaviour, Params

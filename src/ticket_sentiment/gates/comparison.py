@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ticket_sentiment.files import read_json, replacing, sha256_file, sha256_tree, write_json
 from ticket_sentiment.gates import metrics
-from ticket_sentiment.gates.evaluate import CHAMPION, CPU_BUNDLE, HOLDOUT, score_bundle
+from ticket_sentiment.gates.scored import CHAMPION, CPU_BUNDLE, HOLDOUT, score_bundle
 from ticket_sentiment.gates.tables import read_prepared
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import Evaluate, Params

@@ -4,8 +4,7 @@ The champion is scored again on this very holdout: a stored metric from another 
 a new one. Where it is a hotfix, the tickets that it learnt are left out of what is said of it (left_out.py).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +13,32 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import finite_or_none, read_json, replacing, sha256_file, write_json
+from ticket_sentiment.files import finite_or_none, replacing, sha256_file, write_json
 from ticket_sentiment.gates import metrics
 from ticket_sentiment.gates.baselines import label_ids, majority_probabilities, tfidf_probabilities
 from ticket_sentiment.gates.left_out import LeftOut, left_out
+from ticket_sentiment.gates.scored import (
+    CHAMPION,
+    CPU_BUNDLE,
+    DENSE,
+    HOLDOUT,
+    Scored,
+    score_bundle,
+    score_dense,
+)
 from ticket_sentiment.gates.slice_scores import judge_slices
 from ticket_sentiment.gates.slices import KNOWN_CUSTOMER
 from ticket_sentiment.gates.tables import read_prepared
 from ticket_sentiment.labels import LABELS
-from ticket_sentiment.model.bundle import MANIFEST, load_bundle
-from ticket_sentiment.model.runtime import Runtime, softmax
+from ticket_sentiment.model.bundle import MANIFEST
 from ticket_sentiment.params import Params
 from ticket_sentiment.tickets.schema import TICKETS, month_files
 
 TRAIN = Path("data/prepared/train.parquet")
-HOLDOUT = Path("data/prepared/holdout.parquet")
-DENSE = Path("models/dense")
-CPU_BUNDLE = Path("models/release/cpu")
-CHAMPION = Path("models/champion/bundle")
 FOLDER = Path("reports/evaluation")
 
 COLUMNS = ("ticket_id", "customer_id", "created_at", "channel", "text", "label")
 COVERAGE_POINTS = 39
-BATCH = 64  # of the dense model; its answers do not depend on it
 DIFFERENCES = (
     ("compressed", "dense"),
     ("compressed", "champion"),
@@ -50,24 +52,6 @@ IN_PREDICTIONS = (
     "tfidf",
 )  # the report compares with TF-IDF without a champion
 IN_RELIABILITY = ("dense", "compressed", "champion")
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A model's probabilities for the holdout, [rows, labels], and those before temperature scaling."""
-
-    probabilities: NDArray
-    uncalibrated: NDArray | None = None
-
-    @property
-    def predicted(self) -> NDArray[np.int64]:
-        """Class indices, [rows]."""
-        return self.probabilities.argmax(axis=1)
-
-    def only(self, rows: NDArray[np.bool_]) -> "Scored":
-        """Its answers to some rows of the holdout."""
-        raw = self.uncalibrated
-        return Scored(self.probabilities[rows], None if raw is None else raw[rows])
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -84,43 +68,6 @@ def read_table(path: Path) -> pd.DataFrame:
             "run `dvc repro -f prepare`"
         )
     return table.reset_index(drop=True)
-
-
-def score_bundle(path: Path, texts: Sequence[str]) -> tuple[str, Scored]:
-    """The digest of a bundle, and its answers.
-
-    Raises:
-        TicketSentimentError: the bundle does not verify, or it answers with something that is no number.
-    """
-    bundle = load_bundle(path)
-    return bundle.digest, calibrated(
-        path, Runtime(bundle).logits_of_table(texts), bundle.manifest.temperature
-    )
-
-
-def score_dense(folder: Path, texts: Sequence[str], max_length: int) -> Scored:
-    """The answers of the dense model, at the temperature of its training.json."""
-    # Here, not above: the helpers of this module can then be used without waiting for torch.
-    from ticket_sentiment.model.classifier import load_dense, load_tokenizer, predict_logits
-
-    temperature = read_json(folder / "training.json").get("temperature")
-    if not isinstance(temperature, float) or not temperature > 0:
-        raise TicketSentimentError(
-            f"{folder / 'training.json'}: temperature: expected a number above 0: run `dvc repro -f train`"
-        )
-    logits = predict_logits(load_dense(folder), load_tokenizer(folder), texts, max_length, BATCH)
-    return calibrated(folder, logits, temperature)
-
-
-def calibrated(path: Path, logits: NDArray, temperature: float) -> Scored:
-    """Probabilities with and without the temperature; refuses logits that are not finite."""
-    if not np.isfinite(logits).all():
-        raise TicketSentimentError(
-            f"{path}: the model's answers are not finite: its training or conversion has failed; "
-            "run `dvc repro -f train`"
-        )
-    logits = logits.astype(np.float64)
-    return Scored(softmax(logits / temperature), softmax(logits))
 
 
 def score_all(

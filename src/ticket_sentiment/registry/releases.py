@@ -32,14 +32,7 @@ def release_name(store: Store, version: int | str) -> str:
     Raises:
         TicketSentimentError: the version was registered without.
     """
-    held = store.client.get_model_version(store.model, str(version))
-    name = held.tags.get("bundle.cpu.digest")
-    if name is None or held.tags.get("registration") != "complete":
-        raise TicketSentimentError(
-            f"{store.model} version {version} was not registered by `make retrain`: it has no tag "
-            "`bundle.cpu.digest`, or its registration is not complete; give the alias to another version"
-        )
-    return name
+    return _digests(store, store.client.get_model_version(store.model, str(version)))["cpu"]
 
 
 def put_release(store: Store, params: Params, version: int | str, root: Path = Path()) -> str:
@@ -58,24 +51,19 @@ def put_release(store: Store, params: Params, version: int | str, root: Path = P
         TicketSentimentError: the bundles are not in MLflow's artifacts, do not verify, or are not signed
             and services would refuse them for it.
     """
-    name, folder = release_name(store, version), root / params.serve.releases
-    held = store.client.get_model_version(store.model, str(version))
+    held, folder = store.client.get_model_version(store.model, str(version)), root / params.serve.releases
+    digests = _digests(store, held)
+    name = digests["cpu"]
     signatures = {device: held.tags.get(signature_tag(device)) for device in DEVICES}
-    if params.serve.require_signature:
-        keys, digests = public_keys(params.serve, root), {d: held.tags[f"bundle.{d}.digest"] for d in DEVICES}
-        if not all([signed_by(store, held, digests, device, keys) for device in DEVICES]):
-            raise _unsigned(store, version)
+    _require_signed(store, params, held, digests, root)
     if is_whole(folder, name):
         _write_signatures(folder / name, signatures)
         return name
     with replacing_folder(folder / name) as temporary, tempfile.TemporaryDirectory() as download:
-        digests = {}
         for device in DEVICES:
             place = Path(download) / device
             place.mkdir()
-            bundle = download_bundle(store, held, device, place)
-            shutil.copytree(bundle.path, temporary / device)
-            digests[device] = bundle.digest
+            shutil.copytree(download_bundle(store, held, device, place).path, temporary / device)
         _write_signatures(temporary, signatures)
         write_json(temporary / RELEASE, {"version": str(held.version), "bundles": digests})
     return name
@@ -103,10 +91,7 @@ def registered_bundle(
     held = require_champion(store) if version is None else registered_version(store, version)
     with tempfile.TemporaryDirectory() as download:
         bundle = download_bundle(store, held, "cpu", Path(download))
-        if params.serve.require_signature:
-            keys, digests = public_keys(params.serve, root), {"cpu": bundle.digest}
-            if signed_by(store, held, digests, "cpu", keys) is None:
-                raise _unsigned(store, held.version)
+        _require_signed(store, params, held, {"cpu": bundle.digest}, root)
         yield bundle, str(held.version)
 
 
@@ -135,11 +120,31 @@ def signed_by(
     return verify(text, subject(version, digests, device), keys, where)
 
 
-def _unsigned(store: Store, version: int | str) -> TicketSentimentError:
-    return TicketSentimentError(
-        f"{store.model} version {version} is not signed, and serve.require_signature is true: "
-        f"`ticket-sentiment sign {version}` signs it where the key is"
-    )
+def _digests(store: Store, version: ModelVersion) -> dict[Device, str]:
+    """The registered digests of a version's bundles, with which download_bundle agrees."""
+    digests = {device: version.tags.get(f"bundle.{device}.digest") for device in DEVICES}
+    missing = [f"`bundle.{device}.digest`" for device, digest in digests.items() if digest is None]
+    if missing or version.tags.get("registration") != "complete":
+        why = f"it has no tag {' and '.join(missing)}" if missing else "its registration is not complete"
+        raise TicketSentimentError(
+            f"{store.model} version {version.version} was not registered by `make retrain`: {why}; "
+            "give the alias to another version"
+        )
+    return {device: digest for device, digest in digests.items() if digest is not None}
+
+
+def _require_signed(
+    store: Store, params: Params, version: ModelVersion, digests: Mapping[Device, str], root: Path
+) -> None:
+    """Refuse bundles (`digests` by device) that services would refuse."""
+    if not params.serve.require_signature:
+        return
+    keys = public_keys(params.serve, root)
+    if not all([signed_by(store, version, digests, device, keys) for device in digests]):
+        raise TicketSentimentError(
+            f"{store.model} version {version.version} is not signed, and serve.require_signature is true: "
+            f"`ticket-sentiment sign {version.version}` signs it where the key is"
+        )
 
 
 def _write_signatures(release: Path, signatures: Mapping[str, str | None]) -> None:

@@ -97,7 +97,7 @@ class Metrics:
                 ("queue_length", "Texts that wait for a model, the running one too"),
                 ("shadow_queue_length", "Texts that wait for the other arm"),
                 ("events_queue_length", "Predictions and exposures not written yet"),
-                ("events_available", "Processes whose last call to the event database was answered"),
+                ("events_available", "Processes that reach the event database, and write to it"),
                 ("cache_shared_available", "Processes that ask Redis; 0 where none is configured"),
                 ("remote_available", "Processes that ask the other service; 0 where none is configured"),
                 ("rollout_not_loaded", "Bundles that the rollout state names and a process does not hold"),
