@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import sqlite3
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from tests.events.events import EXPOSURE, STATE, feedback, prediction
 from tests.support.servers import PostgresServer
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.events import database
+from ticket_sentiment.events import access, database
 from ticket_sentiment.events.store import EventStore
 from ticket_sentiment.events.types import EventStoreUnavailable
 
@@ -46,6 +47,33 @@ def test_a_database_that_answers_and_takes_nothing_is_not_available(postgres, op
         assert caplog.text.count("predictions wait") == 1, "an outage is logged when it begins"
         become("off")
         assert store.flush(20) and store.available
+
+
+def test_a_database_that_says_nothing_is_not_available(postgres, open_store, monkeypatch):
+    """Its kernel still acknowledges what is sent, so that no connection ends."""
+    monkeypatch.setattr(access, "HANG_S", 0.5)
+    with psycopg.connect(postgres.url().replace("+psycopg", ""), autocommit=True) as admin:
+        admin.execute("CREATE DATABASE frozen")
+    store = open_store(postgres.url("frozen"))
+    assert store.predicted(prediction(request_id="before")) and store.flush(10) and store.available
+    postgres.freeze()
+    try:
+        assert store.predicted(prediction(request_id="frozen")) and not store.flush(1.5)
+        assert not store.available
+    finally:
+        postgres.thaw()
+    assert store.flush(20) and store.available
+    assert (store.written, store.dropped) == (2, 0)
+
+
+def test_a_host_that_dies_while_it_works_is_asked_whether_it_lives(postgres, open_store):
+    """Without, its answer is waited for as long as the system's two hours."""
+    store = open_store(postgres.url())
+    with store._durable.connect() as connection:
+        wire = socket.socket(fileno=os.dup(connection.connection.dbapi_connection.fileno()))
+        with wire:
+            assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == database.WAIT_S
+            assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1000 * database.WAIT_S
 
 
 def test_postgresql_goes_away_and_comes_back(postgres, request, open_store, rows, caplog):

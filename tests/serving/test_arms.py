@@ -12,6 +12,7 @@ from tests.support.serving import FakeClassifier
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.types import EventStoreUnavailable
 from ticket_sentiment.rollout.state import RolloutState
+from ticket_sentiment.serving import arms as arms_module
 from ticket_sentiment.serving.arms import Arms
 
 OLD, NEW = FakeClassifier("a" * 64), FakeClassifier("b" * 64)
@@ -133,6 +134,31 @@ def test_polling_survives_a_database_that_is_away() -> None:
         task.cancel()
 
     asyncio.run(test())
+
+
+def test_a_call_that_does_not_come_back_is_said_once_and_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(arms_module, "HANG_S", 0.05)
+    back, calls = threading.Event(), []
+
+    def read() -> RolloutState | None:
+        calls.append(1)
+        back.wait(10)
+        return state(epoch=3)
+
+    async def test() -> None:
+        arms = Arms([OLD, NEW])
+        task = asyncio.create_task(arms.follow(read, 0.001))
+        await asyncio.sleep(0.3)
+        assert (len(calls), arms.split.epoch) == (1, 0), "no second thread is left hanging"
+        back.set()
+        await asyncio.sleep(0.2)
+        assert arms.split.epoch == 3
+        task.cancel()
+
+    asyncio.run(test())
+    assert caplog.text.count("no answer for 0.05 s") == 1
 
 
 def load_from(*held: FakeClassifier) -> Callable[[str], FakeClassifier]:

@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -111,6 +112,17 @@ class PostgresServer:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
+
+    def freeze(self) -> None:
+        """It holds its connections and says nothing, as where its disk hangs."""
+        server = psutil.Process(self._process.pid)
+        for process in (server, *server.children()):
+            process.suspend()
+
+    def thaw(self) -> None:
+        server = psutil.Process(self._process.pid)
+        for process in (server, *server.children()):
+            process.resume()
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGINT)  # fast shutdown: sessions are cut off

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
@@ -27,6 +28,7 @@ from ticket_sentiment.params import Events
 logger = logging.getLogger(__name__)
 
 READ_S = 300  # that a sum over many rows may take; what a service asks for may take database.WAIT_S
+HANG_S = 20  # after which a service's call that is not back counts as lost: several times database.WAIT_S
 INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -75,12 +77,18 @@ class Database:
         self.engine = open_engine(url, durable=True)
         self.insert = INSERT[self.engine.dialect.name]
         self.ready = False
+        self._calls: dict[object, float] = {}  # when those began that are out
         self._schema_lock = threading.Lock()
         try:
             self._make_ready()
         except SQLAlchemyError as error:
             self._refuse_unless_away(error)
             logger.warning("the event database is away (%s); starting without", reason(error))
+
+    @property
+    def hangs(self) -> bool:
+        """Whether a call has been out for longer than HANG_S, as with a frozen server."""
+        return min(list(self._calls.values()), default=float("inf")) < time.monotonic() - HANG_S
 
     def close(self) -> None:
         """Disconnect."""
@@ -97,6 +105,8 @@ class Database:
             EventStoreUnavailable: the database does not answer.
             sqlalchemy.exc.SQLAlchemyError: it refuses a row.
         """
+        call = object()
+        self._calls[call] = time.monotonic()
         try:
             self._make_ready()
             yield
@@ -107,6 +117,8 @@ class Database:
             raise EventStoreUnavailable(
                 f"the event database does not answer ({reason(error)}): {consequence}; try again"
             ) from None
+        finally:
+            del self._calls[call]
 
     @contextlib.contextmanager
     def writing(self, consequence: str) -> Iterator[sa.Connection]:

@@ -124,6 +124,8 @@ def _postgresql(url: sa.URL, durable: bool) -> sa.Engine:
     if url.get_driver_name() == "psycopg":
         # Milliseconds until a server that went without a word counts as gone.
         arguments["tcp_user_timeout"] = WAIT_S * 1000
+        # A machine that dies after it took a question is asked whether it lives, or its answer is waited for.
+        arguments |= {"keepalives_idle": WAIT_S, "keepalives_interval": WAIT_S}
     engine = sa.create_engine(
         url,
         connect_args=arguments,

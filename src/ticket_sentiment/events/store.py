@@ -93,9 +93,9 @@ class EventStore:
     def available(self) -> bool:
         """Whether the database answered when it was last asked, and took what was last written.
 
-        One that is full, or a standby, answers and takes nothing.
+        One that is full, or a standby, answers and takes nothing; one whose host is frozen leaves calls out.
         """
-        return self._database.ready and not self._refused
+        return self._database.ready and not self._refused and not self._database.hangs
 
     @property
     def dropped(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.access import HANG_S
 from ticket_sentiment.rollout.assignment import Arm, assign
 from ticket_sentiment.rollout.state import RolloutState
 from ticket_sentiment.serving.classifier import Classifier
@@ -149,15 +150,24 @@ class Arms:
         return None
 
     async def follow(self, read: Callable[[], RolloutState | None], seconds: float) -> None:
-        """Poll for the state for ever."""
+        """Poll for the state for ever. A call that does not come back is waited for: a thread has no stop."""
         away = False
+
+        def say(reason: object) -> None:
+            nonlocal away
+            if not away:
+                logger.warning("the rollout state cannot be read (%s): the last one stays", reason)
+            away = True
+
         while True:
+            reading = asyncio.ensure_future(asyncio.to_thread(read))
             try:
-                await self.take_over(await asyncio.to_thread(read))
+                while not (await asyncio.wait({reading}, timeout=HANG_S))[0]:
+                    say(f"no answer for {HANG_S} s")
+                await self.take_over(reading.result())
                 away = False
             except Exception as error:  # of any database driver, whose text may hold a URL
-                if not away:
-                    reason = error if isinstance(error, TicketSentimentError) else type(error).__name__
-                    logger.warning("the rollout state cannot be read (%s): the last one stays", reason)
-                away = True
+                say(error if isinstance(error, TicketSentimentError) else type(error).__name__)
+            finally:
+                reading.cancel()
             await asyncio.sleep(seconds)
