@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from deploy.manifests.render import ROOT, Object, containers, labels_match, name_of, of_kind, params, pods
-from ticket_sentiment.serving.application import FLUSH_SECONDS
-from ticket_sentiment.serving.settings import METRICS_HOST
+from ticket_sentiment.serving.settings import EXIT_SECONDS, METRICS_HOST
 from ticket_sentiment.tickets.privacy import PSEUDONYM_KEY
 
 BY_DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
@@ -183,7 +182,7 @@ def drain(objects: list[Object]) -> Iterator[str]:
         spec = item["spec"]["template"]["spec"]
         for container in spec["containers"]:
             pause = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-            needed = pause + serve.drain_seconds + serve.max_timeout_ms / 1000 + FLUSH_SECONDS
+            needed = pause + serve.drain_seconds + serve.max_timeout_ms / 1000 + EXIT_SECONDS
             if pause < 5:
                 yield f"{name_of(item)}: no preStop sleep of 5 s or more"
             if not needed <= spec.get("terminationGracePeriodSeconds", 30) <= 120:

@@ -15,7 +15,9 @@ import httpx
 import psutil
 import pytest
 
+from tests.support.servers import PostgresServer
 from tests.support.serving import SERVICE, Server, write_params
+from ticket_sentiment.serving.settings import EXIT_SECONDS
 
 HEAD = (
     b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n"
@@ -166,3 +168,19 @@ def test_nothing_of_a_ticket_is_in_the_metrics(client: httpx.Client, folder: Pat
     transport = httpx.HTTPTransport(retries=8)
     with httpx.Client(transport=transport) as caller:
         assert "zanzibar" not in caller.get(f"http://127.0.0.1:{port}/metrics").text
+
+
+def test_a_database_that_says_nothing_holds_no_process(
+    started: Callable[..., tuple[Server, int]], postgres: PostgresServer
+) -> None:
+    database = {"TICKET_SENTIMENT_EVENTS_URL": postgres.url()}
+    server, _ = started(environment=database, rollout_poll_seconds=0.2)
+    postgres.freeze()
+    try:
+        assert ask(server).status_code == 200
+        sent = {"ticket_id": "1", "label": "neutral", "source": "agent", "event_id": "1"}
+        assert httpx.post(f"{server.url}/v1/feedback", json=sent, timeout=20).status_code == 503
+        server.process.terminate()
+        server.process.wait(EXIT_SECONDS)
+    finally:
+        postgres.thaw()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SAMPLE_SECONDS = 0.5
-FLUSH_SECONDS = 5.0
+FLUSH_SECONDS = 5.0  # in which what is recorded is written at the stop
 # What a request makes is gone with it, without the collector: it need not look after every 700 objects.
 GC_THRESHOLDS = (20_000, 20, 20)
 

@@ -6,6 +6,7 @@ pass through its layers: see serving/front.py.
 
 import atexit
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -23,13 +24,14 @@ from uvicorn.config import HTTP_PROTOCOLS
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Device
 from ticket_sentiment.serving import logs
-from ticket_sentiment.serving.settings import load_deployed
+from ticket_sentiment.serving.settings import EXIT_SECONDS, load_deployed
 from ticket_sentiment.serving.startable import require_startable
 
 if TYPE_CHECKING:
     from ticket_sentiment.serving.front import Front
 
-EXIT_SECONDS = 15.0  # from the last answer to the end of the process; what is recorded is written in five
+logger = logging.getLogger(__name__)
+
 HEALTH = frozenset({"/livez", "/readyz", "/healthz"})  # BentoML's endpoints
 
 # Set by the supervising process for its workers.
@@ -143,13 +145,18 @@ class Sentiment:
     async def stop(self) -> None:
         """After the last connection is closed."""
         # Threads that a hanging database holds would keep the process for ever.
-        timer = threading.Timer(EXIT_SECONDS, os._exit, (1,))
+        timer = threading.Timer(EXIT_SECONDS, _end)
         timer.daemon = True
         timer.start()
         await self.application.stop()
 
     async def __is_ready__(self) -> bool:
         return self.application.ready
+
+
+def _end() -> None:
+    logger.error("a call has not come back %.0f s after the last answer: ending without it", EXIT_SECONDS)
+    os._exit(1)
 
 
 TicketSentiment = FrontedService(

@@ -24,6 +24,7 @@ SETTINGS = "serving.json"
 DEVELOPMENT_BUNDLE = "TICKET_SENTIMENT_BUNDLE"
 DEVELOPMENT_CHALLENGER = "TICKET_SENTIMENT_CHALLENGER"
 METRICS_HOST = "TICKET_SENTIMENT_METRICS_HOST"  # in a container 127.0.0.1 is out of Prometheus's reach
+EXIT_SECONDS = 15.0  # that a worker may take to end after its last answer
 
 
 class Settings(Section):
