@@ -162,7 +162,7 @@ def test_rules_ask_for_what_is_exposed_or_recorded(expr, said):
         ("cpu", STORES, "spec/podSelector/matchLabels/a", "b", "selects no pod"),
         ("cpu", CPU, f"{CONTAINER}/env/0", {"name": "TICKET_SENTIMENT_REMOTE_KEY", "value": "x"}, "a secret"),
         ("flows", "ConfigMap ticket-sentiment-flows", "data/URL", "postgresql://me:word@host/db", "a secret"),
-        ("cpu", CPU, f"{POD}/terminationGracePeriodSeconds", 30, "stops within 46 s"),
+        ("cpu", CPU, f"{POD}/terminationGracePeriodSeconds", 30, "stops within 56 s"),
         ("cpu", CPU, f"{CONTAINER}/lifecycle", REMOVE, "no preStop sleep"),
         ("cpu", SERVICE, "spec/ports/0/targetPort", "web", "its pods have no port web"),
         ("cpu", SERVICE, "spec/selector/a", "b", "selects no pod"),
