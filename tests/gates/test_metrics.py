@@ -155,6 +155,23 @@ def test_differences_on_the_same_resamples_are_tighter_than_on_different_ones():
     assert (metrics.accuracy(paired["b"]) >= metrics.accuracy(paired["a"])).all()
 
 
+def test_of_one_customer_alone_nothing_is_known_and_of_few_little():
+    actual, predicted = drawn(200)
+
+    def clustered(clusters):
+        drawn_confusions = metrics.bootstrap_confusions(actual, {"m": predicted}, clusters, 400, 0)["m"]
+        value = metrics.accuracy(metrics.confusion_matrix(actual, predicted))
+        found = metrics.clustered_interval(value, metrics.accuracy(drawn_confusions), clusters.max() + 1)
+        return found, interval(actual, predicted, clusters)
+
+    alone, narrow = clustered(np.zeros(200, dtype=int))
+    assert narrow.low == narrow.high and (alone.low, alone.high) == (0, 1)
+    few, narrow = clustered(np.arange(200) % 4)
+    assert few.high - few.low == pytest.approx(metrics.few_clusters(4) * (narrow.high - narrow.low))
+    many, narrow = clustered(np.arange(200))
+    assert many.high - many.low == pytest.approx(narrow.high - narrow.low, rel=0.01)
+
+
 def test_an_interval_without_finite_values_says_so():
     assert np.isnan(metrics.percentile_interval(0.5, np.full(10, np.nan)).low)
 

@@ -97,6 +97,10 @@ def _drawn(
     )
 
 
+def _groups(customers: Sequence[Any]) -> int:
+    return len(np.unique(metrics.cluster_codes(customers, len(customers))))
+
+
 def _f1_difference(
     actual: NDArray, a: NDArray, b: NDArray, customers: Sequence[Any], settings: Evaluate
 ) -> tuple[Interval, Interval, Interval]:
@@ -104,10 +108,13 @@ def _f1_difference(
     drawn = _drawn(actual, {"a": a, "b": b}, customers, settings)
     whole = [float(metrics.macro_f1(metrics.confusion_matrix(actual, one))) for one in (a, b)]
     resampled = [metrics.macro_f1(drawn[name]) for name in ("a", "b")]
+    groups = _groups(customers)
     first, second = (
-        metrics.percentile_interval(value, draws) for value, draws in zip(whole, resampled, strict=True)
+        metrics.clustered_interval(value, draws, groups)
+        for value, draws in zip(whole, resampled, strict=True)
     )
-    return first, second, metrics.percentile_interval(whole[1] - whole[0], resampled[1] - resampled[0])
+    gain = resampled[1] - resampled[0]
+    return first, second, metrics.clustered_interval(whole[1] - whole[0], gain, groups, least=-1.0)
 
 
 def judge_quality(table: pd.DataFrame, a: Scored, b: Scored, settings: Evaluate) -> Quality | None:
@@ -190,11 +197,14 @@ def differences(
         abstain_below: confidence under which the service marks an answer.
     """
     called = [pd.Series([LABELS[index] for index in one.predicted]) for one in (a, b)]
-    drawn = _drawn(a.predicted, {"b": b.predicted}, table["customer_id"].tolist(), settings)["b"]
+    customers = table["customer_id"].tolist()
+    drawn = _drawn(a.predicted, {"b": b.predicted}, customers, settings)["b"]
     transitions = metrics.confusion_matrix(a.predicted, b.predicted)
     return Differences(
         rows=len(table),
-        agreement=metrics.percentile_interval(float(metrics.accuracy(transitions)), metrics.accuracy(drawn)),
+        agreement=metrics.clustered_interval(
+            float(metrics.accuracy(transitions)), metrics.accuracy(drawn), _groups(customers)
+        ),
         moves=moves(*called, table["label"]),
         answers=answers(*called),
         transitions=transitions,
