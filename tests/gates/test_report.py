@@ -216,6 +216,13 @@ def test_a_silent_drift_test_is_named(good_evidence, made):
     assert "No usable answer: the model's confidence" in page.text and result["decision"] == "fail"
 
 
+def test_a_limit_of_no_change_at_all_can_be_shown(good_evidence, made):
+    path = good_evidence() / "reports/drift.json"
+    for key, value in {"threshold": 0.0, "value": 0.01, "status": "FAIL", "drifted": True}.items():
+        edit_json(path, f"answers.changed_answers.{key}", value)
+    assert "tickets that get another answer (0.010, limit 0.000)" in made()[1].text
+
+
 def test_equal_evidence_gives_equal_bytes_and_only_the_page_holds_text(good_evidence, made):
     root = good_evidence()
     first = made()
