@@ -92,6 +92,19 @@ def test_calibration_error_is_small_for_honest_and_large_for_boastful_probabilit
     assert np.isnan(metrics.expected_calibration_error(np.zeros((0, 3)), np.zeros(0, dtype=int)))
 
 
+@pytest.mark.parametrize(("rows", "boast", "most", "least"), [(300, 0, 0.12, 0), (300, 0.12, 1, 0.8)])
+def test_what_few_rows_do_by_chance_is_told_from_a_model_that_boasts(rows, boast, most, least):
+    above = 0
+    for seed in range(100):
+        generator = np.random.default_rng(seed)
+        stated = generator.uniform(0.5, 1.0, rows)
+        wrong = generator.random(rows) > stated - boast
+        probabilities = np.column_stack([stated, 1 - stated])
+        error = metrics.expected_calibration_error(probabilities, wrong.astype(int))
+        above += error > metrics.calibration_error_by_chance(probabilities, 200, 0)
+    assert least <= above / 100 <= most
+
+
 def test_a_confidence_on_an_edge_is_in_the_bin_below_and_one_is_in_the_last():
     table = metrics.reliability_table(
         np.array([[1.0, 0, 0], [0.8, 0.2, 0], [0.75, 0.25, 0]]), np.array([0, 0, 0]), 5

@@ -95,7 +95,7 @@ def score_all(
 
 
 def _scores(
-    model: Scored, actual: NDArray, resampled: NDArray, clusters: int, abstain_below: float
+    model: Scored, actual: NDArray, resampled: NDArray, clusters: int, seed: int, abstain_below: float
 ) -> dict[str, Any]:
     confusion = metrics.confusion_matrix(actual, model.predicted)
     raw = model.uncalibrated
@@ -106,6 +106,9 @@ def _scores(
         "classes": metrics.class_report(confusion, LABELS),
         "brier": finite_or_none(metrics.brier(model.probabilities, actual)),
         "calibration_error": finite_or_none(error(model.probabilities, actual)),
+        "calibration_error_by_chance": finite_or_none(
+            metrics.calibration_error_by_chance(model.probabilities, len(resampled), seed)
+        ),
         "calibration_error_uncalibrated": None if raw is None else finite_or_none(error(raw, actual)),
         "confusion": confusion.tolist(),
         "abstention": metrics.abstention(model.probabilities, actual, abstain_below),
@@ -150,7 +153,8 @@ def judge_models(
     whole = {name: metrics.confusion_matrix(actual, predicted) for name, predicted in predictions.items()}
     groups = len(np.unique(clusters))
     models = {
-        name: _scores(model, actual, drawn[name], groups, abstain_below) for name, model in scored.items()
+        name: _scores(model, actual, drawn[name], groups, seed, abstain_below)
+        for name, model in scored.items()
     }
     differences = {
         f"{first}_minus_{second}": _difference(

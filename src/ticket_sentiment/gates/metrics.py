@@ -136,6 +136,31 @@ def expected_calibration_error(probabilities: NDArray, actual: NDArray, bins: in
     return sum(row["rows"] * abs(row["confidence"] - row["accuracy"]) for row in table) / total
 
 
+def calibration_error_by_chance(probabilities: NDArray, samples: int, seed: int, bins: int = BINS) -> float:
+    """The calibration error under which 95 of 100 perfectly calibrated models stay with these confidences.
+
+    Answers are drawn that are right as often as is stated, each by itself: what is left is what so few rows
+    do by chance (consistency resampling: Bröcker and Smith 2007, "Increasing the Reliability of Reliability
+    Diagrams"). NaN when there are no rows.
+
+    Args:
+        probabilities: [rows, classes].
+        samples: how often answers are drawn.
+        seed: of the draws.
+        bins: as of `reliability_table`.
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    if not len(confidence):
+        return float("nan")
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    generator = np.random.default_rng(seed)
+    errors = [
+        np.abs(np.bincount(place, confidence - (generator.random(len(confidence)) < confidence))).sum()
+        for _ in range(samples)
+    ]
+    return float(np.quantile(errors, LEVEL) / len(confidence))
+
+
 def risk_coverage(probabilities: NDArray, actual: NDArray) -> tuple[NDArray, NDArray, NDArray]:
     """What remains wrong when only the tickets that the model is surest of are answered.
 
