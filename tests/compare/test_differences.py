@@ -61,6 +61,16 @@ def test_b_that_spoils_some_answers_is_told_with_all_its_numbers():
     assert quality.calibration_errors[0] == pytest.approx(0.2)
 
 
+def test_the_same_text_again_is_no_more_evidence():
+    once = tickets(TRUTH).assign(customer_id=None, text=[f"text {row}" for row in range(len(TRUTH))])
+    again = pd.concat([once] * 9, ignore_index=True)
+    found = [
+        differences(table, answered(TRUTH * copies), answered(spoilt(12) * copies), SETTINGS, 0.5).agreement
+        for table, copies in ((once, 1), (again, 9))
+    ]
+    assert found[0] == found[1]
+
+
 def test_the_worst_changes_are_those_that_lose_most_by_id():
     a = answered(TRUTH)
     b = answered(spoilt(WORST + 5), sure=0.6)

@@ -69,6 +69,14 @@ def test_limits_name_what_was_measured(good_evidence, made):
     assert "first 96 tokens" in limits and "gender" not in limits
 
 
+def test_it_does_not_say_that_customers_are_apart_where_they_are_shared(good_evidence, made):
+    root = good_evidence()
+    assert "Customers and texts of the holdout are not" in made()[1]
+    edit_json(root / "data/prepared/split.json", "customers", "shared")
+    assert "too good for customers who are new" in made()[1]
+    assert "Customers and texts of the holdout are not" not in read_part(MARKDOWN, "Data")
+
+
 @pytest.mark.parametrize(
     "file",
     ["evaluation/metrics.json", "evaluation/predictions.parquet", "benchmark.json", "behaviour.json"],

@@ -106,6 +106,14 @@ def test_a_part_that_broke_is_found_and_equal_models_hardly_ever_differ_in_any()
     assert simultaneous(noise, [], clusters, 200, 0) == []
 
 
+def test_a_part_of_one_customer_is_not_surely_worse():
+    change = np.where(np.arange(400) % 5 == 0, -1.0, 0.0)
+    clusters = np.concatenate([np.arange(300), np.full(100, 300)])
+    whole, alone = simultaneous(change, [np.ones(400, bool), np.arange(400) >= 300], clusters, 200, 0)
+    assert whole.high < 0
+    assert alone.value == -0.2 and alone.high == 1.0
+
+
 def test_known_customers_are_those_of_the_months_before(tmp_path):
     for month, seed in (("2026-09", 1), ("2026-10", 2)):
         table = tickets(20, month, seed).assign(customer_id=[f"{month}-{row}" for row in range(20)])

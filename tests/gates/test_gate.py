@@ -527,6 +527,16 @@ def test_tickets_or_a_holdout_that_changed_fail(good_evidence, verdicts):
     assert "holdout" in found["integrity"]["reasons"][0]
 
 
+def test_a_calibration_error_that_so_few_tickets_make_by_chance_stops_nothing(good_evidence, verdicts):
+    path = good_evidence() / EVALUATION
+    edit_json(path, "models.compressed.calibration_error", 0.055)
+    edit_json(path, "models.compressed.calibration_error_by_chance", 0.07)
+    found = verdicts()["calibration"]
+    assert found["decision"] == "pass" and "up to 7.0 points is chance" in found["reasons"][0]
+    edit_json(path, "models.compressed.calibration_error", 0.075)
+    assert verdicts()["calibration"]["decision"] == "review"
+
+
 def test_every_threshold_can_change_the_decision(good_hotfix, verdicts, limits):
     unreachable = {
         "min_holdout_rows": 10**6,

@@ -92,6 +92,19 @@ def test_calibration_error_is_small_for_honest_and_large_for_boastful_probabilit
     assert np.isnan(metrics.expected_calibration_error(np.zeros((0, 3)), np.zeros(0, dtype=int)))
 
 
+@pytest.mark.parametrize(("rows", "boast", "most", "least"), [(300, 0, 0.12, 0), (300, 0.12, 1, 0.8)])
+def test_what_few_rows_do_by_chance_is_told_from_a_model_that_boasts(rows, boast, most, least):
+    above = 0
+    for seed in range(100):
+        generator = np.random.default_rng(seed)
+        stated = generator.uniform(0.5, 1.0, rows)
+        wrong = generator.random(rows) > stated - boast
+        probabilities = np.column_stack([stated, 1 - stated])
+        error = metrics.expected_calibration_error(probabilities, wrong.astype(int))
+        above += error > metrics.calibration_error_by_chance(probabilities, 200, 0)
+    assert least <= above / 100 <= most
+
+
 def test_a_confidence_on_an_edge_is_in_the_bin_below_and_one_is_in_the_last():
     table = metrics.reliability_table(
         np.array([[1.0, 0, 0], [0.8, 0.2, 0], [0.75, 0.25, 0]]), np.array([0, 0, 0]), 5
@@ -153,6 +166,23 @@ def test_differences_on_the_same_resamples_are_tighter_than_on_different_ones():
     spread = np.std(metrics.macro_f1(paired["b"]) - metrics.macro_f1(paired["a"]))
     assert spread < 0.3 * np.std(metrics.macro_f1(apart) - metrics.macro_f1(paired["a"]))
     assert (metrics.accuracy(paired["b"]) >= metrics.accuracy(paired["a"])).all()
+
+
+def test_of_one_customer_alone_nothing_is_known_and_of_few_little():
+    actual, predicted = drawn(200)
+
+    def clustered(clusters):
+        drawn_confusions = metrics.bootstrap_confusions(actual, {"m": predicted}, clusters, 400, 0)["m"]
+        value = metrics.accuracy(metrics.confusion_matrix(actual, predicted))
+        found = metrics.clustered_interval(value, metrics.accuracy(drawn_confusions), clusters.max() + 1)
+        return found, interval(actual, predicted, clusters)
+
+    alone, narrow = clustered(np.zeros(200, dtype=int))
+    assert narrow.low == narrow.high and (alone.low, alone.high) == (0, 1)
+    few, narrow = clustered(np.arange(200) % 4)
+    assert few.high - few.low == pytest.approx(metrics.few_clusters(4) * (narrow.high - narrow.low))
+    many, narrow = clustered(np.arange(200))
+    assert many.high - many.low == pytest.approx(narrow.high - narrow.low, rel=0.01)
 
 
 def test_an_interval_without_finite_values_says_so():

@@ -13,6 +13,7 @@ from tests.support.page import Page
 from ticket_sentiment.files import sha256_file, write_json
 from ticket_sentiment.gates import gate, report
 from ticket_sentiment.gates.changes import EXCERPT_CHARS
+from ticket_sentiment.gates.confidence_section import PREDICTIONS
 from ticket_sentiment.gates.decision_section import DECISIONS, QUESTIONS, REASONS
 from ticket_sentiment.gates.summary import WIDTH
 
@@ -72,6 +73,19 @@ def test_it_says_what_a_hotfix_learnt_and_is_left_out(good_evidence, made):
     told = "100 of 900 tickets are left out where the champion is compared: it is a hotfix"
     assert told in page.text and told in Path("reports/card.md").read_text().replace("\n", " ")
     assert "against the champion (without 100 that it learnt as a hotfix)" in summary
+
+
+def test_a_handful_of_tickets_is_not_told_as_a_thousand(good_evidence, made):
+    root = good_evidence()
+    write_json(root / "models/champion/learnt.json", {})
+    rows = len(pd.read_parquet(PREDICTIONS))
+    known = {"rows": rows - 3, "sha256": sha256_file(root / "models/champion/learnt.json"), "unknown": None}
+    edit_json(root / "reports/evaluation/metrics.json", "learnt", known)
+    edit_json(root / "reports/evaluation/metrics.json", "differences.compressed_minus_champion", None)
+    table = pd.read_parquet(PREDICTIONS)
+    table.loc[3:, [name for name in table if name.startswith("champion_")]] = None
+    table.to_parquet(PREDICTIONS)
+    assert "in 1,000 tickets" not in made()[1].text
 
 
 def test_the_page_stands_alone(good_evidence, made):
@@ -214,6 +228,13 @@ def test_a_silent_drift_test_is_named(good_evidence, made):
         edit_json(path, f"incoming.confidence.{key}", value)
     _, page, _, result = made()
     assert "No usable answer: the model's confidence" in page.text and result["decision"] == "fail"
+
+
+def test_a_limit_of_no_change_at_all_can_be_shown(good_evidence, made):
+    path = good_evidence() / "reports/drift.json"
+    for key, value in {"threshold": 0.0, "value": 0.01, "status": "FAIL", "drifted": True}.items():
+        edit_json(path, f"answers.changed_answers.{key}", value)
+    assert "tickets that get another answer (0.010, limit 0.000)" in made()[1].text
 
 
 def test_equal_evidence_gives_equal_bytes_and_only_the_page_holds_text(good_evidence, made):

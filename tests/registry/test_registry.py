@@ -432,7 +432,8 @@ def test_export_is_not_repeated_and_goes_when_the_champion_goes(
     [
         (registry.Registration(None, "r", None, "fail", False), "the gate said fail"),
         (registry.Registration(2, "r", "challenger", "pass", True), "version 2, alias challenger (new)"),
-        (registry.Registration(2, "r", None, "pass", False), "version 2, asks for its rollout (known before"),
+        (registry.Registration(2, "r", None, "pass", True), "version 2, asks for its rollout (new)"),
+        (registry.Registration(2, "r", None, "pass", False), "waits for its rollout, or has had it (known"),
         (registry.Registration(2, "r", None, "review", True), "waits for a person"),
     ],
 )

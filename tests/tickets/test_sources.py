@@ -348,6 +348,14 @@ def test_hub_without_its_package_says_what_to_install(tmp_path):
         pytest.skip("datasets is installed here: test_hub_reads_a_local_data_set runs instead")
 
 
+def test_a_word_for_nobody_is_no_customer(read):
+    rows = "".join(
+        f"{row},{who},2026-03-01,fine\n" for row, who in enumerate(["NULL", "unknown", "", "nora"])
+    )
+    frame = read({"a.csv": f"ticket_id,customer_id,created_at,text\n{rows}"})
+    assert frame["customer_id"].tolist() == [None, None, None, "nora"]
+
+
 def test_real_customers_without_a_key_for_their_pseudonyms_are_a_warning(read, monkeypatch, caplog, tmp_path):
     monkeypatch.delenv("TICKET_SENTIMENT_PSEUDONYM_KEY", raising=False)
     demo = DemoSource(kind="demo", first_month="2026-01", months=3, seed=1)

@@ -97,6 +97,15 @@ def _drawn(
     )
 
 
+def _customers(table: pd.DataFrame) -> list[str]:
+    """Who wrote each ticket, or else its text: the same text again is no more evidence."""
+    return table["customer_id"].where(table["customer_id"].notna(), "text: " + table["text"]).tolist()
+
+
+def _groups(customers: Sequence[Any]) -> int:
+    return len(np.unique(metrics.cluster_codes(customers, len(customers))))
+
+
 def _f1_difference(
     actual: NDArray, a: NDArray, b: NDArray, customers: Sequence[Any], settings: Evaluate
 ) -> tuple[Interval, Interval, Interval]:
@@ -104,10 +113,13 @@ def _f1_difference(
     drawn = _drawn(actual, {"a": a, "b": b}, customers, settings)
     whole = [float(metrics.macro_f1(metrics.confusion_matrix(actual, one))) for one in (a, b)]
     resampled = [metrics.macro_f1(drawn[name]) for name in ("a", "b")]
+    groups = _groups(customers)
     first, second = (
-        metrics.percentile_interval(value, draws) for value, draws in zip(whole, resampled, strict=True)
+        metrics.clustered_interval(value, draws, groups)
+        for value, draws in zip(whole, resampled, strict=True)
     )
-    return first, second, metrics.percentile_interval(whole[1] - whole[0], resampled[1] - resampled[0])
+    gain = resampled[1] - resampled[0]
+    return first, second, metrics.clustered_interval(whole[1] - whole[0], gain, groups, least=-1.0)
 
 
 def judge_quality(table: pd.DataFrame, a: Scored, b: Scored, settings: Evaluate) -> Quality | None:
@@ -118,9 +130,7 @@ def judge_quality(table: pd.DataFrame, a: Scored, b: Scored, settings: Evaluate)
     actual = label_ids(table["label"][known])
     predicted = [one.predicted[known] for one in (a, b)]
     probabilities = [one.probabilities[known] for one in (a, b)]
-    first, second, difference = _f1_difference(
-        actual, *predicted, table["customer_id"][known].tolist(), settings
-    )
+    first, second, difference = _f1_difference(actual, *predicted, _customers(table[known]), settings)
     reports = [metrics.class_report(metrics.confusion_matrix(actual, one), LABELS) for one in predicted]
     right = [one == actual for one in predicted]
     return Quality(
@@ -144,7 +154,7 @@ def judge_parts(table: pd.DataFrame, a: Scored, b: Scored, settings: Evaluate) -
             continue
         both, difference = mask & known, None
         if both.sum() >= settings.min_slice_rows:
-            customers = table["customer_id"][both].tolist()
+            customers = _customers(table[both])
             actual = label_ids(table["label"][both])
             difference = _f1_difference(actual, a.predicted[both], b.predicted[both], customers, settings)[2]
         alike = float((a.predicted[mask] == b.predicted[mask]).mean())
@@ -190,11 +200,14 @@ def differences(
         abstain_below: confidence under which the service marks an answer.
     """
     called = [pd.Series([LABELS[index] for index in one.predicted]) for one in (a, b)]
-    drawn = _drawn(a.predicted, {"b": b.predicted}, table["customer_id"].tolist(), settings)["b"]
+    customers = _customers(table)
+    drawn = _drawn(a.predicted, {"b": b.predicted}, customers, settings)["b"]
     transitions = metrics.confusion_matrix(a.predicted, b.predicted)
     return Differences(
         rows=len(table),
-        agreement=metrics.percentile_interval(float(metrics.accuracy(transitions)), metrics.accuracy(drawn)),
+        agreement=metrics.clustered_interval(
+            float(metrics.accuracy(transitions)), metrics.accuracy(drawn), _groups(customers)
+        ),
         moves=moves(*called, table["label"]),
         answers=answers(*called),
         transitions=transitions,

@@ -94,10 +94,15 @@ def data(evidence: Evidence, params: Params) -> Part:
     if not isinstance(split := evidence.split, Split):
         return _unknown("Data", split)
     source = params.tickets.source.kind
+    apart = (
+        "Customers and texts of the holdout are not in the training."
+        if split.customers == "apart"
+        else "Texts of the holdout are not in the training; customers may be (prepare.customers: shared), so "
+        "that the numbers are too good for customers who are new."
+    )
     texts = [
         f"Source of the tickets: {source}. Labels that count, the first who gave one: "
-        f"{', '.join(params.prepare.label_sources)}. Customers and texts of the holdout are not in "
-        "the training."
+        f"{', '.join(params.prepare.label_sources)}. {apart}"
     ]
     if isinstance(validation := evidence.validation, Validation):
         rows = sum(month.rows for month in validation.months.values())

@@ -20,12 +20,17 @@ Tile = tuple[str, str]  # a number, what it counts
 
 
 def read_changes(evaluation: Evaluation | Missing, shown: int) -> Changes | None:
-    """What got better and worse, or None where the tables do not say it."""
+    """What got better and worse, or None where the tables do not say it, or of too few tickets.
+
+    Those that the champion learnt as a hotfix do not count: where hardly one is left, stage `evaluate`
+    compares nothing.
+    """
     if isinstance(evaluation, Missing) or not (PREDICTIONS.is_file() and HOLDOUT.is_file()):
         return None
     holdout = pd.read_parquet(HOLDOUT, columns=["ticket_id", "channel", "text"])
     found = changes(pd.read_parquet(PREDICTIONS), holdout, shown)
-    return found if found.rows else None
+    few = found.against == "champion" and evaluation.differences.compressed_minus_champion is None
+    return None if few or not found.rows else found
 
 
 def of_thousand(count: int, rows: int) -> str:

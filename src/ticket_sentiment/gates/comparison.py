@@ -47,7 +47,8 @@ def broken_share(
         before, {"now": now}, clusters, settings.bootstrap_samples, settings.seed, classes=2
     )["now"]
     whole = metrics.confusion_matrix(before, now, classes=2)
-    return metrics.percentile_interval(float(share(whole)), share(drawn)).as_json()
+    groups = len(np.unique(clusters[right_before.astype(bool)]))
+    return metrics.clustered_interval(float(share(whole)), share(drawn), groups).as_json()
 
 
 def on_corrected(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:

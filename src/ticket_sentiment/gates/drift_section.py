@@ -21,6 +21,8 @@ TITLES = {
 def reach(name: str, test: DriftTest) -> float:
     """How far a drift test is on its way to its limit: 0 no drift, 1 at the limit."""
     none = NO_DRIFT.get(name, 0.0)
+    if test.threshold <= none:  # any change at all
+        return 2.0 if test.drifted else 0.0
     return max((test.value - none) / (test.threshold - none), 0.0)
 
 

@@ -94,30 +94,40 @@ def score_all(
     return scored, digests
 
 
-def _scores(model: Scored, actual: NDArray, resampled: NDArray, abstain_below: float) -> dict[str, Any]:
+def _scores(
+    model: Scored, actual: NDArray, resampled: NDArray, clusters: int, seed: int, abstain_below: float
+) -> dict[str, Any]:
     confusion = metrics.confusion_matrix(actual, model.predicted)
     raw = model.uncalibrated
     error = metrics.expected_calibration_error
     return {
-        "macro_f1": _interval(metrics.macro_f1, confusion, resampled),
-        "accuracy": _interval(metrics.accuracy, confusion, resampled),
+        "macro_f1": _interval(metrics.macro_f1, confusion, resampled, clusters),
+        "accuracy": _interval(metrics.accuracy, confusion, resampled, clusters),
         "classes": metrics.class_report(confusion, LABELS),
         "brier": finite_or_none(metrics.brier(model.probabilities, actual)),
         "calibration_error": finite_or_none(error(model.probabilities, actual)),
+        "calibration_error_by_chance": finite_or_none(
+            metrics.calibration_error_by_chance(model.probabilities, len(resampled), seed)
+        ),
         "calibration_error_uncalibrated": None if raw is None else finite_or_none(error(raw, actual)),
         "confusion": confusion.tolist(),
         "abstention": metrics.abstention(model.probabilities, actual, abstain_below),
     }
 
 
-def _interval(statistic: Any, confusion: NDArray, resampled: NDArray) -> dict[str, float | None]:
-    return metrics.percentile_interval(float(statistic(confusion)), statistic(resampled)).as_json()
+def _interval(
+    statistic: Any, confusion: NDArray, resampled: NDArray, clusters: int
+) -> dict[str, float | None]:
+    value = float(statistic(confusion))
+    return metrics.clustered_interval(value, statistic(resampled), clusters).as_json()
 
 
-def _difference(first: NDArray, second: NDArray, resampled: tuple[NDArray, NDArray]) -> dict[str, Any]:
+def _difference(
+    first: NDArray, second: NDArray, resampled: tuple[NDArray, NDArray], clusters: int
+) -> dict[str, Any]:
     value = float(metrics.macro_f1(first) - metrics.macro_f1(second))
     drawn = metrics.macro_f1(resampled[0]) - metrics.macro_f1(resampled[1])
-    return {"macro_f1": metrics.percentile_interval(value, drawn).as_json()}
+    return {"macro_f1": metrics.clustered_interval(value, drawn, clusters, least=-1.0).as_json()}
 
 
 def judge_models(
@@ -141,9 +151,15 @@ def judge_models(
     predictions = {name: model.predicted for name, model in scored.items()}
     drawn = metrics.bootstrap_confusions(actual, predictions, clusters, samples, seed)
     whole = {name: metrics.confusion_matrix(actual, predicted) for name, predicted in predictions.items()}
-    models = {name: _scores(model, actual, drawn[name], abstain_below) for name, model in scored.items()}
+    groups = len(np.unique(clusters))
+    models = {
+        name: _scores(model, actual, drawn[name], groups, seed, abstain_below)
+        for name, model in scored.items()
+    }
     differences = {
-        f"{first}_minus_{second}": _difference(whole[first], whole[second], (drawn[first], drawn[second]))
+        f"{first}_minus_{second}": _difference(
+            whole[first], whole[second], (drawn[first], drawn[second]), groups
+        )
         if {first, second} <= scored.keys()
         else None
         for first, second in DIFFERENCES

@@ -45,9 +45,13 @@ def simultaneous(
     spread = means.std(axis=0, ddof=1)
     deviations = np.divide(np.abs(means - values), spread, out=np.zeros_like(means), where=spread > 0)
     widest = float(np.quantile(deviations.max(axis=1), metrics.LEVEL))
+    few = [metrics.few_clusters(len(np.unique(clusters[mask]))) for mask in masks]
+    reach = [
+        widest * one * wider if np.isfinite(wider) else 2.0 for one, wider in zip(spread, few, strict=True)
+    ]
     return [
-        metrics.Interval(float(value), float(value - widest * one), float(value + widest * one))
-        for value, one in zip(values, spread, strict=True)
+        metrics.Interval(float(value), float(max(value - one, -1.0)), float(min(value + one, 1.0)))
+        for value, one in zip(values, reach, strict=True)
     ]
 
 
@@ -78,7 +82,8 @@ def judge_slices(
         drawn = metrics.bootstrap_confusions(actual[mask], one, codes, samples, seed)["model"]
         confusion = metrics.confusion_matrix(actual[mask], ours[mask])
         macro_f1 = float(metrics.macro_f1(confusion))
-        found = metrics.percentile_interval(macro_f1, metrics.macro_f1(drawn)).as_json()
+        groups = int(codes.max()) + 1
+        found = metrics.clustered_interval(macro_f1, metrics.macro_f1(drawn), groups).as_json()
         result.append(
             {
                 "slice": name,

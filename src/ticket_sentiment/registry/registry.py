@@ -63,7 +63,9 @@ class Registration:
         """What became of the result, for a person."""
         if self.version is None:
             return ["registered: no version, because the gate said fail (a run in MLflow shows everything)"]
-        asks = "asks for its rollout" if self.decision == "pass" else "no alias"
+        # Each version gets one rollout: of a known one it may be over.
+        asked = "asks for its rollout" if self.created else "passed: waits for its rollout, or has had it"
+        asks = asked if self.decision == "pass" else "no alias"
         held = f"alias {self.alias}" if self.alias else asks
         news = "new" if self.created else "known before, nothing new registered"
         lines = [f"registered: version {self.version}, {held} ({news})"]

@@ -32,6 +32,8 @@ class ModelScores(Part):
     classes: dict[Label, ClassScores] = Field(min_length=3)
     brier: Annotated[float, Field(ge=0, le=2)]
     calibration_error: Share
+    # What a perfectly calibrated model stays under on so few tickets; null: a report from before it was told.
+    calibration_error_by_chance: Share | None = None
     calibration_error_uncalibrated: Share | None  # null: a baseline, which is not scaled
     abstention: Abstention
     confusion: tuple[tuple[Count, Count, Count], tuple[Count, Count, Count], tuple[Count, Count, Count]]

@@ -12,16 +12,20 @@ ORDER = 1.1  # times the risk of all tickets: a confidence without any order com
 
 @gate("Can its confidence be trusted?", place=70)
 def calibration(evidence: Evidence, limits: Limits) -> Looked:
-    """When the model says 80 %, it is right about 80 times in 100."""
+    """When the model says 80 %, it is right about 80 times in 100, give or take what few tickets do."""
     scores = need(evidence.evaluation).models.compressed
     error, abstention = scores.calibration_error, scores.abstention
+    limit, chance = limits.gate.max_calibration_error, scores.calibration_error_by_chance or 0.0
+    accepted = f"limit {points(limit, sign=False)}"
+    if limit < error <= chance:
+        accepted += f", but on so few tickets up to {points(chance, sign=False)} is chance"
 
     def findings() -> Iterator[Finding]:
         yield found(
-            error <= limits.gate.max_calibration_error,
+            error <= max(limit, chance),
             limits.missed("max_calibration_error"),
             f"Stated confidence and share of right answers differ by {points(error, sign=False)} on "
-            f"average, limit {points(limits.gate.max_calibration_error, sign=False)}.",
+            f"average, {accepted}.",
         )
         answered = f"From {share(abstention.below)} confidence on {share(abstention.coverage)} of "
         yield found(
@@ -36,4 +40,8 @@ def calibration(evidence: Evidence, limits: Limits) -> Looked:
                 f"{share(abstention.aurc, 1)} are wrong, of all {share(abstention.risk_of_all, 1)}.",
             )
 
-    return findings(), {"calibration_error": error, "abstention": abstention.model_dump()}
+    return findings(), {
+        "calibration_error": error,
+        "by_chance": scores.calibration_error_by_chance,
+        "abstention": abstention.model_dump(),
+    }

@@ -19,6 +19,8 @@ from ticket_sentiment.tickets.sources.raw import RawTable
 
 FIELDS = ("ticket_id", "customer_id", "created_at", "channel", "text", "label")
 REQUIRED = ("ticket_id", "created_at", "text")
+# What exports write where they do not know who: as one customer, they would be the largest of all.
+NOBODY = frozenset({"-", "anonymous", "guest", "n/a", "nan", "none", "null", "unknown"})
 # With its columns slipped by one an export has texts and customers' names where labels and ids should be, and
 # messages go into logs and alerts. So a value is shown only where it is most likely neither:
 MAX_LABELS = 20  # an unknown label, in a column of no more different values
@@ -61,7 +63,7 @@ def _map_table(table: RawTable, tickets: Tickets, zone: tzinfo) -> pd.DataFrame:
     labels = {} if table.identity else tickets.labels
     readers: dict[str, Callable[[Any], Any]] = {
         "ticket_id": _required_text,
-        "customer_id": lambda value: cell_text(value) or None,
+        "customer_id": _customer,
         "created_at": lambda value: _instant(value, zone),
         "channel": lambda value: clean(cell_text(value)) or NO_CHANNEL,
         "text": lambda value: value if isinstance(value, str) else cell_text(value),
@@ -105,6 +107,11 @@ def cell_text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip()
+
+
+def _customer(value: Any) -> str | None:
+    text = cell_text(value)
+    return None if text.lower() in NOBODY else text or None
 
 
 def _required_text(value: Any) -> str:
