@@ -135,6 +135,7 @@ def test_rules_ask_for_what_is_exposed_or_recorded(expr, said):
     ("overlay", "name", "path", "value", "said"),
     [
         ("cpu", CPU, f"{CONTAINER}/livenessProbe", REMOVE, "no livenessProbe"),
+        ("gpu", GPU, f"{CONTAINER}/resources/limits/ephemeral-storage", "1Gi", "may hold 2304 MiB"),
         ("cpu", CPU, f"{CONTAINER}/startupProbe", REMOVE, "no startupProbe"),
         ("cpu", CPU, f"{CONTAINER}/readinessProbe/httpGet/path", "/livez", "must ask /readyz"),
         ("cpu", CPU, f"{CONTAINER}/readinessProbe/httpGet/port", "metrics", "must ask /readyz"),
