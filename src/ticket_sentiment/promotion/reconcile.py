@@ -310,7 +310,10 @@ class _Attempt:
         self.refused += missing
         if missing:
             return
-        gone = remove_releases(self._params, {model.digest for model in moves.named(entry)}, self._root)
+        now = self._ledger.current()  # bringing may take minutes, and a person may have gone back meanwhile
+        assert now is not None
+        keep = {model.digest for model in (*moves.named(entry), *moves.named(now))}
+        gone = remove_releases(self._params, keep, self._root)
         self.done += [f"Releases: {name[:12]} removed, nobody names it." for name in gone]
 
     def _version(self, number: str) -> ModelVersion:
