@@ -12,6 +12,7 @@ from ticket_sentiment.tickets.privacy import PSEUDONYM_KEY
 BY_DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 BY_TAG = re.compile(r"[^@\s]+:(?!latest$)[\w.-]+")
 SECRET_NAME = re.compile(r"KEY|TOKEN|PASSWORD|SECRET", re.IGNORECASE)
+BENTOML = "BENTOML_CONFIG"  # a file that says where traces go, which BentoML reads
 GIT_KEY = re.compile(r"GIT_CONFIG_KEY_\d+")  # the name of a setting
 PASSWORD_IN_URL = re.compile(r"://[^/\s]*@")
 UNAVAILABLE = (
@@ -60,7 +61,7 @@ def environment(objects: list[Object]) -> Iterator[str]:
     known = {
         METRICS_HOST, held.events.url_env, held.cache.redis_url_env, held.serve.remote.url_env,
         held.serve.remote.key_env, *held.serve.api_keys.environment, held.serve.public_keys_env,
-        PSEUDONYM_KEY,
+        PSEUDONYM_KEY, BENTOML,
     }  # fmt: skip
     for item in of_kind(objects, "Deployment"):
         for container in containers(item["spec"]["template"]):

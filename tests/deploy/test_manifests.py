@@ -207,6 +207,14 @@ def test_public_keys_may_be_set_in_the_pod(source):
     assert [*rules["secrets"]([deployment, held])] == []
 
 
+def test_traces_may_be_sent_from_the_pod():
+    container = {"name": "service", "env": [{"name": "BENTOML_CONFIG", "value": "/etc/bentoml/traces.yaml"}]}
+    pod = {"metadata": {"labels": {}}, "spec": {"containers": [container]}}
+    deployment = {"kind": "Deployment", "metadata": {"name": "x"}, "spec": {"template": pod}}
+    rules = {rule.__name__: rule for rule in POLICIES}
+    assert not [said for said in rules["environment"]([deployment]) if "BENTOML_CONFIG" in said]
+
+
 @rendered
 def test_the_document_names_every_overlay_and_every_secret():
     text = (render.ROOT / "docs/kubernetes.md").read_text()
