@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from functools import cache
 
 from deploy.manifests.render import ROOT, Object, containers, labels_match, name_of, of_kind, params, pods
+from ticket_sentiment.autoscaling.surroundings import mebibytes
 from ticket_sentiment.serving.settings import EXIT_SECONDS, METRICS_HOST
 from ticket_sentiment.tickets.privacy import PSEUDONYM_KEY
 
 BY_DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 BY_TAG = re.compile(r"[^@\s]+:(?!latest$)[\w.-]+")
 SECRET_NAME = re.compile(r"KEY|TOKEN|PASSWORD|SECRET", re.IGNORECASE)
+BENTOML = "BENTOML_CONFIG"  # a file that says where traces go, which BentoML reads
 GIT_KEY = re.compile(r"GIT_CONFIG_KEY_\d+")  # the name of a setting
 PASSWORD_IN_URL = re.compile(r"://[^/\s]*@")
 UNAVAILABLE = (
@@ -59,7 +61,7 @@ def environment(objects: list[Object]) -> Iterator[str]:
     known = {
         METRICS_HOST, held.events.url_env, held.cache.redis_url_env, held.serve.remote.url_env,
         held.serve.remote.key_env, *held.serve.api_keys.environment, held.serve.public_keys_env,
-        PSEUDONYM_KEY,
+        PSEUDONYM_KEY, BENTOML,
     }  # fmt: skip
     for item in of_kind(objects, "Deployment"):
         for container in containers(item["spec"]["template"]):
@@ -80,6 +82,17 @@ def resources(objects: list[Object]) -> Iterator[str]:
                 yield f"{name_of(item)}: no request for cpu and memory"
             elif limits.get("memory") != requests["memory"]:
                 yield f"{name_of(item)}: the limit of memory is not its request"
+
+
+def disks(objects: list[Object]) -> Iterator[str]:
+    """What volumes may hold fits into the limit of the node's disk, beyond which the whole pod is evicted."""
+    for item, pod in pods(objects):
+        volumes = [volume["emptyDir"] for volume in pod["spec"].get("volumes", []) if volume.get("emptyDir")]
+        held = sum(mebibytes(volume["sizeLimit"]) for volume in volumes)
+        limits = [container.get("resources", {}).get("limits", {}) for container in containers(pod)]
+        limit = sum(mebibytes(one["ephemeral-storage"]) for one in limits if "ephemeral-storage" in one)
+        if held > limit:
+            yield f"{name_of(item)}: volumes may hold {held:g} MiB, the limit of the disk is {limit:g} MiB"
 
 
 def security(objects: list[Object]) -> Iterator[str]:
@@ -190,5 +203,6 @@ def drain(objects: list[Object]) -> Iterator[str]:
 
 
 POLICIES = (
-    probes, ports, environment, resources, security, images, disruption, spread, network, secrets, drain,
+    probes, ports, environment, resources, disks, security, images, disruption, spread, network, secrets,
+    drain,
 )  # fmt: skip

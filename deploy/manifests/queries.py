@@ -14,6 +14,7 @@ TARGET_LABELS = {"namespace", "service", "pod", "container", "endpoint", "instan
 
 # What a cluster's kube-state-metrics exposes, as far as it is asked for here.
 STATE_METRICS = {
+    "kube_cronjob_created": frozenset({"cronjob"}),
     "kube_cronjob_status_last_successful_time": frozenset({"cronjob"}),
     "kube_job_failed": frozenset({"job_name", "condition"}),
 }

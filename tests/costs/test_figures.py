@@ -144,6 +144,15 @@ def test_the_mix_by_hand(tmp_path: Path):
     assert "hybrid" in {one["kind"] for one in options(case)}
 
 
+def test_the_front_door_works_on_what_it_sends_on_too(tmp_path: Path):
+    # 2 ms beside the model's 2: a CPU is given 250 a second, and what it sends on is half of its work. Of
+    # 11,000 one GPU takes 10,000, which is as much as 5,000 to the front door: 24 CPUs and not 4
+    knobs = {"request_ms": 2.0, "gpu_tickets_per_second": 20_000.0, "tickets_per_day": 11_000 * 86_400.0}
+    found = hybrid(plain_case(tmp_path, **knobs))
+    assert (found["cpu_instances"], found["gpu_instances"]) == ([24, 24], [1, 1])
+    assert found["saves_usd_per_month"] == pytest.approx((44 * 0.08925 - 0.8048 - 24 * 0.08925) * 730)
+
+
 @pytest.mark.parametrize(("texts_at_once", "per_second"), [(1, 950.0), (8, 1_187.5), (16, 1_187.5)])
 def test_a_nightly_run_by_hand(tmp_path: Path, texts_at_once: int, per_second: float):
     # 2 threads * 500 tickets/s one by one, 625 in batches, * 0.95; 86,400 tickets take 90.9 or 72.8 s, and

@@ -135,6 +135,7 @@ def test_rules_ask_for_what_is_exposed_or_recorded(expr, said):
     ("overlay", "name", "path", "value", "said"),
     [
         ("cpu", CPU, f"{CONTAINER}/livenessProbe", REMOVE, "no livenessProbe"),
+        ("gpu", GPU, f"{CONTAINER}/resources/limits/ephemeral-storage", "1Gi", "may hold 2304 MiB"),
         ("cpu", CPU, f"{CONTAINER}/startupProbe", REMOVE, "no startupProbe"),
         ("cpu", CPU, f"{CONTAINER}/readinessProbe/httpGet/path", "/livez", "must ask /readyz"),
         ("cpu", CPU, f"{CONTAINER}/readinessProbe/httpGet/port", "metrics", "must ask /readyz"),
@@ -204,6 +205,14 @@ def test_public_keys_may_be_set_in_the_pod(source):
     rules = {rule.__name__: rule for rule in POLICIES}
     assert not [said for said in rules["environment"]([deployment]) if variable["name"] in said]
     assert [*rules["secrets"]([deployment, held])] == []
+
+
+def test_traces_may_be_sent_from_the_pod():
+    container = {"name": "service", "env": [{"name": "BENTOML_CONFIG", "value": "/etc/bentoml/traces.yaml"}]}
+    pod = {"metadata": {"labels": {}}, "spec": {"containers": [container]}}
+    deployment = {"kind": "Deployment", "metadata": {"name": "x"}, "spec": {"template": pod}}
+    rules = {rule.__name__: rule for rule in POLICIES}
+    assert not [said for said in rules["environment"]([deployment]) if "BENTOML_CONFIG" in said]
 
 
 @rendered

@@ -351,6 +351,16 @@ def test_versions_deleted_in_mlflow_stop_nothing_else(loop: Loop) -> None:
     assert (loop.root / loop.params.serve.releases / loop.digest(2)).is_dir()
 
 
+def test_a_challenger_deleted_before_it_had_its_alias_is_stopped(loop: Loop) -> None:
+    loop.begin(1)
+    loop.register(2)
+    moves.start(loop.ledger, loop.entry, moves.Model("2", loop.digest(2)), By("monthly flow", "It passed."))
+    loop.store.client.delete_model_version(loop.store.model, "2")  # the reconcile was killed before its alias
+    assert "Version 2 was deleted in MLflow." in loop.reconcile().done[0]
+    assert loop.serving == ("1", None, None)
+    loop.assert_agrees()
+
+
 def test_mlflow_away_is_one_error_that_leaves_the_ledger(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     loop.begin(1)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

@@ -20,8 +20,9 @@ from ticket_sentiment.cli import main
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.changes import Entry, LedgerConflict
 from ticket_sentiment.events.ledger import Ledger
-from ticket_sentiment.promotion import moves
+from ticket_sentiment.promotion import moves, reconcile
 from ticket_sentiment.promotion.moves import By
+from ticket_sentiment.promotion.releases import bring_releases
 from ticket_sentiment.promotion.rollback import roll_back
 from ticket_sentiment.rollout.releases import is_whole
 
@@ -143,6 +144,28 @@ def test_a_version_that_never_served_can_be_named(third: Loop) -> None:
     assert back(third, "4") and third.serving[0] == "4"
     third.reconcile()
     third.assert_agrees()
+
+
+def test_a_reconcile_at_the_same_time_does_not_remove_what_it_goes_back_to(
+    third: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    third.register(4, decision="review")
+    meanwhile(monkeypatch, third.reconcile)  # the release is here, and no entry names it yet
+    assert back(third, "4")
+    assert is_whole(third.root / third.params.serve.releases, third.digest(4))
+    third.register(5, decision="review")
+    real, waiting = bring_releases, [lambda: back(third, "5")]
+
+    def slow(*arguments: Any) -> list[str]:
+        missing = real(*arguments)
+        if waiting:
+            waiting.pop()()
+        return missing
+
+    monkeypatch.setattr(reconcile, "bring_releases", slow)
+    third.reconcile()
+    folder = third.root / third.params.serve.releases
+    assert third.serving[0] == "5" and is_whole(folder, third.digest(5))
 
 
 def test_nothing_to_go_back_to_is_said(loop: Loop) -> None:

@@ -1,6 +1,7 @@
 """Cases of what the models answer, of which are loaded where, and of the flows as CronJobs."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from deploy.monitoring.cases.case import JOB, SLOW, Case, grows, named, stays
 from deploy.monitoring.cases.objectives import BY_JOB
@@ -145,10 +146,12 @@ def _loaded() -> tuple[Case, ...]:
 def _flows(params: Params) -> tuple[Case, ...]:
     days, hours = params.objectives.max_retrain_days, params.rollout.max_look_gap_hours
 
-    def last(cronjob: str, seconds_ago: float) -> Mapping[str, str]:
-        """Success so long before the case begins, at the time 0."""
+    def since(metric: str, cronjob: str, seconds_ago: float) -> Mapping[str, str]:
+        """A time so long before the case begins, at the time 0."""
         labels = f'namespace="{SPACE}",cronjob="{cronjob}"'
-        return {f"kube_cronjob_status_last_successful_time{{{labels}}}": stays(-seconds_ago)}
+        return {f"kube_cronjob_{metric}{{{labels}}}": stays(-seconds_ago)}
+
+    last, created = partial(since, "status_last_successful_time"), partial(since, "created")
 
     def job(outcome: str, failed_pods: int) -> Mapping[str, str]:
         """As kube-state-metrics shows one that is over: a series for each state that a condition may have."""
@@ -168,7 +171,20 @@ def _flows(params: Params) -> tuple[Case, ...]:
             retrain,
             2 * days,
         ),
-        Case("RetrainLate", "it is in time", last("monthly-retrain", (days - 1) * DAY), "2h"),
+        Case(
+            "RetrainLate",
+            "none ever has",
+            created("monthly-retrain", 2 * days * DAY - 2 * HOUR),
+            "2h",
+            retrain,
+            2 * days,
+        ),
+        Case(
+            "RetrainLate",
+            "it is in time",
+            {**last("monthly-retrain", (days - 1) * DAY), **created("monthly-retrain", 9 * days * DAY)},
+            "2h",
+        ),
         Case(
             "RolloutLookLate", "for long", last("rollout", 2 * hours * HOUR - HOUR), "1h", rollout, 2 * hours
         ),

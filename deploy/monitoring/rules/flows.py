@@ -11,9 +11,10 @@ DAY, HOUR = 86400, 3600
 
 
 def last_success(cronjob: str) -> str:
-    """When a CronJob last succeeded, in seconds since 1970."""
-    chosen = f'{NAMESPACE},cronjob="{cronjob}"'
-    return f"max by (namespace, cronjob) (kube_cronjob_status_last_successful_time{{{chosen}}})"
+    """When a CronJob last succeeded, in seconds since 1970; since it is there, where it never has."""
+    chosen = f'{{{NAMESPACE},cronjob="{cronjob}"}}'
+    times = (f"kube_cronjob_status_last_successful_time{chosen}", f"kube_cronjob_created{chosen}")
+    return "({} or {})".format(*(f"max by (namespace, cronjob) ({time})" for time in times))
 
 
 def rules(params: Params) -> tuple[Rule, ...]:

@@ -140,7 +140,8 @@ def _mixtures(case: Case) -> list[dict[str, Any]]:
 
 def _hybrid(case: Case) -> Mix:
     load = case.traffic.per_second()
-    return cheapest_mix(case.cpu_pool("on_demand"), case.gpu_pool("on_demand"), load)
+    cpu, gpu = case.cpu_pool("on_demand"), case.gpu_pool("on_demand")
+    return cheapest_mix(cpu, gpu, load, case.request_ms / case.work().mean_ms)
 
 
 def hybrid(case: Case) -> dict[str, Any]:

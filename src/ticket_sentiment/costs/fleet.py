@@ -136,16 +136,23 @@ class Mix:
     usd_per_month: float
 
 
-def cheapest_mix(cpu: Pool, gpu: Pool, load: Hours) -> Mix:
+def cheapest_mix(cpu: Pool, gpu: Pool, load: Hours, forwarding: float = 0.0) -> Mix:
     """CPU instances as the front door and as many GPU instances in each hour as make it cheapest.
 
     Every number of GPU instances is tried in every hour, so the result is the cheapest there is. At least
     `cpu.minimum` CPU instances run always; of GPU instances there may be none.
+
+    Args:
+        cpu: every ticket comes to it.
+        gpu: answers what the front door sends on.
+        load: tickets a second in each hour.
+        forwarding: work of a CPU instance on a ticket that it sends on, over that on one that it answers.
     """
     cpus, gpus = np.zeros(len(load), dtype=np.int64), np.zeros(len(load), dtype=np.int64)
     for hour, rate in enumerate(load):
         tried = np.arange(np.ceil(rate / gpu.tickets_per_second - FUZZ) + 1)
-        beside = cpu.needed(np.maximum(rate - tried * gpu.tickets_per_second, 0.0))
+        sent = np.minimum(tried * gpu.tickets_per_second, rate)
+        beside = cpu.needed(rate - (1 - forwarding) * sent)
         best = int(np.argmin(beside * cpu.usd_per_hour + tried * gpu.usd_per_hour))
         cpus[hour], gpus[hour] = beside[best], tried[best]
     usd = monthly(cpus, cpu.usd_per_hour) + monthly(gpus, gpu.usd_per_hour)

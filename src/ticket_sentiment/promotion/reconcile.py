@@ -236,10 +236,16 @@ class _Attempt:
         challenger, flow = challenger_of(entry), asked.begun_by(self._history)
         if challenger is None or flow not in asked.FLOWS:
             return
-        decision = self._version(challenger.version).tags.get("gate.decision")
+        try:
+            decision = self._version(challenger.version).tags.get("gate.decision")
+        except MlflowException as error:  # deleted before it had its alias, by whose loss it is seen else
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            decision, why = None, f"Version {challenger.version} was deleted in MLflow."
+        else:
+            why = f"The gate now says {decision} to version {challenger.version}."
         if decision != "pass":
-            by = By(flow, f"The gate now says {decision} to version {challenger.version}.")
-            self._made(moves.stop(self._ledger, entry, by, self._lease))
+            self._made(moves.stop(self._ledger, entry, By(flow, why), self._lease))
 
     def _asked(self, entry: Entry) -> None:
         """Begin the rollout of the newest version that asks for one, if it may go before what is on."""
@@ -310,7 +316,10 @@ class _Attempt:
         self.refused += missing
         if missing:
             return
-        gone = remove_releases(self._params, {model.digest for model in moves.named(entry)}, self._root)
+        now = self._ledger.current()  # bringing may take minutes, and a person may have gone back meanwhile
+        assert now is not None
+        keep = {model.digest for model in (*moves.named(entry), *moves.named(now))}
+        gone = remove_releases(self._params, keep, self._root)
         self.done += [f"Releases: {name[:12]} removed, nobody names it." for name in gone]
 
     def _version(self, number: str) -> ModelVersion:

@@ -84,14 +84,24 @@ def roll_back(
 
 
 def _go(ledger: Ledger, params: Params, by: By, before: Entry, to: Model | None, root: Path) -> Rollback:
-    serves = to is None or to.digest == champion_of(before).digest
-    missing = None
-    if to and not serves and not is_whole(root / params.serve.releases, to.digest):
-        try:
-            _bring(params, to.version, root)
-        except TicketSentimentError as error:
-            missing = str(error)
-    return Rollback(moves.rollback(ledger, before, by, to), True, missing)
+    if to is None or to.digest == champion_of(before).digest:
+        return Rollback(moves.rollback(ledger, before, by, to), True)
+    missing = _missing(params, to, root)
+    entry = moves.rollback(ledger, before, by, to)
+    if missing is None:  # a reconcile removes what no entry names: perhaps it was faster
+        missing = _missing(params, to, root)
+    return Rollback(entry, True, missing)
+
+
+def _missing(params: Params, to: Model, root: Path) -> str | None:
+    """Why the release of a model could not be brought here; None where it lies here."""
+    if is_whole(root / params.serve.releases, to.digest):
+        return None
+    try:
+        _bring(params, to.version, root)
+    except TicketSentimentError as error:
+        return str(error)
+    return None
 
 
 def _is_person(actor: str) -> bool:
