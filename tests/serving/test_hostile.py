@@ -398,3 +398,15 @@ def test_a_connection_that_only_takes_up_room_ends(server: Server) -> None:
     for name, answers in ended.items():
         expected = [415] if "refused" in name else [200] if "second" in name else []
         assert [status for status, _, _ in answers] == expected, name
+
+
+def test_a_client_that_reads_no_answers_is_let_go(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=HANG_SECONDS) as connection:
+        connection.sendall(head(start="GET /v1/openapi.json HTTP/1.1") * MAX_WAITING)
+        well(server)
+        time.sleep(1.5 * REST_SECONDS)
+        stream = b""
+        with contextlib.suppress(ConnectionError):
+            while received := connection.recv(MB):
+                stream += received
+    assert 0 < len(list(parse(stream))) < MAX_WAITING

@@ -22,7 +22,7 @@ from ticket_sentiment.serving.request import new_request_id
 
 MAX_HEAD_BYTES = 65_536  # of a head or of trailers, beside what one read from the socket brings
 MAX_WAITING = 500  # requests of a connection behind the one that is being answered
-REST_SECONDS = 10.0  # for a head, the rest of a body that was refused, and what comes after it
+REST_SECONDS = 10.0  # for a head, the rest of a refused body, what comes after it, and to read answers
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -31,6 +31,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _unparsed = 0  # bytes since the last complete head or piece of a body
     _progress = _body_missing = False
     _timer: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
     _answered: RequestResponseCycle | None = None  # the one that the application has
     _head = _again = b""  # of a request that asks for another protocol, without that; with what follows it
 
@@ -51,6 +52,17 @@ class BoundedProtocol(HttpToolsProtocol):
             self._answered.disconnected = True
             self._answered.message_event.set()
         self._stop_timer()
+        self._stop_unread()
+
+    def pause_writing(self) -> None:
+        """Answers pile up: who reads none would keep a connection, and hold up a stop, for ever."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(REST_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        super().resume_writing()
+        self._stop_unread()
 
     def data_received(self, data: bytes) -> None:
         """Parse, and refuse a head that does not end."""
@@ -148,6 +160,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _stop_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _expire(self) -> None:
         self._timer = None
