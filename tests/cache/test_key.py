@@ -109,6 +109,12 @@ def test_capitals_count_for_a_model_that_reads_them():
     assert cache_key("It Works") == cache_key("it works")
 
 
+@pytest.mark.parametrize("token", ["[CLS]", "[MASK]", "[PAD]", "[SEP]", "[UNK]"])
+def test_a_special_token_that_a_customer_writes_is_no_word(token):
+    assert cache_key(f"not {token} happy") != cache_key(f"not {token.lower()} happy")
+    assert cache_key("I am [EMAIL] Happy") == cache_key("i am [email] happy")
+
+
 def test_half_a_surrogate_pair_is_no_error():
     assert cache_key("\ud83d") != cache_key("\ude00")
 

@@ -64,6 +64,17 @@ def test_texts_are_read_and_answered_as_by_the_service(page, web, server):
         assert tuple(ours["probabilities"].values()) == pytest.approx(theirs.probabilities, abs=1e-4)
 
 
+def test_a_vocabulary_of_half_a_million_pieces_is_read(page, web):
+    script = """Promise.all([import("./wordpiece.js"), fetch("bundle/tokenizer.json").then((r) => r.json()),
+        fetch("rules.json").then((r) => r.json())]).then(([{ WordPiece }, specification, { characters }]) => {
+        for (let at = 0; at < 500000; at += 1) specification.model.vocab[`piece${at}`] = at;
+        return new WordPiece(specification, 8, characters).pieces("piece499999");
+    })"""
+    with static_server(web) as address:
+        page.open(address)
+        assert page.evaluate(script) == [499_999]
+
+
 def test_a_person_sees_answer_version_and_digest_on_any_width(page, web, bundle):
     with static_server(web) as address:
         page.open(address)

@@ -1,5 +1,5 @@
 import torch
-from tokenizers import Tokenizer, models
+from tokenizers import AddedToken, Tokenizer, models
 
 from tests.support.tiny_model import tiny_classifier, tiny_tokenizer
 from ticket_sentiment.model.classifier import encode, pad
@@ -9,8 +9,9 @@ from ticket_sentiment.model.vocabulary import cut_vocabulary, kept_tokens
 TEXTS = ["Great parcel, thanks", "awful and slow", "invoicing"]
 
 
-def cut():
+def cut(*added):
     tokenizer = tiny_tokenizer()
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in added])
     model = from_dense(tiny_classifier(vocabulary=tokenizer.get_vocab_size()))
     rows = encode(tokenizer, TEXTS, 24)
     with torch.no_grad():
@@ -25,6 +26,14 @@ def test_texts_that_were_seen_are_answered_as_before():
         after = model(*pad(encode(tokenizer, TEXTS, 24)))
     assert torch.equal(after, before)
     assert model.config.vocabulary == model.words.num_embeddings == tokenizer.get_vocab_size() < 96
+
+
+def test_a_token_that_was_added_to_the_base_model_stays_one():
+    _, model, tokenizer = cut("[EMAIL]", "[PHONE]")
+    (ids,) = encode(tokenizer, ["great [PHONE] [EMAIL]"], 24)
+    tokens = [tokenizer.id_to_token(index) for index in ids]
+    assert tokens == ["[CLS]", "great", "[PHONE]", "[EMAIL]", "[SEP]"]
+    assert max(ids) < model.words.num_embeddings == tokenizer.get_vocab_size()
 
 
 def test_a_word_that_was_not_seen_is_spelt_and_not_lost():

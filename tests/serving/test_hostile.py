@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.params import params_of_tests
 from tests.support.serving import Server
-from ticket_sentiment.serving.protocol import MAX_HEAD_BYTES, REST_SECONDS
+from ticket_sentiment.serving.protocol import MAX_HEAD_BYTES, MAX_WAITING, REST_SECONDS
 
 SERVE = params_of_tests().serve
 POSTS = ("/v1/classify", "/v1/classify/batch", "/v1/feedback")
@@ -224,6 +224,7 @@ def test_another_content_type_is_refused_unread(server: Server, name: str) -> No
         assert survives(server, talk(server, [sent])) == [415]
 
 
+UPGRADE = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQCAAAA")
 HEADS: dict[str, tuple[bytes, set[int]]] = {
     "negative length": (head("Content-Length: -1") + GOOD, {400}),
     "a length in words": (head("Content-Length: many") + GOOD, {400}),
@@ -254,7 +255,7 @@ HEADS: dict[str, tuple[bytes, set[int]]] = {
     "a key of 60 kB": (post(GOOD, "Authorization: Bearer " + "k" * 60_000), {200}),
     "100-continue": (post(GOOD, "Expect: 100-continue"), {200}),
     "another expectation": (post(GOOD, "Expect: a-miracle"), {200, 417}),
-    "upgrade to HTTP/2": (post(GOOD, "Connection: Upgrade", "Upgrade: h2c"), {200, 400}),
+    "upgrade to HTTP/2": (post(GOOD, *UPGRADE), {200}),
     "HTTP/1.0": (post(GOOD).replace(b"HTTP/1.1", b"HTTP/1.0"), {200}),
     "HTTP/9.9": (post(GOOD).replace(b"HTTP/1.1", b"HTTP/9.9"), {400}),
     "HTTP/2 at once": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", {400}),
@@ -318,6 +319,30 @@ def test_pipelined_requests_are_answered_in_their_order(server: Server) -> None:
     assert len(answers) == len(sent)
 
 
+def test_who_would_rather_speak_http_2_is_answered_on_a_connection_that_stays(server: Server) -> None:
+    models = head(*UPGRADE, start="GET /v1/models HTTP/1.1")
+    chunked = head(*UPGRADE, "Transfer-Encoding: chunked") + b"11\r\n" + GOOD + b"\r\n0\r\n\r\n"
+    ticket = post(GOOD, *UPGRADE)
+    for pieces in (
+        [ticket + models + chunked + ticket],
+        [ticket[:-9], ticket[-9:] + models, chunked, ticket],
+    ):
+        answers = talk(server, pieces, 4)
+        assert survives(server, answers) == [200] * 4
+        labels = [json.loads(body).get("label") for _, _, body in answers]
+        assert labels == ["positive", None, "positive", "positive"]
+
+
+def test_a_client_that_asks_and_asks_takes_up_no_room(server: Server) -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield head(start="GET / HTTP/1.1") * 10_000
+
+    answers = talk(server, endless(), None)
+    assert set(survives(server, answers)) <= {400, 404}
+    assert len(answers) < MAX_WAITING
+
+
 def test_pipelined_nonsense_ends_the_connection(server: Server) -> None:
     answers = talk(server, [post(GOOD), b"nonsense\r\n\r\n" + post(GOOD)], None)
     assert set(survives(server, answers)) <= {200, 400}
@@ -373,3 +398,15 @@ def test_a_connection_that_only_takes_up_room_ends(server: Server) -> None:
     for name, answers in ended.items():
         expected = [415] if "refused" in name else [200] if "second" in name else []
         assert [status for status, _, _ in answers] == expected, name
+
+
+def test_a_client_that_reads_no_answers_is_let_go(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=HANG_SECONDS) as connection:
+        connection.sendall(head(start="GET /v1/openapi.json HTTP/1.1") * MAX_WAITING)
+        well(server)
+        time.sleep(1.5 * REST_SECONDS)
+        stream = b""
+        with contextlib.suppress(ConnectionError):
+            while received := connection.recv(MB):
+                stream += received
+    assert 0 < len(list(parse(stream))) < MAX_WAITING

@@ -9,7 +9,11 @@ words. Personal data was masked before, so tickets that differ in a phone number
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
+
+# To BERT's tokenizers each of these is one token of its own, and in lower case three or more.
+_SPECIAL = re.compile(r"\[(?:CLS|MASK|PAD|SEP|UNK)\]")
 
 
 def cache_key(scored_text: str, fold_case: bool = True) -> str:
@@ -20,7 +24,7 @@ def cache_key(scored_text: str, fold_case: bool = True) -> str:
         fold_case: whether the bundle's tokenizer folds case (`folds_case`); else capitals count.
     """
     text = " ".join(scored_text.split())
-    if fold_case:
+    if fold_case and not ("[" in text and _SPECIAL.search(text)):
         # Only at the end of a word does Python make another letter of it, and the tokenizer does not.
         text = text.replace("Σ", "σ").lower()
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

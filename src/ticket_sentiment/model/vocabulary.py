@@ -27,12 +27,12 @@ def kept_tokens(tokenizer: Tokenizer, rows: Sequence[Sequence[int]], min_count: 
     if specification["model"]["type"] != "WordPiece" or min_count == 0:
         return None
     counts = Counter(token for row in rows for token in row)
-    special = {item["content"] for item in specification["added_tokens"]}
-    kept = [
+    kept = {item["id"] for item in specification["added_tokens"]}  # some stand behind the vocabulary
+    kept |= {
         index
         for token, index in specification["model"]["vocab"].items()
-        if token in special or len(token.removeprefix("##")) == 1 or counts[index] >= min_count
-    ]
+        if len(token.removeprefix("##")) == 1 or counts[index] >= min_count
+    }
     return sorted(kept)
 
 

@@ -1,22 +1,28 @@
 """HTTP/1.1 on a connection: uvicorn's own, with the bounds that it lacks.
 
 Its parser takes a head of any size, in time that grows with the square of one header: 50 MB of it cost a
-worker some 4 s (a busy machine). A connection that sends nothing, or half a head, is kept for ever. What an
-application reads, a body, is bounded by request.py.
+worker some 4 s (a busy machine). A connection that sends nothing, or half a head, is kept for ever. Requests
+that come before the answers to those in front are all taken in: one connection cost a worker 100 MB a second.
+What an application reads, a body, is bounded by request.py.
+
+Its parser also loses the body of a request that would rather be in another protocol, as Java's client and
+`curl --http2` ask in every one: it is read again without that header.
 """
 
 import asyncio
+import sys
 from typing import Any
 
 from pydantic_core import to_json
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from ticket_sentiment.serving.errors import ApiError
 from ticket_sentiment.serving.request import new_request_id
 
 MAX_HEAD_BYTES = 65_536  # of a head or of trailers, beside what one read from the socket brings
-REST_SECONDS = 10.0  # for a head, the rest of a body that was refused, and what comes after it
+MAX_WAITING = 500  # requests of a connection behind the one that is being answered
+REST_SECONDS = 10.0  # for a head, the rest of a refused body, what comes after it, and to read answers
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -25,6 +31,9 @@ class BoundedProtocol(HttpToolsProtocol):
     _unparsed = 0  # bytes since the last complete head or piece of a body
     _progress = _body_missing = False
     _timer: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+    _answered: RequestResponseCycle | None = None  # the one that the application has
+    _head = _again = b""  # of a request that asks for another protocol, without that; with what follows it
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -37,14 +46,32 @@ class BoundedProtocol(HttpToolsProtocol):
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is awaited any more."""
+        """Nothing is awaited any more. uvicorn says so to the request that came last, and to no other."""
         super().connection_lost(exc)
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
         self._stop_timer()
+        self._stop_unread()
+
+    def pause_writing(self) -> None:
+        """Answers pile up: who reads none would keep a connection, and hold up a stop, for ever."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(REST_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        super().resume_writing()
+        self._stop_unread()
 
     def data_received(self, data: bytes) -> None:
         """Parse, and refuse a head that does not end."""
         self._progress = False
-        super().data_received(data)
+        received = data
+        while received:
+            self._received, self._again = received, b""
+            super().data_received(received)
+            received = self._again
         if self._progress:
             self._unparsed = 0
             return
@@ -55,7 +82,17 @@ class BoundedProtocol(HttpToolsProtocol):
             self._start_timer()
 
     def on_headers_complete(self) -> None:
-        """From here on the application has its own deadline."""
+        """From here on the application has its own deadline.
+
+        Raises:
+            ValueError: too many requests wait already. To the parser that is no proper HTTP.
+        """
+        if self.parser.should_upgrade() and not self._should_upgrade():
+            self._head = self._without_upgrade()
+        if self._head:
+            return
+        if len(self.pipeline) >= MAX_WAITING:
+            raise ValueError("too many requests wait")
         self._progress = self._body_missing = True
         self._stop_timer()
         super().on_headers_complete()
@@ -67,6 +104,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is here."""
+        if self._head:
+            return
         self._progress, self._body_missing = True, False
         self._stop_timer()
         super().on_message_complete()
@@ -78,6 +117,26 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._body_missing:
             self._start_timer()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _without_upgrade(self) -> bytes:
+        """The head; nothing where it has no such header, as of CONNECT."""
+        kept = [b"%s: %s\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        if len(kept) == len(self.headers):
+            return b""
+        version = self.parser.get_http_version().encode()
+        return b"%s %s HTTP/%s\r\n%s\r\n" % (self.parser.get_method(), self.url, version, b"".join(kept))
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Called where the parser has stopped behind a head that asks for another protocol."""
+        stopped = sys.exception()
+        assert stopped is not None
+        if self._head:
+            self._again = self._head + self._received[stopped.args[0] :]
+        self._head = b""
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is refused in the form of every other refusal."""
@@ -101,6 +160,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _stop_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _expire(self) -> None:
         self._timer = None

@@ -25,7 +25,8 @@ export class WordPiece {
     this.prefix = model.continuing_subword_prefix;
     this.maxCharacters = model.max_input_chars_per_word;
     this.unknown = this.vocabulary.get(model.unk_token);
-    this.longest = Math.max(...[...this.vocabulary.keys()].map((piece) => piece.length));
+    this.longest = 0;
+    for (const piece of this.vocabulary.keys()) this.longest = Math.max(this.longest, piece.length);
     this.normalizer = { ...normalizer, strips: normalizer.strip_accents ?? normalizer.lowercase };
     this.lower = characters.lower;
     for (const name of ["dropped", "space", "cjk", "mark", "punctuation"]) {
