@@ -47,6 +47,9 @@ MASKED = [
     ("07911123456", "[PHONE]"),
     ("01 23 45 67 89", "[PHONE]"),
     ("030/1234567", "[PHONE]"),
+    ("0151-1234567/0151-1234568", "[PHONE]/[PHONE]"),
+    ("020 7946 0958/020 7946 0959 or so", "[PHONE]/[PHONE] or so"),
+    ("555-123-4567/555-123-4568", "[PHONE]/[PHONE]"),
     ("my phone number is 5551234567", "my phone number is [PHONE]"),
     ("Tel. 555 1234", "Tel. [PHONE]"),
     ("WhatsApp: 5551234567", "WhatsApp: [PHONE]"),
@@ -121,6 +124,8 @@ KEPT = [
     "1000000 times 20000000",
     "+1 from me, +100",
     "phone 12 pro, called 3 times in 2024",
+    "invoice text 2024/0151-1234567",
+    "0151-1234567/68",
     "text 160 characters",
     "GB82 WEST 1234 5698 7654 33",  # wrong check digits
     "AB12CD34EF56GH78",
