@@ -1,5 +1,6 @@
 """Releases: from the registry into the folder that running services read."""
 
+import os
 import shutil
 import time
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from tests.support.serving import SERVICE, Server, write_params
 from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.store import EventStore
-from ticket_sentiment.registry.releases import put_release, registered_bundle, remove_releases
+from ticket_sentiment.registry.releases import LEFTOVER_S, put_release, registered_bundle, remove_releases
 from ticket_sentiment.rollout.releases import load_release
 from ticket_sentiment.rollout.state import RolloutState
 
@@ -103,6 +104,20 @@ def test_only_named_releases_are_kept(project: Project, released: tuple[Path, st
     assert remove_releases(project.params, [name], project.root) == []
     assert remove_releases(project.params, [], project.root) == [name]
     assert [path.name for path in folder.iterdir()] == ["notes"]
+
+
+def test_what_a_killed_download_left_is_removed_a_day_later(
+    project: Project, released: tuple[Path, str]
+) -> None:
+    folder, name = released
+    for suffix, age in (("old", LEFTOVER_S + 60), ("new", 60)):
+        half = folder / f".{name}.{suffix}"
+        (half / "cpu").mkdir(parents=True)
+        os.utime(half, (time.time() - age,) * 2)
+    (folder / ".snapshot").mkdir()
+    os.utime(folder / ".snapshot", (0, 0))
+    assert remove_releases(project.params, [name], project.root) == []
+    assert {path.name for path in folder.iterdir()} == {name, f".{name}.new", ".snapshot"}
 
 
 def test_a_version_that_the_loop_did_not_register_is_refused(project: Project) -> None:

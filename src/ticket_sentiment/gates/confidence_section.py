@@ -80,7 +80,8 @@ def confidence_section(evaluation: Evaluation | Missing, abstain_below: float) -
         "coverage": _coverage(scores.abstention),
         "abstain": left
         and f"Answers under {share(abstain_below)} are marked for a person: {share(left.left, 1)} "
-        f"of the tickets; of the others {share(left.right or 0.0, 1)} are right.",
+        f"of the tickets"
+        + ("." if left.right is None else f"; of the others {share(left.right, 1)} are right."),
         "title": f"Its stated confidence is {off} away from the truth on average",
         "plot": reliability_plot(bins, f"Confidence and share of right answers. {described}"),
         "before": None if raw is None else points(raw, sign=False),

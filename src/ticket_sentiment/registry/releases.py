@@ -1,8 +1,10 @@
 """Releases for running services: from MLflow to the folder of rollout/releases.py."""
 
 import contextlib
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
@@ -24,6 +26,9 @@ from ticket_sentiment.registry.store import (
 from ticket_sentiment.rollout.releases import RELEASE, is_whole
 from ticket_sentiment.signing.keys import public_keys
 from ticket_sentiment.signing.signature import Subject, signature_path, verify
+
+LEFTOVER = re.compile(r"\.[0-9a-f]{64}\..+")  # as files.replacing_folder names it
+LEFTOVER_S = 86_400  # after which it is nobody's work any more
 
 
 def release_name(store: Store, version: int | str) -> str:
@@ -156,16 +161,17 @@ def _write_signatures(release: Path, signatures: Mapping[str, str | None]) -> No
 
 
 def remove_releases(params: Params, keep: Collection[str], root: Path = Path()) -> list[str]:
-    """Remove all releases but those named.
+    """Remove all releases but those named, and what `put_release` left where it was killed.
 
     Returns:
-        The names of those removed.
+        The names of the releases removed.
     """
-    gone = [
-        path
-        for path in sorted((root / params.serve.releases).glob("*"))
-        if path.name not in keep and (path / RELEASE).is_file()
-    ]
-    for path in gone:
-        shutil.rmtree(path)
-    return [path.name for path in gone]
+    gone = []
+    for path in sorted((root / params.serve.releases).glob("*")):
+        if LEFTOVER.fullmatch(path.name):  # another process may still be at work on it
+            if time.time() - path.stat().st_mtime > LEFTOVER_S:
+                shutil.rmtree(path, ignore_errors=True)
+        elif path.name not in keep and (path / RELEASE).is_file():
+            shutil.rmtree(path)
+            gone.append(path.name)
+    return gone
