@@ -1,12 +1,15 @@
 """What people are told of the flows unasked: one that failed, what the gate said, what a rollout did."""
 
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from ticket_sentiment.alerts.alert import Alert
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Severity
-from ticket_sentiment.promotion.controller import Outcome
-from ticket_sentiment.registry.registry import Registration
+
+if TYPE_CHECKING:  # most flows tell of a failure alone, and need nothing of what takes a second to import
+    from ticket_sentiment.promotion.controller import Outcome
+    from ticket_sentiment.registry.registry import Registration
 
 DECISIONS: dict[str, tuple[str, Severity, str]] = {
     "fail": ("ReleaseRefused", "ticket", "the gate refuses the new model; the champion stays"),
@@ -45,14 +48,14 @@ def failures_of(flow: str) -> str:
     return f"failed {flow} "
 
 
-def of_registration(registration: Registration, runbooks: str) -> Alert:
+def of_registration(registration: "Registration", runbooks: str) -> Alert:
     """What the gate said of a new model, once for each result."""
     name, severity, summary = DECISIONS[registration.decision]
     key = f"registered {registration.run_id} {registration.decision}"
     return Alert(name, severity, summary, tuple(registration.lines()), _runbook(runbooks, name), key)
 
 
-def of_look(outcome: Outcome, runbooks: str) -> Alert | None:
+def of_look(outcome: "Outcome", runbooks: str) -> Alert | None:
     """What a look at the rollout did; None where nothing changed by it."""
     if outcome.yielded or outcome.entry is None or outcome.action not in ACTIONS:
         return None
