@@ -19,6 +19,13 @@ def test_a_problem_is_one_line_and_status_two(tmp_path, monkeypatch, capsys):
     assert captured.out == ""
 
 
+def test_a_queue_looks_back_no_further_than_dates_go(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["label-queue", "--out", "queue.csv", "--since", "1000000"])
+    assert caught.value.code == 2
+    assert "--since: expected at most 36500" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_without_its_inputs_says_what_is_missing(stage, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -67,6 +67,12 @@ def _from_one(text: str) -> int:
     return int(text)
 
 
+def _days(text: str) -> int:
+    if (number := _from_one(text)) > 36_500:
+        raise argparse.ArgumentTypeError("expected at most 36500, a hundred years")
+    return number
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     root = argparse.ArgumentParser(prog="ticket-sentiment", description=__doc__)
@@ -101,7 +107,7 @@ def parser() -> argparse.ArgumentParser:
     queue.add_argument("--count", type=_from_one, metavar="N", help="tickets; labelling.count by default")
     queue.add_argument(
         "--since",
-        type=_from_one,
+        type=_days,
         metavar="DAYS",
         help="how far to look back; labelling.since_days by default",
     )
