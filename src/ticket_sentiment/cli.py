@@ -151,13 +151,13 @@ def parser() -> argparse.ArgumentParser:
     scan.add_argument(
         "target", nargs="*", help="an image, a saved image or a folder; by default the champion's Bentos"
     )
-    scan.add_argument("--engine", metavar="NAME", help="docker or podman; by default what is here")
+    scan.add_argument("--engine", metavar="NAME", help="docker, podman or buildah; by default what is here")
     scan.add_argument("--without-tickets", action="store_true", help="look for secrets alone")
     scan.set_defaults(run=actions.scan)
     sbom = commands.add_parser("sbom", help="write the bill of materials of an image, as CycloneDX")
     sbom.add_argument("image", help="of the engine, or a saved one")
     sbom.add_argument("--out", type=Path, metavar="FILE", default=Path("var/sbom.cdx.json"))
-    sbom.add_argument("--engine", metavar="NAME", help="docker or podman; by default what is here")
+    sbom.add_argument("--engine", metavar="NAME", help="docker, podman or buildah; by default what is here")
     sbom.set_defaults(run=actions.sbom)
     commands.add_parser(
         "status", help="what serves where, since when and why; and what is registered"
