@@ -278,7 +278,23 @@ def main(arguments: list[str] | None = None) -> int:
     except TicketSentimentError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except Exception as error:
+        if (words := _of_mlflow(error)) is None:
+            raise
+        print(f"error: {words}", file=sys.stderr)
+        return 2
     return 0
+
+
+def _of_mlflow(error: Exception) -> str | None:
+    """What to say of an error of MLflow, which quotes its address with the password; None of another."""
+    module = sys.modules.get("mlflow.exceptions")
+    if module is None or not isinstance(error, module.MlflowException):
+        return None
+    return (
+        f"MLflow does not do what it was asked ({error.error_code}): see that its server or database answers "
+        "and lets you in (registry.tracking_uri, MLFLOW_TRACKING_URI, its user and password)"
+    )
 
 
 if __name__ == "__main__":
