@@ -19,6 +19,24 @@ def test_a_problem_is_one_line_and_status_two(tmp_path, monkeypatch, capsys):
     assert captured.out == ""
 
 
+def test_a_queue_looks_back_no_further_than_dates_go(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["label-queue", "--out", "queue.csv", "--since", "1000000"])
+    assert caught.value.code == 2
+    assert "--since: expected at most 36500" in capsys.readouterr().err
+
+
+def test_an_mlflow_that_is_away_is_one_line_without_its_password(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(params_file().read_text())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hidden@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    for command in (["serve"], ["edge"], ["score", "tickets.csv", "out"]):
+        assert main(command) == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert line.startswith("error: MLflow does not do what it was asked") and "hidden" not in line
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_without_its_inputs_says_what_is_missing(stage, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

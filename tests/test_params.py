@@ -101,6 +101,19 @@ def test_no_test_depends_on_what_a_team_sets_in_params_yaml():
             "rollout.audit_salt: Value error, is longer",
         ),
         (lambda p: p["rollout"].update(audit_share=0), "rollout.audit_share"),
+        (
+            lambda p: p["events"].update(url="postgresql+psycopg://me:with/slash@db/events"),
+            "events.url: Value error, holds a password",
+        ),
+        (lambda p: p["events"].update(keep_days=1_000_000), "events.keep_days: Input should be less than"),
+        (lambda p: p["events"].update(keep_days=20), "events.keep_days: labelling.since_days looks 30 days"),
+        (
+            lambda p: p["monitor"].update(min_rows=3000),
+            "monitor: Value error, min_rows: expected at most half",
+        ),
+        (lambda p: p["rollout"].update(max_days=float("inf")), "rollout.max_days: Input should be less than"),
+        (lambda p: p["rollout"].update(max_days=6.9), "rollout: Value error, max_days: expected at least 7"),
+        (lambda p: p["rollout"]["hotfix"].update(max_days=0.3), "rollout.hotfix: Value error, max_days"),
     ],
 )
 def test_a_bad_key_or_value_is_named_with_the_file(tmp_path, change, named):

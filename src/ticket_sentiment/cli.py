@@ -67,6 +67,12 @@ def _from_one(text: str) -> int:
     return int(text)
 
 
+def _days(text: str) -> int:
+    if (number := _from_one(text)) > 36_500:
+        raise argparse.ArgumentTypeError("expected at most 36500, a hundred years")
+    return number
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     root = argparse.ArgumentParser(prog="ticket-sentiment", description=__doc__)
@@ -101,7 +107,7 @@ def parser() -> argparse.ArgumentParser:
     queue.add_argument("--count", type=_from_one, metavar="N", help="tickets; labelling.count by default")
     queue.add_argument(
         "--since",
-        type=_from_one,
+        type=_days,
         metavar="DAYS",
         help="how far to look back; labelling.since_days by default",
     )
@@ -145,13 +151,13 @@ def parser() -> argparse.ArgumentParser:
     scan.add_argument(
         "target", nargs="*", help="an image, a saved image or a folder; by default the champion's Bentos"
     )
-    scan.add_argument("--engine", metavar="NAME", help="docker or podman; by default what is here")
+    scan.add_argument("--engine", metavar="NAME", help="docker, podman or buildah; by default what is here")
     scan.add_argument("--without-tickets", action="store_true", help="look for secrets alone")
     scan.set_defaults(run=actions.scan)
     sbom = commands.add_parser("sbom", help="write the bill of materials of an image, as CycloneDX")
     sbom.add_argument("image", help="of the engine, or a saved one")
     sbom.add_argument("--out", type=Path, metavar="FILE", default=Path("var/sbom.cdx.json"))
-    sbom.add_argument("--engine", metavar="NAME", help="docker or podman; by default what is here")
+    sbom.add_argument("--engine", metavar="NAME", help="docker, podman or buildah; by default what is here")
     sbom.set_defaults(run=actions.sbom)
     commands.add_parser(
         "status", help="what serves where, since when and why; and what is registered"
@@ -272,7 +278,23 @@ def main(arguments: list[str] | None = None) -> int:
     except TicketSentimentError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except Exception as error:
+        if (words := _of_mlflow(error)) is None:
+            raise
+        print(f"error: {words}", file=sys.stderr)
+        return 2
     return 0
+
+
+def _of_mlflow(error: Exception) -> str | None:
+    """What to say of an error of MLflow, which quotes its address with the password; None of another."""
+    module = sys.modules.get("mlflow.exceptions")
+    if module is None or not isinstance(error, module.MlflowException):
+        return None
+    return (
+        f"MLflow does not do what it was asked ({error.error_code}): see that its server or database answers "
+        "and lets you in (registry.tracking_uri, MLFLOW_TRACKING_URI, its user and password)"
+    )
 
 
 if __name__ == "__main__":

@@ -66,3 +66,12 @@ def test_run_again_in_a_fresh_clone_it_writes_the_branch_anew_and_opens_no_secon
     (again / "dvc.lock").write_text("three\n")
     assert open_change(again, already="7") == ["pr list"]
     assert git(clone.parent / "origin", "show", "retrain/2026-11:dvc.lock") == "three"
+
+
+def test_after_its_branch_was_merged_and_removed_the_same_clone_opens_another(clone: Path) -> None:
+    (clone / "dvc.lock").write_text("two\n")
+    open_change(clone)
+    git(clone.parent / "origin", "branch", "-D", "retrain/2026-11")
+    (clone / "dvc.lock").write_text("three\n")
+    assert open_change(clone) == ["pr list", "pr create"]
+    assert git(clone.parent / "origin", "show", "retrain/2026-11:dvc.lock") == "three"

@@ -1,6 +1,7 @@
 """What registering does for each decision, once, twice and interrupted."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW
 
 from tests.support.project import TICKET, Project, git, make_project
 from ticket_sentiment.errors import TicketSentimentError, Unavailable
-from ticket_sentiment.files import write_text
+from ticket_sentiment.files import write_json, write_text
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.registry import registry
 from ticket_sentiment.registry.store import (
@@ -217,6 +218,15 @@ def test_run_shows_params_metrics_plots_reports_bundles(project: Project) -> Non
     }
     expected |= {"plots/confusion.png", "plots/learning_curve.png", "plots/reliability.png"}
     assert expected <= files(project, found.run_id)
+
+
+def test_channels_of_any_script_and_length_are_metrics_of_their_own(tmp_path: Path) -> None:
+    names = ["客服", "电话", "x" * 300]
+    slices = [{"slice": "channel", "value": name, "macro_f1": 0.5, "rows": 60} for name in names]
+    write_json(tmp_path / registry.evidence.METRIC_FILES["evaluation"], {"slices": slices})
+    keys = [metric.key for metric in registry.evidence.run_metrics(tmp_path)]
+    assert len(set(keys)) == 6 and max(map(len, keys)) <= 250
+    assert all(re.fullmatch(r"[A-Za-z0-9_./-]+", key) for key in keys)
 
 
 def test_no_ticket_text_in_params_tags_metrics_or_description(project: Project) -> None:

@@ -8,7 +8,12 @@ import pytest
 from tests.support.project import Project
 from tests.support.signing import key_of, public_half
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.model.bundle import load_bundle
+from ticket_sentiment.params import Params
+from ticket_sentiment.promotion import moves
+from ticket_sentiment.promotion.moves import By, Model
+from ticket_sentiment.promotion.releases import bring_releases
 from ticket_sentiment.registry import build
 from ticket_sentiment.registry.releases import put_release, registered_bundle
 from ticket_sentiment.registry.signing import sign, verify
@@ -141,3 +146,39 @@ def test_a_build_carries_the_signatures_of_what_it_holds(project: Project, tmp_p
     build.stage_context(tmp_path / "context", project.params, signed, project.root, plain)
     assert (tmp_path / "context/bundle.signature.json").read_text() == "signed"
     assert not (tmp_path / "context/challenger.signature.json").exists()
+
+
+def with_serve(params: Params, **changes: object) -> Params:
+    return params.model_copy(update={"serve": params.serve.model_copy(update=changes)})
+
+
+def test_a_signature_made_on_another_machine_comes_to_the_release_that_lies_here(
+    required: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, unsigned = str(required.register().version), with_serve(required.params, require_signature=False)
+    name = put_release(required.store, unsigned, number, required.root)
+    ledger = Ledger(f"sqlite:///{required.root}/events.db")
+    entry = moves.adopt(ledger, None, Model(number, name), By("somebody", "Because."))
+    ledger.close()
+    use(required, monkeypatch, OLD.line)
+    sign(with_serve(required.params, releases="elsewhere"), number, required.root)
+    assert bring_releases(required.store, required.params, entry, required.root) == []
+    for device in ("cpu", "gpu"):
+        load_release(required.root / required.params.serve.releases, name, device, OLD_KEYS)
+
+
+def test_a_release_is_of_the_version_that_is_registered_now(
+    required: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of bundles whose version was deleted in MLflow and registered anew."""
+    use(required, monkeypatch, OLD.line)
+    required.register()
+    put(required)
+    client, model = required.store.client, required.store.model
+    client.delete_registered_model_alias(model, "champion")
+    client.delete_model_version(model, "1")
+    number = str(required.register().version)
+    name = put_release(required.store, required.params, number, required.root)
+    for device in ("cpu", "gpu"):
+        _, version = load_release(required.root / required.params.serve.releases, name, device, OLD_KEYS)
+        assert version == number == "2"

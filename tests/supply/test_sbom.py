@@ -71,6 +71,25 @@ def test_the_same_image_gives_the_same_bytes(image: Path) -> None:
     assert bill_of_materials(image, "x:1") == bill_of_materials(image, "x:1")
 
 
+def test_packages_of_ubuntu_are_ubuntu_s(tmp_path: Path) -> None:
+    """With Debian's name a scanner would find no advisory of theirs."""
+    system = {"usr/lib/os-release": b'ID=ubuntu\nVERSION_ID="24.04"\n', "var/lib/dpkg/status": STATUS}
+    bom = json.loads(bill_of_materials(save_image(tmp_path / "image.tar", [system]), "x:1"))
+    purl = "pkg:deb/ubuntu/libssl3@3.0.17-1~deb12u2?arch=amd64&distro=ubuntu-24.04"
+    assert [component["purl"] for component in bom["components"]] == [purl]
+
+
+def test_a_whiteout_deletes_nothing_of_its_own_layer(tmp_path: Path) -> None:
+    package = b"Name: {}\nVersion: 1\n\n"
+    old, new = (
+        {f"{SITE}/{name}-1.dist-info/METADATA": package.replace(b"{}", name.encode())}
+        for name in ("old", "new")
+    )
+    image = save_image(tmp_path / "image.tar", [old, {**new, f"{SITE}/.wh..wh..opq": b""}])
+    bom = json.loads(bill_of_materials(image, "x:1"))
+    assert [component["name"] for component in bom["components"]] == ["new"]
+
+
 def test_real_metadata_is_read(tmp_path: Path) -> None:
     """Of packages as they are installed here, some with no licence, some with a text in its place."""
     names = ("numpy", "pydantic", "bentoml", "onnxruntime", "pyyaml", "cffi")

@@ -13,6 +13,7 @@ from tests.support.saved_image import CONFIG, save_image
 from tests.support.signing import key_of
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.supply import scan as module
+from ticket_sentiment.supply.contents import opened
 from ticket_sentiment.supply.scan import Finding, main, read_tickets, scan
 from ticket_sentiment.supply.secrets import UNWELCOME, UNWELCOME_FOLDERS
 from ticket_sentiment.supply.texts import LONGEST, Texts
@@ -186,3 +187,20 @@ def test_what_cannot_be_looked_through_is_refused(tmp_path: Path) -> None:
     image.write_bytes(image.read_bytes().replace(b'"0.tar"', b'"7.tar"'))
     with pytest.raises(TicketSentimentError, match="is no saved image"):
         scan(image, None)
+
+
+def test_an_image_that_buildah_built_is_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the engines that build it is the one without `save`."""
+    saved = save_image(tmp_path / "saved.tar", [{"tmp/a": b"b"}])
+    tool = tmp_path / "tools/buildah"
+    tool.parent.mkdir()
+    tool.write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] || {{ [ "$1" = push ] && to=${{4#docker-archive:}} && '
+        f'cp {saved} "${{to%:x:1}}"; }}\n'
+    )
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:/bin")
+    with opened("x:1", "buildah") as archive:
+        assert scan(archive, None).files == 2

@@ -155,6 +155,17 @@ class Params(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _events_are_kept_while_they_are_read(self) -> "Params":
+        read = {
+            "monitor.long_days": self.monitor.long_days,
+            "labelling.since_days": self.labelling.since_days,
+        }
+        longest = max(read, key=lambda name: read[name])
+        if self.events.keep_days < read[longest]:
+            raise ValueError(f"events.keep_days: {longest} looks {read[longest]:g} days back: keep that many")
+        return self
+
 
 def _known_keys(section: tuple[str | int, ...]) -> str:
     """Of a section of plain sections; none for the kinds of a source."""

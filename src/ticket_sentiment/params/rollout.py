@@ -10,7 +10,7 @@ from pydantic import (
     model_validator,
 )
 
-from ticket_sentiment.params.section import Section, Share, without_password
+from ticket_sentiment.params.section import Days, Hours, Section, Share, WholeDays, without_password
 
 
 class Events(Section):
@@ -20,8 +20,8 @@ class Events(Section):
     url_env: str = Field(min_length=1)
     queue: int = Field(ge=1)
     store_text: bool
-    keep_days: int = Field(ge=1)
-    keep_text_days: int = Field(ge=1)
+    keep_days: WholeDays
+    keep_text_days: WholeDays
 
 
 class Quotas(Section):
@@ -42,21 +42,21 @@ class Quotas(Section):
 
 class EarlyRetraining(Section):
     enabled: bool
-    cooldown_days: float = Field(gt=0)
+    cooldown_days: Days
     deployment: str = Field(pattern=r"^[^/]+/[^/]+$")
 
 
 class Monitor(Section):
-    short_days: float = Field(gt=0)
-    long_days: float = Field(gt=0)
+    short_days: Days
+    long_days: Days
     min_rows: int = Field(ge=30)
     max_rows: int = Field(ge=100)
     max_abstention_rise: Share
     min_labels: int = Field(ge=1)
     max_accuracy_loss: Share
     accuracy_alpha: float = Field(gt=0, lt=0.5)
-    max_label_silence_hours: float = Field(gt=0)
-    max_traffic_silence_hours: float = Field(gt=0)
+    max_label_silence_hours: Hours
+    max_traffic_silence_hours: Hours
     keep_months: int = Field(ge=1)
     early_retraining: EarlyRetraining
 
@@ -66,12 +66,18 @@ class Monitor(Section):
             raise ValueError("short_days: expected fewer than long_days")
         return self
 
+    @model_validator(mode="after")
+    def _enough_rows_however_many_come(self) -> Self:
+        if 2 * self.min_rows > self.max_rows:  # of one more than max_rows every second is taken
+            raise ValueError("min_rows: expected at most half of max_rows, or a busy window says nothing")
+        return self
+
 
 class Labelling(Section):
     """The queue of tickets that are worth a person's label."""
 
     count: int = Field(ge=1)
-    since_days: int = Field(ge=1)
+    since_days: WholeDays
     quotas: Quotas
     drift_rows: int = Field(ge=100)
     seed: int
@@ -81,7 +87,7 @@ class Step(Section):
     """One step of a rollout: the challenger's share, and what must have come before it is left."""
 
     share: float = Field(ge=0, lt=1)
-    min_hours: float = Field(ge=0)
+    min_hours: float = Field(ge=0, le=876_000)
     min_labels: int = Field(ge=0)
     min_units: int = Field(ge=0)
 
@@ -96,6 +102,13 @@ def _rising(steps: list[Step]) -> list[Step]:
 Steps = Annotated[list[Step], Field(min_length=2), AfterValidator(_rising)]
 
 
+def _require_time(steps: list[Step], max_days: float) -> None:
+    """Raise ValueError where a rollout would always be over before its last step is."""
+    least = sum(step.min_hours for step in steps) / 24
+    if least > max_days:
+        raise ValueError(f"max_days: expected at least {least:g}, the min_hours of all steps together")
+
+
 class Margins(Section):
     """How much worse the challenger may be and still count as no worse, as shares of tickets."""
 
@@ -108,25 +121,30 @@ class RolloutHotfix(Section):
     """What holds instead in the rollout of a hotfix; the guardrails are the same."""
 
     steps: Steps
-    max_days: float = Field(gt=0)
+    max_days: Days
+
+    @model_validator(mode="after")
+    def _time_for_all_steps(self) -> Self:
+        _require_time(self.steps, self.max_days)
+        return self
 
 
 class Rollout(Section):
     steps: Steps
-    max_days: float = Field(gt=0)
-    maturity_hours: float = Field(ge=0)
+    max_days: Days
+    maturity_hours: float = Field(ge=0, le=876_000)
     audit_share: float = Field(gt=0, le=1)
     audit_salt: str = Field(min_length=1)
     audit_source: str = Field(min_length=1)
-    pair_hours: float = Field(gt=0)
+    pair_hours: Hours
     alpha: float = Field(gt=0, lt=0.5)
     margins: Margins
     require_improvement: bool
     split_alpha: float = Field(gt=0, lt=0.5)
     min_coverage: Share
     missing_looks: int = Field(ge=1)
-    max_silent_hours: float = Field(gt=0)
-    max_look_gap_hours: float = Field(gt=0)
+    max_silent_hours: Hours
+    max_look_gap_hours: Hours
     tuning: float = Field(gt=0)
     hotfix: RolloutHotfix
 
@@ -136,3 +154,8 @@ class Rollout(Section):
         if len(salt.encode()) > 64:
             raise ValueError("is longer than 64 bytes, the longest key of BLAKE2b")
         return salt
+
+    @model_validator(mode="after")
+    def _time_for_all_steps(self) -> Self:
+        _require_time(self.steps, self.max_days)
+        return self

@@ -11,6 +11,10 @@ from pydantic import (
 )
 
 Share = Annotated[float, Field(ge=0, le=1)]
+# A hundred years at most: "for ever" is no time that can be added to a date.
+Days = Annotated[float, Field(gt=0, le=36_500)]
+WholeDays = Annotated[int, Field(ge=1, le=36_500)]
+Hours = Annotated[float, Field(gt=0, le=876_000)]
 Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
 Label = Literal["negative", "neutral", "positive"]
 Device = Literal["cpu", "gpu"]
@@ -31,7 +35,7 @@ def without_password(variable: str) -> Any:
     """
 
     def check(url: str) -> str:
-        if re.search(r"://[^/]*:[^/]*@|password=", url):
+        if re.search(r"://[^/]*:[^@]*@|password=", url):
             raise ValueError(f"holds a password: put the URL in the variable {variable}")
         return url
 

@@ -1,6 +1,7 @@
 """What an MLflow run shows of a result: params, metrics, figures and files, read from the stages' outputs."""
 
 import csv
+import hashlib
 import json
 import re
 import shutil
@@ -40,6 +41,7 @@ SOURCES = (
 )
 
 
+LONGEST_NAME = 200  # characters of a metric's name; MLflow takes 250
 NAME = re.compile(r"[A-Za-z0-9_.-]+")  # what every store of MLflow takes in a name
 
 
@@ -97,6 +99,14 @@ def learning_curves(root: Path) -> list[dict[str, str]]:
     ]
 
 
+def _metric_name(key: str) -> str:
+    """As every store of MLflow takes it; no two alike, whatever script a team writes its channels in."""
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", key)
+    if key.isascii() and len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[:LONGEST_NAME]}.{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+
+
 def run_metrics(root: Path) -> list[Metric]:
     """Every number of the evaluation, compression, benchmark and drift, and the learning curve by step."""
     now = int(time.time() * 1000)
@@ -107,7 +117,7 @@ def run_metrics(root: Path) -> list[Metric]:
         content = read_json(root / name)
         numbers = _numbers(content) | (_slices(content) if group == "evaluation" else {})
         for key, number in numbers.items():
-            metrics.append(Metric(f"{group}/{re.sub(r'[^A-Za-z0-9_.-]', '_', key)}", number, now, 0))
+            metrics.append(Metric(f"{group}/{_metric_name(key)}", number, now, 0))
     for row in learning_curves(root):
         for key in ("train_loss", "loss", "macro_f1"):
             metrics.append(Metric(f"training/{row['model']}.{key}", float(row[key]), now, int(row["step"])))

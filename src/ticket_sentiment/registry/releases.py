@@ -23,7 +23,7 @@ from ticket_sentiment.registry.store import (
     require_champion,
     signature_tag,
 )
-from ticket_sentiment.rollout.releases import RELEASE, is_whole
+from ticket_sentiment.rollout.releases import RELEASE, is_whole, read_release
 from ticket_sentiment.signing.keys import public_keys
 from ticket_sentiment.signing.signature import Subject, signature_path, verify
 
@@ -41,7 +41,7 @@ def release_name(store: Store, version: int | str) -> str:
 
 
 def put_release(store: Store, params: Params, version: int | str, root: Path = Path()) -> str:
-    """Bring a version's bundles into `serve.releases`, unless they are there and whole.
+    """Bring a version's bundles into `serve.releases`, unless they are there and whole; and its signatures.
 
     Args:
         store: the MLflow store.
@@ -61,7 +61,10 @@ def put_release(store: Store, params: Params, version: int | str, root: Path = P
     name = digests["cpu"]
     signatures = {device: held.tags.get(signature_tag(device)) for device in DEVICES}
     _require_signed(store, params, held, digests, root)
-    if is_whole(folder, name):
+    manifest = {"version": str(held.version), "bundles": digests}
+    if is_whole(folder, name) and (found := read_release(folder, name)).bundles == digests:
+        if found.version != manifest["version"]:  # deleted in MLflow and registered anew
+            write_json(folder / name / RELEASE, manifest)
         _write_signatures(folder / name, signatures)
         return name
     with replacing_folder(folder / name) as temporary, tempfile.TemporaryDirectory() as download:
@@ -70,7 +73,7 @@ def put_release(store: Store, params: Params, version: int | str, root: Path = P
             place.mkdir()
             shutil.copytree(download_bundle(store, held, device, place).path, temporary / device)
         _write_signatures(temporary, signatures)
-        write_json(temporary / RELEASE, {"version": str(held.version), "bundles": digests})
+        write_json(temporary / RELEASE, manifest)
     return name
 
 

@@ -96,7 +96,7 @@ def opened(target: str, engine: str | None = None) -> Iterator[Path]:
 
     Args:
         target: a path, or the name of an image.
-        engine: docker or podman; None takes the one that answers.
+        engine: docker, podman or buildah; None takes the one that answers.
 
     Raises:
         TicketSentimentError: there is no engine, or it does not give the image out.
@@ -115,8 +115,10 @@ def _saved(image: str, engine: str) -> Iterator[Path]:
         command = [engine, "save", "--output", str(path), image]
         if engine == "podman":
             command.insert(2, "--format=docker-archive")
+        if engine == "buildah":  # knows no `save`
+            command = [engine, "push", "--quiet", image, f"docker-archive:{path}:{image}"]
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode != 0:
             last = (result.stderr.strip() or "no output").splitlines()[-1]
-            raise TicketSentimentError(f"{engine} save {image} failed: {last}")
+            raise TicketSentimentError(f"{' '.join(command[:2])} {image} failed: {last}")
         yield path

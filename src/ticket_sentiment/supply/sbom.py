@@ -39,26 +39,27 @@ def _is_read(path: str) -> bool:
     ) or (path.startswith(DPKG_FOLDER) and not path.endswith(".md5sums"))
 
 
-def _forget(held: dict[str, bytes], file: File) -> bool:
-    """Carry out a whiteout: what it deletes is in no container. True when the file was one."""
+def _forget(held: dict[str, tuple[str, bytes]], file: File) -> bool:
+    """Carry out a whiteout of lower layers: what it deletes is in no container. True when it was one."""
     folder, _, name = file.path.rpartition("/")
     if not name.startswith(WHITEOUT):
         return False
     whole_folder = name == f"{WHITEOUT}{WHITEOUT}.opq"
     gone = folder if whole_folder else f"{folder}/{name.removeprefix(WHITEOUT)}".lstrip("/")
     for path in [path for path in held if path == gone or path.startswith(f"{gone}/")]:
-        del held[path]
+        if held[path][0] != file.layer:  # its own layer it leaves alone, in whatever order that is written
+            del held[path]
     return True
 
 
 def _last_layers(image: Path) -> dict[str, bytes]:
     """What a container of the image would find, of the files that are read here."""
-    held: dict[str, bytes] = {}
+    held: dict[str, tuple[str, bytes]] = {}
     for file in files_of(image):
         if not _forget(held, file) and _is_read(file.path):
             with file.open() as stream:
-                held[file.path] = stream.read()
-    return held
+                held[file.path] = file.layer, stream.read()
+    return {path: content for path, (_, content) in held.items()}
 
 
 def _licence(message: Message) -> str | None:
@@ -87,13 +88,14 @@ def _python(content: bytes) -> Component | None:
     return _component(name, version, url, _licence(message))
 
 
-def _debian(content: bytes, distribution: str) -> Iterator[Component]:
+def _debian(content: bytes, system: str, version_id: str) -> Iterator[Component]:
+    """Packages of dpkg. Whose they are, Debian's or Ubuntu's, says which advisories are about them."""
     for paragraph in content.decode("utf-8", "replace").split("\n\n"):
         message = Parser().parsestr(paragraph.strip(), headersonly=True)
         name, version = message.get("Package"), message.get("Version")
         if name and version and message.get("Status", "install ok installed").endswith(" installed"):
-            qualifiers = {"arch": message.get("Architecture", "all"), "distro": distribution}
-            yield _component(name, version, PackageURL("deb", "debian", name, version, qualifiers))
+            qualifiers = {"arch": message.get("Architecture", "all"), "distro": f"{system}-{version_id}"}
+            yield _component(name, version, PackageURL("deb", system, name, version, qualifiers))
 
 
 def _model(path: str, content: bytes) -> Component:
@@ -116,13 +118,13 @@ def _model(path: str, content: bytes) -> Component:
 def _components(held: dict[str, bytes]) -> list[Component]:
     release = next((text.decode() for path, text in held.items() if OS_RELEASE.match(path)), "")
     fields = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', release, re.MULTILINE))
-    distribution = f"{fields.get('ID', 'debian')}-{fields.get('VERSION_ID', 'unknown')}"
+    system = fields.get("ID", "debian"), fields.get("VERSION_ID", "unknown")
     found: dict[str, Component] = {}
     for path, content in sorted(held.items()):
         if PYTHON.search(path):
             components = [component] if (component := _python(content)) else []
         elif path == DPKG or path.startswith(DPKG_FOLDER):
-            components = list(_debian(content, distribution))
+            components = list(_debian(content, *system))
         elif BUNDLE.search(path):
             components = [_model(path, content)]
         else:

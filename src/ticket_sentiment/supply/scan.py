@@ -115,7 +115,7 @@ def main(targets: Sequence[str], engine: str | None = None, tickets: Texts | Non
 
     Args:
         targets: folders, saved images, or images of an engine.
-        engine: docker or podman; None takes the one that answers.
+        engine: docker, podman or buildah; None takes the one that answers.
         tickets: as of `scan`.
 
     Raises:
