@@ -16,6 +16,8 @@ from ticket_sentiment.errors import TicketSentimentError, Unavailable
 from ticket_sentiment.files import write_json, write_text
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.registry import registry
+from ticket_sentiment.registry.build import build_services
+from ticket_sentiment.registry.registry import export_champion, register
 from ticket_sentiment.registry.store import (
     all_versions,
     champion_version,
@@ -289,6 +291,17 @@ def test_mlflow_that_is_away_may_come_back(
         with pytest.raises(Unavailable, match="MLflow") as away:
             ask(connect(project.params, project.root), "1")
         assert "s3cret" not in str(away.value)
+
+
+@pytest.mark.parametrize("ask", [export_champion, register, lambda *where: build_services(where[0], 1)])
+def test_what_mlflow_says_of_its_address_is_not_told(
+    released: Project, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., object]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:s3cret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(Unavailable, match="MLflow does not do what it was asked") as away:
+        ask(released.params, released.root)
+    assert "s3cret" not in str(away.value)
 
 
 def test_a_version_that_is_not_there_is_named(project: Project) -> None:

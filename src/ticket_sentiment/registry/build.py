@@ -20,6 +20,7 @@ from ticket_sentiment.registry.registry import tag_bentos
 from ticket_sentiment.registry.store import (
     CHALLENGER,
     DEVICES,
+    asking,
     by_alias,
     connect,
     download_bundle,
@@ -207,6 +208,7 @@ def build_service(
     return tag
 
 
+@asking("the services are not built")
 def build_services(
     params: Params, version: str | int, root: Path = Path(), challenger: str | int | None = None
 ) -> dict[str, str]:

@@ -30,6 +30,7 @@ from ticket_sentiment.registry.store import (
     Store,
     adopted,
     all_versions,
+    asking,
     by_alias,
     champion_version,
     connect,
@@ -217,6 +218,7 @@ def _alias_of(store: Store, version: int | str) -> str | None:
     return next((alias for alias in (CHAMPION, CHALLENGER) if alias in held), None)
 
 
+@asking("the result is not known to be registered")
 def register(params: Params, root: Path = Path(), made_in: Path | None = None) -> Registration:
     """Log the present result as an MLflow run and, unless the gate said fail, as a model version.
 
@@ -256,6 +258,7 @@ def register(params: Params, root: Path = Path(), made_in: Path | None = None) -
     return Registration(number, run_id, _alias_of(store, number), result.decision, created)
 
 
+@asking("the champion is not here to be compared with")
 def export_champion(
     params: Params, root: Path = Path(), destination: Path = Path("models/champion/bundle")
 ) -> str | None:

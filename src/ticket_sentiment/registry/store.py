@@ -1,9 +1,11 @@
 """The MLflow store: where it lies, who holds which alias, and the bundles of a version."""
 
+import contextlib
 import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +85,27 @@ def refusal(error: Exception, message: str) -> TicketSentimentError:
     """In the place of MLflow's error, its database's or a cloud's: `Unavailable` where it may pass."""
     away = is_away(error) or isinstance(error, OperationalError | InterfaceError) or reason(error) in PASSING
     return Unavailable(message) if away else TicketSentimentError(message)
+
+
+@contextlib.contextmanager
+def asking(consequence: str) -> Iterator[None]:
+    """Makes of MLflow's failures, whose text quotes its address with the password, one without.
+
+    Args:
+        consequence: what is not done or not known then.
+
+    Raises:
+        Unavailable: MLflow does not answer.
+        TicketSentimentError: it refuses.
+    """
+    try:
+        yield
+    except MlflowException as error:
+        raise refusal(
+            error,
+            f"MLflow does not do what it was asked ({reason(error)}): {consequence}; see that its server or "
+            "database answers and lets you in (registry.tracking_uri, MLFLOW_TRACKING_URI, the password)",
+        ) from None
 
 
 def by_alias(store: Store, alias: str) -> ModelVersion | None:
