@@ -65,8 +65,8 @@ def filled(*labels: tuple[str, str]) -> list[dict[str, str]]:
 def test_a_spreadsheet_goes_out_and_comes_back(url, params, answered, store, take, stored, tmp_path):
     """Ids and texts that a spreadsheet would take for formulas among them."""
     names = ["=cmd|x", "+1", "T-1", "'=1", "ünïcode", "a,b;c"]
-    for name in names:
-        answered(name, text=f'=1+1, "{name}"\nnext')
+    for number, name in enumerate(names):
+        answered(name, text=f'=1+1, "{name}"\nnext {number}')
     path = tmp_path / "queue.csv"
     queue = make_queue(params, root=tmp_path, now=NOON + timedelta(hours=1), environ={VARIABLE: url})
     write_queue(path, queue.rows)
