@@ -87,6 +87,17 @@ def test_a_label_of_a_ticket_whose_answer_is_not_known_is_no_correction(answered
     assert found.line() == "feedback: 1 corrected tickets; left out: 1 have no known answer"
 
 
+def test_a_label_from_before_its_ticket_corrects_nothing(answered, says, gather, tmp_path):
+    """Nobody's label counts then, and a ticket without one cannot be learnt."""
+    collect(tmp_path, ("T-1", "It broke."), created_at=NOON)
+    for ticket in ("T-1", "T-2"):
+        answered(ticket, minutes=-120)
+        says(ticket, "negative", minutes=-60)
+    found = gather(NOON - timedelta(days=1))
+    assert found.corrections["ticket_id"].tolist() == ["T-2"]
+    assert found.line().endswith("left out: 1 were labelled before they were written")
+
+
 def test_what_has_no_text_or_contradicts_is_left_out_and_counted(answered, says, gather):
     answered("T-1", text=None)
     answered("T-2", text="Thanks a lot!")
@@ -122,10 +133,14 @@ def test_nothing_and_too_much_are_refused(answered, says, gather, params, tmp_pa
 
 
 def collect(
-    root: Path, *tickets: tuple[str, str], label: str | None = None, label_source: str | None = None
+    root: Path,
+    *tickets: tuple[str, str],
+    created_at: datetime = datetime(2026, 9, 1, tzinfo=UTC),
+    label: str | None = None,
+    label_source: str | None = None,
 ) -> None:
     made = pd.DataFrame(tickets, columns=["ticket_id", "text"]).assign(
-        customer_id=None, created_at=pd.Timestamp("2026-09-01", tz="UTC"), channel="email", label=label,
+        customer_id=None, created_at=pd.Timestamp(created_at), channel="email", label=label,
         label_source=label_source,
     )  # fmt: skip
     write_tickets(root / TICKETS / "2026-09.parquet", made)

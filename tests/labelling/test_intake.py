@@ -65,8 +65,8 @@ def filled(*labels: tuple[str, str]) -> list[dict[str, str]]:
 def test_a_spreadsheet_goes_out_and_comes_back(url, params, answered, store, take, stored, tmp_path):
     """Ids and texts that a spreadsheet would take for formulas among them."""
     names = ["=cmd|x", "+1", "T-1", "'=1", "ünïcode", "a,b;c"]
-    for name in names:
-        answered(name, text=f'=1+1, "{name}"\nnext')
+    for number, name in enumerate(names):
+        answered(name, text=f'=1+1, "{name}"\nnext {number}')
     path = tmp_path / "queue.csv"
     queue = make_queue(params, root=tmp_path, now=NOON + timedelta(hours=1), environ={VARIABLE: url})
     write_queue(path, queue.rows)
@@ -121,6 +121,21 @@ def test_the_labelling_interface_offers_our_labels_by_the_name_that_is_read():
     assert tuple(choice.get("value") for choice in choices) == LABELS
     (text,) = root.iter("Text")
     assert text.get("value") == "$text" and choices.get("toName") == text.get("name")
+
+
+def test_a_day_without_a_time_is_its_end_but_not_the_future(known, take, url, rows, tmp_path):
+    """Its beginning is before a ticket of that day was written, and such labels do not count."""
+    table = filled(("T-1", "negative"), ("T-2", "neutral"))
+    for one, day in zip(table, ("2026-11-02", f"{NOW:%Y-%m-%d}"), strict=True):
+        one["labelled_at"] = day
+    path = sheet(tmp_path / "q.csv", *table)
+    assert take(path).new == 2
+    assert take(path, now=NOW + timedelta(minutes=5)).known == 2
+    times = [str(row["at"])[:19] for row in rows(url, "SELECT at FROM feedback ORDER BY ticket_id")]
+    assert times == ["2026-11-02 23:59:59", f"{NOW:%Y-%m-%d %H:%M:%S}"]
+    table[1]["labelled_at"] = f"{NOW + timedelta(days=1):%Y-%m-%d}"
+    with pytest.raises(TicketSentimentError, match="lies in the future"):
+        take(sheet(path, *table))
 
 
 def test_a_file_imported_twice_counts_once_and_a_correction_counts(known, take, stored, tmp_path):

@@ -104,6 +104,18 @@ def test_labelled_tickets_are_left_out_wherever_the_label_is(make, answered, sto
     assert "3 labelled already, 1 without text here" in "\n".join(queue.lines(Path("q.csv")))
 
 
+def test_a_text_that_many_send_is_asked_for_once_but_in_the_audit(make, answered):
+    """Its answers are alike, too: where the model is unsure of it, it would be all of the queue."""
+    for number in range(10):
+        answered(f"T-{number}", p=(0.34, 0.33, 0.33), text=f"Hi, any news{'?' * number}")
+    answered("other", p=(0.0, 0.1, 0.9))
+    queue = make(audit_share=1e-12, count=5)
+    assert sorted(row.text[:8] for row in queue.rows) == ["Hi, any ", "text of "]
+    assert queue.repeated == 9
+    assert "9 with the text of another" in "\n".join(queue.lines(Path("q.csv")))
+    assert make(audit_share=1.0, count=100).waiting + len(make(audit_share=1.0, count=100).rows) == 11
+
+
 def test_a_ticket_of_the_audit_is_asked_for_until_the_audit_has_labelled_it(make, answered, store, tmp_path):
     """Agents and customers speak up where the answer was wrong: without it the audit would be no draw."""
     for name in ("agent's", "audit's", "exported", "merged"):
@@ -167,11 +179,11 @@ def test_tickets_unlike_the_learnt_ones_are_chosen(make, store, settings, tmp_pa
     """With the text of the database for some and that of the collected tickets for others."""
     learnt = tickets(*((f"L-{number}", "neutral") for number in range(150)))
     usual = ["the order came late and the printer is broken", "thanks for the quick refund of my order"]
-    learnt["text"] = [usual[number % 2] for number in range(150)]
+    learnt["text"] = [f"{usual[number % 2]} {number}" for number in range(150)]
     write_tickets(tmp_path / LEARNT, learnt)
     for number in range(150):
         text = "zorp blix 12345 quux ??? flarn" * 5 if number < 5 else usual[number % 2]
-        store.predicted(prediction(ticket_id=f"T-{number}", at=NOON, shadow=False, text=text))
+        store.predicted(prediction(ticket_id=f"T-{number}", at=NOON, shadow=False, text=f"{text} {number}"))
     assert store.flush(10)
     quotas = settings.labelling.quotas.model_copy(update={"audit": 0.0, "disagreement": 0.0, "drifted": 1.0})
     few = settings.labelling.model_copy(update={"quotas": quotas})

@@ -23,6 +23,8 @@ def test_a_ticket_never_becomes_empty(text):
     [
         ("<div><p>It broke.</p><br></div>", "It broke."),
         ('<span style="font-family:Arial;font-size:10pt">It broke.</span>', "It broke."),
+        ('<p style="font-family:&quot;Arial&quot;,serif;margin:0">It broke.</p>', "It broke."),
+        ('<td valign="top" nowrap>It broke.</td>', "It broke."),
         ("<p>Hi Anna,</p><p>it broke<br/>again.</p><p>Kind regards, Tom</p>", "it broke again."),
         ("<style>p {color: red}</style><A HREF='https://a.example/b'>It</A> broke <IMG src=x>", "It broke"),
         ("<!--[if mso]>It broke.<![endif]--> <!doctype html>", "It broke."),

@@ -189,6 +189,30 @@ def test_stricter_rules_mask_stored_months_that_the_source_no_longer_holds(run, 
     assert not list((exported / "data").glob("tickets.[mo]*")), "no month is open to other changes"
 
 
+def test_a_text_that_older_rules_masked_otherwise_is_no_change_of_its_month(
+    run, exported, month, monkeypatch
+):
+    """A release's rules may mask a part of a text where older ones masked another: from the source alone."""
+    february = _with(month("2026-02"), 3, text="fax 12 079 123 45 67, now")
+    february = _with(february, 4, text="it broke [PHONE] so I left")
+    export(exported, "2026-02.csv", february)
+    with monkeypatch.context() as older:
+        for name in ("collect", "stored"):
+            older.setattr(
+                f"ticket_sentiment.tickets.{name}.clean",
+                lambda text: "fax [PHONE], now" if text.startswith("fax") else clean(text),
+            )
+        run()
+    result = run()
+    assert (result.written, result.masked) == (("2026-02",), 1)
+    stored = read_tickets(exported / TICKETS / "2026-02.parquet").set_index("ticket_id")
+    assert stored.loc[february.loc[3, "ticket_id"], "text"] == clean("fax 12 079 123 45 67, now")
+    assert run().written == ()
+    export(exported, "2026-02.csv", _with(february, 4, text="it broke [PHONE] so I stayed"))
+    with pytest.raises(TicketSentimentError, match=r"2026-02 \(1 of 120 tickets differ"):
+        run()
+
+
 @pytest.mark.parametrize("part", [WRITE, ADD])
 def test_masking_that_is_killed_is_finished_by_the_next_run(run, exported, killed, part, request):
     run()

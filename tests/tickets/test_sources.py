@@ -1,9 +1,12 @@
+import json
 import sqlite3
 import sys
 from datetime import date, datetime
 from types import SimpleNamespace
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ticket_sentiment.errors import TicketSentimentError, Unavailable
@@ -93,6 +96,42 @@ def test_parquet_with_dates_and_integers_with_gaps(read, tmp_path):
     assert frame["ticket_id"].tolist() == ["1", "2"]
     assert frame["label"].tolist() == ["positive", None]
     assert frame["created_at"][0] == pd.Timestamp("2026-03-01 10:00", tz="UTC")
+
+
+def test_parquet_whose_texts_are_bytes(read, tmp_path):
+    """Impala and older Spark do not say that a column of bytes is text."""
+    (tmp_path / "in").mkdir()
+    columns = {"ticket_id": [b"T-1"], "created_at": [b"2026-03-01"], "text": ["zu groß\n".encode()]}
+    pq.write_table(pa.table(columns), tmp_path / "in/a.parquet")
+    frame = read({})
+    assert frame.loc[0, ["ticket_id", "text"]].tolist() == ["T-1", "zu groß\n"]
+    pq.write_table(pa.table(columns | {"text": [b"\xff"]}), tmp_path / "in/a.parquet")
+    with pytest.raises(TicketSentimentError, match=r"row 1: column text: holds bytes that are no UTF-8"):
+        read({})
+
+
+@pytest.mark.parametrize("field", ["ticket_id", "customer_id", "created_at", "channel", "text", "label"])
+def test_nested_values_are_no_cell(read, field):
+    """Zendesk's `via` names the customer, and as a channel it would be stored."""
+    row = {"ticket_id": 1, "created_at": "2026-03-01", "text": "a", "via": {"from": {"name": "Jane Doe"}}}
+    with pytest.raises(TicketSentimentError, match=r"a\.jsonl row 1: column via: holds nested") as raised:
+        read({"a.jsonl": json.dumps(row)}, columns={field: "via"})
+    assert "Jane" not in str(raised.value)
+
+
+def test_empty_rows_of_a_spreadsheet_are_none(read):
+    frame = read({"a.csv": HEADER + ",,,\n" + ROW + ", ,,\n"})
+    assert frame["row"].tolist() == [3]
+
+
+def test_a_column_that_is_there_twice_in_parquet(read, tmp_path):
+    (tmp_path / "in").mkdir()
+    names = ["ticket_id", "created_at", "text", "id", "id"]
+    table = pa.Table.from_arrays([pa.array([value]) for value in ("1", "2026-03-01", "a", "x", "y")], names)
+    pq.write_table(table, tmp_path / "in/a.parquet")
+    assert read({})["ticket_id"].tolist() == ["1"]
+    with pytest.raises(TicketSentimentError, match=r"several columns are named 'id': name them apart"):
+        read({}, columns={"customer_id": "id"})
 
 
 def test_dates_without_offset_are_in_the_configured_zone(read):
@@ -262,6 +301,15 @@ def test_sql(database, tmp_path):
     frame = _sql(QUERY, tmp_path)
     assert frame["ticket_id"].tolist() == ["1", "2"]
     assert frame["label"].tolist() == ["negative", None]
+
+
+def test_a_join_whose_columns_have_one_name_is_refused(database, tmp_path):
+    """Else the tickets would have the date of their customer."""
+    joined = f"select t.*, '2019-01-01' as created_at from ({QUERY}) as t"
+    with pytest.raises(TicketSentimentError, match=r"several columns are named 'created_at'.*`as`"):
+        _sql(joined, tmp_path)
+    unused = f"select t.*, 7 as other, 8 as other from ({QUERY}) as t"
+    assert _sql(unused, tmp_path)["ticket_id"].tolist() == ["1", "2"]
 
 
 def test_sql_problems_are_named_without_the_password(database, tmp_path, monkeypatch):

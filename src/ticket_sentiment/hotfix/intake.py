@@ -37,6 +37,7 @@ class Gathered:
     corrections: pd.DataFrame
     confirmed: int  # labels that say what the ticket had been answered
     unanswered: int  # labels of tickets whose answer is not known: they confirm or correct, nobody can tell
+    too_early: int  # tickets with no label but from before they were written: of another ticket or clock
     without_text: int
     contradicting: int  # tickets whose text has two labels
 
@@ -45,6 +46,7 @@ class Gathered:
         left = {
             "confirm the answer": self.confirmed,
             "have no known answer": self.unanswered,
+            "were labelled before they were written": self.too_early,
             "have no stored text": self.without_text,
             "contradict others": self.contradicting,
         }
@@ -85,7 +87,8 @@ def gather_feedback(
     answered = said.sort_values("at").drop_duplicates("ticket_id", keep="last").set_index("ticket_id")
     served = tickets["ticket_id"].map(answered["served_label"])
     confirmed = tickets["label"] == served
-    corrected = tickets[served.notna() & ~confirmed]
+    labelled = tickets["label"].notna()
+    corrected = tickets[served.notna() & labelled & ~confirmed]
     corrected = corrected.assign(text=corrected["ticket_id"].map(texts))
     known = corrected[corrected["text"].notna()]
     agreed = agreeing(known, known["text"].map(key_of))
@@ -93,6 +96,7 @@ def gather_feedback(
         tidy(agreed),
         confirmed=int(confirmed.sum()),
         unanswered=int(served.isna().sum()),
+        too_early=int((served.notna() & ~labelled).sum()),
         without_text=len(corrected) - len(known),
         contradicting=len(known) - len(agreed),
     )

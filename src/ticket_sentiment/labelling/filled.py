@@ -9,7 +9,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,8 +27,10 @@ class Filled:
         where: file and row, for messages.
         ticket_id: of the ticket.
         label: one of LABELS.
-        at: when it was given; None where the file does not say.
+        at: when it was given; None where the file does not say. Of a day without a time its last second:
+            as its first one it would be from before a ticket of that day, and not count.
         mark: what tells this label from another of the same ticket in the tool it comes from; may be empty.
+        all_day: whether `at` stands for a day.
     """
 
     where: str
@@ -36,6 +38,7 @@ class Filled:
     label: str
     at: datetime | None
     mark: str
+    all_day: bool = False
 
 
 def read_filled(path: Path, zone: tzinfo = UTC) -> tuple[list[Filled], int]:
@@ -95,6 +98,13 @@ def _time(value: Any, zone: tzinfo, where: str, key: str) -> datetime | None:
         _refuse(where, key, "expected a time such as 2026-03-31 17:05 or 2026-03-31T17:05:00Z, or nothing")
 
 
+def _is_day(value: str | None) -> bool:
+    try:
+        return bool(date.fromisoformat((value or "").strip()))
+    except ValueError:
+        return False
+
+
 def _read_csv(content: str, path: Path, zone: tzinfo) -> Iterator[Filled | None]:
     delimiter = delimiter_of(content.split("\n", 1)[0])
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
@@ -125,7 +135,10 @@ def _read_csv(content: str, path: Path, zone: tzinfo) -> Iterator[Filled | None]
             yield None
             continue
         at = _time(row.get("labelled_at"), zone, where, "labelled_at")
-        yield Filled(where, _id(unescaped(row["ticket_id"]), where), label, at, "")
+        all_day = _is_day(row.get("labelled_at"))
+        if at and all_day:
+            at += timedelta(days=1, seconds=-1)
+        yield Filled(where, _id(unescaped(row["ticket_id"]), where), label, at, "", all_day)
 
 
 def _read_json(content: str, path: Path, zone: tzinfo) -> Iterator[Filled | None]:

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -116,7 +116,10 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def _event(row: Filled, source: str, now: datetime) -> Feedback:
-    event = Feedback(row.at or now, row.ticket_id, source, event_id(row, source), row.label)
+    at = row.at or now
+    if row.all_day and at - now < timedelta(days=1):  # of today, which is not over
+        at = min(at, now)
+    event = Feedback(at, row.ticket_id, source, event_id(row, source), row.label)
     try:
         event.check(now)
     except TicketSentimentError as error:

@@ -20,6 +20,7 @@ from ticket_sentiment.labelling.formats import Row, require_format, write_queue
 from ticket_sentiment.labelling.novelty import novelty
 from ticket_sentiment.params import Labelling, Params
 from ticket_sentiment.rollout.audit import audited
+from ticket_sentiment.tickets.corrections import key_of
 from ticket_sentiment.tickets.privacy import clean
 
 LEARNT = Path("data/prepared/train.parquet")
@@ -33,6 +34,7 @@ class Queue:
         rows: in the order of the file.
         labelled: tickets left out because their label is known; of the audit, the audit's.
         without_text: tickets left out because their text is nowhere here.
+        repeated: tickets left out because another one has their text; none of the audit.
         waiting: audited tickets for which the queue has no place.
         compared: whether the tickets were compared with those learnt from.
     """
@@ -40,6 +42,7 @@ class Queue:
     rows: list[Row]
     labelled: int
     without_text: int
+    repeated: int
     waiting: int
     compared: bool
 
@@ -53,6 +56,8 @@ class Queue:
                 f"left out: {self.labelled} labelled already, {self.without_text} without text here "
                 "(collect their month, or set events.store_text)"
             )
+        if self.repeated:
+            lines.append(f"left out: {self.repeated} with the text of another, as a text is learnt once")
         if self.waiting:
             lines.append(
                 f"{self.waiting} more audited tickets wait: raise --count or labelling.quotas.audit, or "
@@ -102,8 +107,10 @@ def make_queue(
         labelled = judged.where(drawn, labelled)
         here = answered["stored"] | answered["ticket_id"].isin(known.index)
         wanted = ~labelled & here
-        open_ = answered[wanted].reset_index(drop=True)
-        asked = set(open_["ticket_id"])
+        open_ = answered[wanted]
+        repeated = _repeated(connection, open_[~drawn[wanted]], root)
+        open_ = open_.drop(repeated).reset_index(drop=True)
+        asked = set(answered.loc[wanted, "ticket_id"])
         doubted = found.doubted(connection, root)
         # Of the audit's tickets none is asked for because of its label, or the audit is no random draw.
         suspects = [
@@ -125,6 +132,7 @@ def make_queue(
         rows=list(_rows(chosen, texts)),
         labelled=int(labelled.sum()),
         without_text=int((~labelled & ~here).sum()),
+        repeated=len(repeated),
         waiting=int((drawn & wanted).sum()) - int((chosen["why"] == "audit").sum()),
         compared=scores is not None,
     )
@@ -135,6 +143,17 @@ def _texts(connection: sa.Connection, ids: list[str], root: Path) -> dict[str, t
     texts: dict[str, tuple[str, str | None]] = dict(found.collected_texts(root, ids))
     rest = [id_ for id_ in ids if id_ not in texts]
     return texts | found.stored_texts(connection, rest)
+
+
+def _repeated(connection: sa.Connection, others: pd.DataFrame, root: Path) -> pd.Index:
+    """Which of some tickets have the text of another one that teaches more; of that one label is learnt.
+
+    Equal texts have equal answers, so that one that many customers send would be all of the queue.
+    """
+    ranked = others.sort_values(["disagree", "margin"], ascending=[False, True], kind="stable")
+    texts = _texts(connection, list(ranked["ticket_id"]), root)
+    keys = ranked["ticket_id"].map(lambda id_: key_of(clean(texts[id_][0])))
+    return ranked.index[keys.duplicated()]
 
 
 def _novelty(

@@ -23,7 +23,9 @@ _MARKUP = re.compile(
     r"<style\b[^<>]*+>[^<]*+</style>|<script\b[^<>]*+>[^<]*+</script>|<!--[^<>]*+>|<!(?:doctype\b|\[)[^<>]*+>"
     r"|</?(?:a|b|big|blockquote|body|br|center|code|dd|div|dl|dt|em|font|footer|h[1-6]|head|header|hr|html|i|img|li"
     r"|link|meta|o:p|ol|p|pre|s|section|small|span|strike|strong|style|sub|sup|table|tbody|td|tfoot|th|thead|title"
-    r"|tr|u|ul)(?>(?:\s++[\w:-]++\s*+=\s*+(?:\"[^\"<>]*+\"|'[^'<>]*+'|[^\s\"'<>]++))*)\s*+/?>",
+    r"|tr|u|ul)(?>(?:\s++[\w:-]++\s*+=\s*+(?:\"[^\"<>]*+\"|'[^'<>]*+'|[^\s\"'<>]++))*)"
+    # style="font-family:&quot;Arial&quot;" is unescaped by now, and a quoted value ends before its end.
+    r"(?:(?<=[\"'])[^<>]*+)?\s*+/?>",
     re.IGNORECASE,
 )
 _GREETING = re.compile(

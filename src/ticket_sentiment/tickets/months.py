@@ -12,7 +12,7 @@ import pandas as pd
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import require_space, write_text
 from ticket_sentiment.tickets.schema import Table, month_bounds, month_files, read_table, write_month
-from ticket_sentiment.tickets.stored import Remasked, is_demo, remask, require_unmixed
+from ticket_sentiment.tickets.stored import Remasked, as_the_source, is_demo, remask, require_unmixed
 from ticket_sentiment.tickets.versions import MonthVersions
 
 Row = tuple[object, ...]
@@ -153,7 +153,9 @@ def _remasked(
     if "text" not in kind.columns:
         return Remasked({}, 0)
     require_unmixed({month: there[month] for month in there.keys() - set(replace)}, months)
-    return remask(there, [text for frame in months.values() for text in frame["text"]])
+    anew = remask(there, [text for frame in months.values() for text in frame["text"]])
+    otherwise = as_the_source({**there, **anew.months}, months)
+    return Remasked({**anew.months, **otherwise.months}, anew.tickets + otherwise.tickets)
 
 
 def _read(path: Path, kind: Table, replaceable: bool) -> pd.DataFrame:

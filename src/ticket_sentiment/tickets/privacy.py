@@ -78,42 +78,54 @@ _AT = r"(?:@| ?[\[(]at[\])] ?)"
 _DOT = r"(?:\.| ?[\[(]dot[\])] ?)"
 _EMAIL = re.compile(
     rf"(?<![\w.+%@\-])(?:[\w.+%\-]++{_AT}[\w\-]++(?>(?:{_DOT}[\w\-]++)+)"
+    r"|[\w.+%\-]++@\[URL\]"  # whose host had a query behind it: mailto:jane@x.io?subject=hi
     r"|(?=[\w.+%\-]{3})[\w.+%\-]++@[^\W\d_]{4})\w*+",  # someone@work, but not p@ssword
     re.IGNORECASE,
 )
 # Three letters at least: "@ss" and "@_@" are no names, nor is "@2pm".
 _HANDLE = re.compile(
+    r"\[~[^\s\[\]]{2,80}\]|"  # Jira's: [~jane.doe]
     r"(?:(?<![\w@])|(?<=\bRT))@(?=(?:[\d_]{0,20}+[^\W\d_]){3})\w++(?:@[\w\-]++(?>(?:\.[\w\-]++)+))?"
 )
+
+# Web pages and word processors set a number with other hyphens and dashes than the keyboard's.
+_DASH = r"\-\u2010-\u2013\u2212"
+_GAP = rf"[ .{_DASH}]"
 
 _IBAN = re.compile(
     r"(?<![A-Za-z0-9])(?:[A-Z]{2}\d{2}(?:[ \-][A-Z0-9]{4}){2,7}(?:[ \-][A-Z0-9]{1,3})?"
     r"|[A-Za-z]{2}\d{2}[A-Za-z0-9]{11,30})"
     r"(?![A-Za-z0-9])"
 )
-_SOCIAL_SECURITY = re.compile(r"(?<![\w.\-])\d{3}-\d{2}-\d{4}(?![\w\-]|\.\d)")
+_SOCIAL_SECURITY = re.compile(
+    rf"(?<![\w.{_DASH}])\d{{3}}[{_DASH}]\d{{2}}[{_DASH}]\d{{4}}(?![\w{_DASH}]|\.\d)"
+)
 _NAMED_ACCOUNT = re.compile(
     r"(?<!\w)((?:account|acct|a/c|routing|sort code|social security|ssn|iban|konto)"
-    r"(?: ?(?:no|nr|num|number|id)\b)?[ .:#=]{0,4}(?:is )?[:#]?)([0-9](?:[ \-]?[0-9]){5,25})(?!\w)",
+    rf"(?: ?(?:no|nr|num|number|id)\b)?[ .:#=]{{0,4}}(?:is )?[:#]?)([0-9](?:[ {_DASH}]?[0-9]){{5,25}})(?!\w)",
     re.IGNORECASE,
 )
-_DIGIT_GROUPS = re.compile(r"(?<![\w.])\d++(?>(?:[ .\-]\d++)*)(?!\w)")
+_DIGIT_GROUPS = re.compile(rf"(?<![\w.])\d++(?>(?:{_GAP}\d++)*)(?!\w)")
 
 # A slash stands inside a number of something else, or between two phones: "0151-1234567/0151-1234568".
-_END = r"(?!\w|[\-.]\d|/(?!0|\d{3}[ .\-]\d{3}[ .\-]\d{4})\d)"
+_END = rf"(?!\w|[.{_DASH}]\d|/(?!0|\d{{3}}{_GAP}\d{{3}}{_GAP}\d{{4}})\d)"
+_YEAR = rf"(?:19|20)\d\d[ {_DASH}]"
 _PHONE = re.compile(
-    r"(?:(?<![\w+.\-/#])|(?<=[0-9]{5}/)|(?<=[0-9]{3}[ .\-][0-9]{4}/)|(?<=\]/))(?:"
-    rf"\+\d(?:[ .\-/]?\(?\d\)?){{6,14}}{_END}"  # +49 (0)30 1234567
-    rf"|00[1-9]\d{{0,2}}[ .\-/]\d(?:[ .\-/]?\d){{5,11}}{_END}"  # 0049 30 1234567
-    rf"|(?:1[ .\-])?(?:\(\d{{3}}\) ?|\d{{3}}[ .\-])\d{{3}}[ .\-]\d{{4}}{_END}"  # (555) 123-4567
-    rf"|0\d(?:[ .]\d\d){{4}}{_END}"  # 01 23 45 67 89
-    rf"|\(?0\d{{2,4}}\)?[ \-/]\d{{3,4}}[ \-]?\d{{3,5}}{_END}"  # 020 7946 0958, 030/1234567
+    rf"(?:(?<![\w+./#{_DASH}])|(?<=[0-9]{{5}}/)|(?<=[0-9]{{3}}{_GAP}[0-9]{{4}}/)|(?<=\]/))(?:"
+    rf"\+\d(?:(?:{_GAP}| ?/ ?)?\(?\d\)?){{6,14}}{_END}"  # +49 (0)30 1234567
+    rf"|00[1-9]\d{{0,2}}[ .{_DASH}/]\d(?:[ .{_DASH}/]?\d){{5,11}}{_END}"  # 0049 30 1234567
+    rf"|(?:1{_GAP})?(?:\(\d{{3}}\) ?|\d{{3}}{_GAP})\d{{3}}{_GAP}\d{{4}}{_END}"  # (555) 123-4567
+    rf"|0\d(?:{_GAP}\d\d){{4}}{_END}"  # 01 23 45 67 89
+    rf"|(?:\(0\d\) ?|0[1-9][ {_DASH}](?!{_YEAR}))\d{{4}}[ {_DASH}]?\d{{4}}{_END}"  # (02) 9876 5432
+    rf"|\(?0\d{{2,4}}\)?(?:[ {_DASH}]| ?/ ?)(?:\d{{3,4}}[ {_DASH}]?\d{{3,5}}"  # 020 7946 0958, 030/1234567
+    rf"|\d{{3}}(?:[ .]\d\d){{2}}|\d\d(?:[ .]\d\d){{2,3}}){_END}"  # 079 123 45 67, 0470 12 34 56
     rf"|0\d{{9,10}}{_END}"  # 07911123456
     r")"
 )
 _NAMED_PHONE = re.compile(
-    r"(?<!\w)((?:call|called|phone|tel|telephone|mobile|cell|fax|whatsapp|sms|text)\b[^\d\[\]$€£]{0,15})"
-    rf"((?:\d[ .\-]?){{6,14}}\d){_END}",
+    r"(?<!\w)((?:call|called|phone|ph|tel|telephone|mobile|cell|fax|whatsapp|sms|text"
+    r"|(?:reach|contact) (?:me|us)|(?:my|contact) (?:number|no))\b[^\d\[\]$€£]{0,15})"
+    rf"((?:\d{_GAP}?){{6,14}}\d){_END}",
     re.IGNORECASE,
 )
 _ORDER_BEFORE = re.compile(
@@ -121,7 +133,11 @@ _ORDER_BEFORE = re.compile(
     r"(?: ?(?:no|number|nr|num|id|code)\b)?[ .:#=]{0,4}(?:is |was )?$",
     re.IGNORECASE,
 )
-_DATE = re.compile(r"^(?:\d{4}[ .\-/]\d{1,2}[ .\-/]\d{1,2}|\d{1,2}[ .\-/]\d{1,2}[ .\-/]\d{4})(?:\D|$)")
+_BETWEEN = rf"[ ./{_DASH}]"
+_DATE = re.compile(
+    rf"^(?:[1-9]\d{{3}}{_BETWEEN}\d{{1,2}}{_BETWEEN}\d{{1,2}}|\d{{1,2}}{_BETWEEN}\d{{1,2}}{_BETWEEN}\d{{4}})"
+    r"(?:\D|$)"
+)
 
 
 _CARD_GROUPS = {(4, 4, 4, 4), *((4, 4, 4, 4, n) for n in (1, 2, 3)), (4, 6, 4), (4, 6, 5), (8, 8)}
@@ -207,7 +223,7 @@ def _may_hold_address(text: str) -> bool:
 
 
 def _may_hold_handle(text: str) -> bool:
-    return "@" in text
+    return "@" in text or "[~" in text
 
 
 def _may_hold_number(text: str) -> bool:

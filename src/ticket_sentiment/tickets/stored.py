@@ -1,13 +1,17 @@
 """What stored months must be before others come beside them: masked by today's rules, not the demo's."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.tickets.privacy import clean
+from ticket_sentiment.tickets.privacy import TOKENS, clean
 from ticket_sentiment.tickets.schema import DEMO_LABELS
+
+_MASK = re.compile(r"\[(?:" + "|".join(TOKENS) + r")\]")
+_BESIDES = re.compile(rf"{_MASK.pattern}|[\W\d_]+")
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,29 @@ def remask(months: Mapping[str, pd.DataFrame], masked: Collection[str] = ()) -> 
             changed[month] = anew[anew["text"] != ""].reset_index(drop=True)
             tickets += differing
     return Remasked(changed, tickets)
+
+
+def as_the_source(months: Mapping[str, pd.DataFrame], source: Mapping[str, pd.DataFrame]) -> Remasked:
+    """Stored texts that older rules masked otherwise than today's mask them, as the source's are masked now.
+
+    What an older mask covers is gone, so that masking once more does not give the same: "fax [PHONE]" of what
+    today is "fax 12 [PHONE]". Only where nothing but masks, digits and punctuation differs.
+    """
+    changed, tickets = {}, 0
+    for month in sorted(months.keys() & source.keys()):
+        frame, now = months[month], dict(zip(source[month]["ticket_id"], source[month]["text"], strict=True))
+        pairs = [(old, now.get(id_, old)) for id_, old in zip(frame["ticket_id"], frame["text"], strict=True)]
+        texts = [new if old != new and _masked_otherwise(old, new) else old for old, new in pairs]
+        if texts != [old for old, _ in pairs]:
+            changed[month] = frame.assign(text=texts)
+            tickets += sum(text is not old for text, (old, _) in zip(texts, pairs, strict=True))
+    return Remasked(changed, tickets)
+
+
+def _masked_otherwise(old: str, new: str) -> bool:
+    if not isinstance(old, str) or not _MASK.search(old):
+        return False
+    return _BESIDES.sub("", old) == _BESIDES.sub("", new)
 
 
 def is_demo(month: pd.DataFrame) -> bool:

@@ -86,7 +86,7 @@ def _read_csv(text: str, name: str, delimiter: str) -> RawTable:
     number = 0
     try:
         for number, row in enumerate(reader, start=1):
-            if not row:
+            if not any(map(str.strip, row)):  # a spreadsheet's empty rows
                 continue
             if header is None:
                 header = _header(row, name, delimiter)
@@ -144,10 +144,11 @@ def _read_jsonl(text: str, name: str) -> RawTable:
 def _read_parquet(path: Path, name: str) -> RawTable:
     try:
         table = pq.ParquetFile(path).read()
-        columns = {column: table.column(column).to_pylist() for column in table.column_names}
+        columns = {field.name: values.to_pylist() for field, values in zip(table.schema, table, strict=True)}
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise TicketSentimentError(
             f"{name} is not a whole Parquet file ({reason}): copy or export it again"
         ) from None
-    return RawTable(name, columns, range(1, table.num_rows + 1))
+    twice = [column for column in columns if table.column_names.count(column) > 1]
+    return RawTable(name, columns, range(1, table.num_rows + 1), twice=twice)

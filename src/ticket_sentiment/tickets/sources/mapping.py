@@ -74,7 +74,7 @@ def _map_table(table: RawTable, tickets: Tickets, zone: tzinfo) -> pd.DataFrame:
         mapped[field] = []
         for number, value in zip(table.numbers, values, strict=True):
             try:
-                mapped[field].append(readers[field](value))
+                mapped[field].append(readers[field](_plain(value)))
             except ValueError as error:
                 raise TicketSentimentError(f"{table.name} row {number}: column {column}: {error}") from None
     frame = pd.DataFrame(mapped, dtype=object)
@@ -86,6 +86,11 @@ def _map_table(table: RawTable, tickets: Tickets, zone: tzinfo) -> pd.DataFrame:
 def _column(table: RawTable, field: str, names: dict[str, str]) -> tuple[str, list[Any]]:
     wanted = names.get(field)
     name = wanted or field
+    if name in table.twice:
+        raise TicketSentimentError(
+            f"{table.name}: several columns are named {name!r}: name them apart (in SQL with `as`), and set "
+            f"tickets.columns.{field} to the ticket's"
+        )
     if name in table.columns:
         return name, table.columns[name]
     if wanted is None and field not in REQUIRED:
@@ -94,6 +99,21 @@ def _column(table: RawTable, field: str, names: dict[str, str]) -> tuple[str, li
         f"{table.name}: column {name!r} is missing ({table.has([*FIELDS, *names.values()])}): "
         f"set tickets.columns.{field} in params.yaml to the column that holds it"
     )
+
+
+def _plain(value: Any) -> Any:
+    """A value that can be one cell; text may come as its bytes, as some writers of Parquet leave it."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        try:
+            return bytes(value).decode()
+        except UnicodeDecodeError:
+            raise ValueError("holds bytes that are no UTF-8: make text of them in the export") from None
+    if isinstance(value, dict | list | tuple | set):
+        raise ValueError(
+            "holds nested values, of which it may be a person's name: export the one that is meant as a "
+            "column of its own"
+        )
+    return value
 
 
 def _missing(value: Any) -> bool:

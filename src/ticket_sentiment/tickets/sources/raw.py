@@ -1,7 +1,7 @@
 """The one shape that every source delivers, and the choice of the source."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,14 @@ class RawTable:
         columns: one list of values a column, all of one length.
         numbers: where each row is, as a person counts: a CSV's header is row 1, JSON Lines by line.
         label_source: written beside each label.
+        twice: names that several columns have, which of them is meant nobody knows.
     """
 
     name: str
     columns: dict[str, list[Any]]
     numbers: Sequence[int]
     label_source: str = "import"
+    twice: Collection[str] = ()
     identity: bool = field(default=False)
     """Its columns and labels are ours already: tickets.columns and tickets.labels do not apply."""
 

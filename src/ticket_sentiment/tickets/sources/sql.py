@@ -77,7 +77,8 @@ def read_sql(source: SqlSource) -> RawTable:
     if not rows:
         raise TicketSentimentError("tickets.source.query returned no rows: check the query")
     columns = {name: [row[index] for row in rows] for index, name in enumerate(names)}
-    return RawTable("tickets.source.query", columns, range(1, len(rows) + 1))
+    twice = [name for name in columns if names.count(name) > 1]
+    return RawTable("tickets.source.query", columns, range(1, len(rows) + 1), twice=twice)
 
 
 def _may_pass(error: "SQLAlchemyError", connected: bool) -> bool:
