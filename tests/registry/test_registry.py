@@ -295,12 +295,13 @@ def test_mlflow_that_is_away_may_come_back(
 
 @pytest.mark.parametrize("ask", [export_champion, register, lambda *where: build_services(where[0], 1)])
 def test_what_mlflow_says_of_its_address_is_not_told(
-    released: Project, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., object]
+    project: Project, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., object]
 ) -> None:
+    project.result()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:s3cret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(Unavailable, match="MLflow does not do what it was asked") as away:
-        ask(released.params, released.root)
+        ask(project.params, project.root)
     assert "s3cret" not in str(away.value)
 
 
