@@ -445,3 +445,17 @@ def test_hub_reads_a_local_data_set(tmp_path):
     missing = Tickets.model_validate({"source": {"kind": "hub", "dataset": str(tmp_path / "none")}})
     with pytest.raises(TicketSentimentError, match=r"cannot be loaded .*tickets\.source\.dataset"):
         read_raw(missing, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2026-03-31 17:05:00 UTC",
+        "2026-03-31 17:05:00.000 GMT",
+        "2026-03-31 19:05:00 +0200",
+        "2026-03-31 10:05 -07:00",
+    ],
+)
+def test_a_time_with_a_blank_before_its_zone_is_read(read, written):
+    frame = read({"a.csv": f"{HEADER}T-1,{written},x,\n"})
+    assert frame["created_at"][0] == pd.Timestamp("2026-03-31 17:05", tz="UTC")

@@ -19,6 +19,8 @@ from ticket_sentiment.tickets.sources.raw import RawTable
 
 FIELDS = ("ticket_id", "customer_id", "created_at", "channel", "text", "label")
 REQUIRED = ("ticket_id", "created_at", "text")
+# "2026-03-31 17:05:00 UTC" and "... +0200", as many programs write a time
+_ZONE = re.compile(r"(?<=\d) +(?:UTC|GMT|([+-]\d\d:?\d\d))$")
 # What exports write where they do not know who: as one customer, they would be the largest of all.
 NOBODY = frozenset({"-", "anonymous", "guest", "n/a", "nan", "none", "null", "unknown"})
 # With its columns slipped by one an export has texts and customers' names where labels and ids should be, and
@@ -148,7 +150,7 @@ def _instant(value: Any, zone: tzinfo) -> datetime:
         value = value.to_pydatetime(warn=False)
     if isinstance(value, str):
         try:
-            value = datetime.fromisoformat(value.strip())
+            value = datetime.fromisoformat(_ZONE.sub(lambda found: found[1] or "Z", value.strip()))
         except ValueError:
             raise ValueError(
                 f"{_kind(value)} is no date: expected ISO 8601, "
