@@ -459,3 +459,9 @@ def test_hub_reads_a_local_data_set(tmp_path):
 def test_a_time_with_a_blank_before_its_zone_is_read(read, written):
     frame = read({"a.csv": f"{HEADER}T-1,{written},x,\n"})
     assert frame["created_at"][0] == pd.Timestamp("2026-03-31 17:05", tz="UTC")
+
+
+@pytest.mark.parametrize(("ids", "warned"), [(("1.0", "12.0"), True), (("1.0", "v2.0"), False)])
+def test_ids_that_were_read_as_decimals_are_warned_of(read, caplog, ids, warned):
+    read({"a.csv": HEADER + "".join(f"{id_},2026-03-01,x,\n" for id_ in ids)})
+    assert ("every ticket_id ends in .0" in caplog.text) == warned

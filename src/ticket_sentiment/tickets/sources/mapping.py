@@ -1,5 +1,6 @@
 """The source's columns and labels turned into ours, row by row, each problem named by its row."""
 
+import logging
 import math
 import re
 from collections import Counter
@@ -17,6 +18,9 @@ from ticket_sentiment.tickets.privacy import clean
 from ticket_sentiment.tickets.schema import NO_CHANNEL
 from ticket_sentiment.tickets.sources.raw import RawTable
 
+logger = logging.getLogger(__name__)
+
+_FLOAT = re.compile(r"\d+\.0")
 FIELDS = ("ticket_id", "customer_id", "created_at", "channel", "text", "label")
 REQUIRED = ("ticket_id", "created_at", "text")
 # "2026-03-31 17:05:00 UTC" and "... +0200", as many programs write a time
@@ -80,6 +84,11 @@ def _map_table(table: RawTable, tickets: Tickets, zone: tzinfo) -> pd.DataFrame:
             except ValueError as error:
                 raise TicketSentimentError(f"{table.name} row {number}: column {column}: {error}") from None
     frame = pd.DataFrame(mapped, dtype=object)
+    if not table.identity and mapped["ticket_id"] and all(map(_FLOAT.fullmatch, mapped["ticket_id"])):
+        logger.warning(
+            "%s: every ticket_id ends in .0, as where numbers were read as decimals: feedback under the ids "
+            "that people know will not find these tickets; export them as whole numbers or text", table.name,
+        )  # fmt: skip
     sources = [None if label is None else table.label_source for label in mapped["label"]]
     frame["label_source"] = pd.Series(sources, dtype=object)
     return frame.assign(file=table.name, row=list(table.numbers))
