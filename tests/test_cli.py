@@ -26,6 +26,12 @@ def test_a_queue_looks_back_no_further_than_dates_go(capsys):
     assert "--since: expected at most 36500" in capsys.readouterr().err
 
 
+def test_a_file_that_cannot_be_written_is_one_line(capsys):
+    assert main(["keygen", "--name", "k", "/proc/nowhere/key.pem"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: /proc/nowhere") and said.count("\n") == 1
+
+
 def test_an_mlflow_that_is_away_is_one_line_without_its_password(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(params_file().read_text())

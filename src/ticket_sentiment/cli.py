@@ -279,11 +279,18 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except Exception as error:
-        if (words := _of_mlflow(error)) is None:
+        if (words := _of_files(error) or _of_mlflow(error)) is None:
             raise
         print(f"error: {words}", file=sys.stderr)
         return 2
     return 0
+
+
+def _of_files(error: Exception) -> str | None:
+    """What to say of a file or folder that the system refuses; None of another error."""
+    if not isinstance(error, OSError) or not error.filename:
+        return None
+    return f"{error.filename}: {error.strerror}: see that it is there and may be read or written"
 
 
 def _of_mlflow(error: Exception) -> str | None:
