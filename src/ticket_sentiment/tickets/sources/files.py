@@ -86,7 +86,7 @@ def _read_csv(text: str, name: str, delimiter: str) -> RawTable:
     number = 0
     try:
         for number, row in enumerate(reader, start=1):
-            if not any(map(str.strip, row)):  # a spreadsheet's empty rows
+            if not row or (len(row) > 1 and not any(map(str.strip, row))):  # a spreadsheet's empty rows
                 continue
             if header is None:
                 header = _header(row, name, delimiter)
