@@ -1,6 +1,5 @@
 """How two models answer the same tickets. Pure numpy and pandas; the intervals are those of the gates."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,31 +88,27 @@ def distance(a: NDArray, b: NDArray) -> NDArray[np.float64]:
 
 
 def _drawn(
-    actual: NDArray, predicted: dict[str, NDArray], customers: Sequence[Any], settings: Evaluate
+    actual: NDArray, predicted: dict[str, NDArray], clusters: NDArray, settings: Evaluate
 ) -> dict[str, NDArray]:
-    clusters = metrics.cluster_codes(customers, len(actual))
     return metrics.bootstrap_confusions(
         actual, predicted, clusters, settings.bootstrap_samples, settings.seed
     )
 
 
-def _customers(table: pd.DataFrame) -> list[str]:
-    """Who wrote each ticket, or else its text: the same text again is no more evidence."""
-    return table["customer_id"].where(table["customer_id"].notna(), "text: " + table["text"]).tolist()
-
-
-def _groups(customers: Sequence[Any]) -> int:
-    return len(np.unique(metrics.cluster_codes(customers, len(customers))))
+def _clusters(table: pd.DataFrame) -> NDArray[np.int64]:
+    """By who wrote each ticket, or else its text: the same text again is no more evidence."""
+    wrote = table["customer_id"].where(table["customer_id"].notna(), "text: " + table["text"])
+    return metrics.cluster_codes(wrote.tolist(), len(table))
 
 
 def _f1_difference(
-    actual: NDArray, a: NDArray, b: NDArray, customers: Sequence[Any], settings: Evaluate
+    actual: NDArray, a: NDArray, b: NDArray, clusters: NDArray, settings: Evaluate
 ) -> tuple[Interval, Interval, Interval]:
     """Macro-F1 of A, of B, and B minus A on the same resamples of customers."""
-    drawn = _drawn(actual, {"a": a, "b": b}, customers, settings)
+    drawn = _drawn(actual, {"a": a, "b": b}, clusters, settings)
     whole = [float(metrics.macro_f1(metrics.confusion_matrix(actual, one))) for one in (a, b)]
     resampled = [metrics.macro_f1(drawn[name]) for name in ("a", "b")]
-    groups = _groups(customers)
+    groups = len(np.unique(clusters))
     first, second = (
         metrics.clustered_interval(value, draws, groups)
         for value, draws in zip(whole, resampled, strict=True)
@@ -130,7 +125,7 @@ def judge_quality(table: pd.DataFrame, a: Scored, b: Scored, settings: Evaluate)
     actual = label_ids(table["label"][known])
     predicted = [one.predicted[known] for one in (a, b)]
     probabilities = [one.probabilities[known] for one in (a, b)]
-    first, second, difference = _f1_difference(actual, *predicted, _customers(table[known]), settings)
+    first, second, difference = _f1_difference(actual, *predicted, _clusters(table[known]), settings)
     reports = [metrics.class_report(metrics.confusion_matrix(actual, one), LABELS) for one in predicted]
     right = [one == actual for one in predicted]
     return Quality(
@@ -154,9 +149,9 @@ def judge_parts(table: pd.DataFrame, a: Scored, b: Scored, settings: Evaluate) -
             continue
         both, difference = mask & known, None
         if both.sum() >= settings.min_slice_rows:
-            customers = _customers(table[both])
+            clusters = _clusters(table[both])
             actual = label_ids(table["label"][both])
-            difference = _f1_difference(actual, a.predicted[both], b.predicted[both], customers, settings)[2]
+            difference = _f1_difference(actual, a.predicted[both], b.predicted[both], clusters, settings)[2]
         alike = float((a.predicted[mask] == b.predicted[mask]).mean())
         parts.append(Part(name, value, int(mask.sum()), alike, difference))
     return tuple(parts)
@@ -200,13 +195,13 @@ def differences(
         abstain_below: confidence under which the service marks an answer.
     """
     called = [pd.Series([LABELS[index] for index in one.predicted]) for one in (a, b)]
-    customers = _customers(table)
-    drawn = _drawn(a.predicted, {"b": b.predicted}, customers, settings)["b"]
+    clusters = _clusters(table)
+    drawn = _drawn(a.predicted, {"b": b.predicted}, clusters, settings)["b"]
     transitions = metrics.confusion_matrix(a.predicted, b.predicted)
     return Differences(
         rows=len(table),
         agreement=metrics.clustered_interval(
-            float(metrics.accuracy(transitions)), metrics.accuracy(drawn), _groups(customers)
+            float(metrics.accuracy(transitions)), metrics.accuracy(drawn), len(np.unique(clusters))
         ),
         moves=moves(*called, table["label"]),
         answers=answers(*called),

@@ -24,6 +24,7 @@ from ticket_sentiment.tickets.corrections import key_of
 from ticket_sentiment.tickets.privacy import clean
 
 LEARNT = Path("data/prepared/train.parquet")
+Texts = dict[str, tuple[str, str | None]]  # text and channel by ticket id
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ def make_queue(
         here = answered["stored"] | answered["ticket_id"].isin(known.index)
         wanted = ~labelled & here
         open_ = answered[wanted]
-        repeated = _repeated(connection, open_[~drawn[wanted]], root)
+        texts = _texts(connection, list(open_["ticket_id"]), root)
+        repeated = _repeated(open_[~drawn[wanted]], texts)
         open_ = open_.drop(repeated).reset_index(drop=True)
         asked = set(answered.loc[wanted, "ticket_id"])
         doubted = found.doubted(connection, root)
@@ -124,10 +126,10 @@ def make_queue(
                 f"{int(labelled.sum())} have a label and {int((~labelled & ~here).sum())} no text here; "
                 "collect their month, set events.store_text, or look further back with --since"
             )
-        scores = _novelty(connection, open_["ticket_id"], settings, root)
+        scores = _novelty(open_["ticket_id"], texts, settings, root)
         open_["novelty"] = np.nan if scores is None else open_["ticket_id"].map(scores)
         chosen = choose(open_, suspects, count or settings.count, settings, salt, share)
-        texts = _texts(connection, list(chosen["ticket_id"]), root)
+        texts |= _texts(connection, [id_ for id_ in chosen["ticket_id"] if id_ not in texts], root)
     return Queue(
         rows=list(_rows(chosen, texts)),
         labelled=int(labelled.sum()),
@@ -138,27 +140,24 @@ def make_queue(
     )
 
 
-def _texts(connection: sa.Connection, ids: list[str], root: Path) -> dict[str, tuple[str, str | None]]:
+def _texts(connection: sa.Connection, ids: list[str], root: Path) -> Texts:
     """Text and channel: from data/tickets, else as the event database keeps them."""
-    texts: dict[str, tuple[str, str | None]] = dict(found.collected_texts(root, ids))
+    texts: Texts = dict(found.collected_texts(root, ids))
     rest = [id_ for id_ in ids if id_ not in texts]
     return texts | found.stored_texts(connection, rest)
 
 
-def _repeated(connection: sa.Connection, others: pd.DataFrame, root: Path) -> pd.Index:
+def _repeated(others: pd.DataFrame, texts: Texts) -> pd.Index:
     """Which of some tickets have the text of another one that teaches more; of that one label is learnt.
 
     Equal texts have equal answers, so that one that many customers send would be all of the queue.
     """
     ranked = others.sort_values(["disagree", "margin"], ascending=[False, True], kind="stable")
-    texts = _texts(connection, list(ranked["ticket_id"]), root)
     keys = ranked["ticket_id"].map(lambda id_: key_of(clean(texts[id_][0])))
     return ranked.index[keys.duplicated()]
 
 
-def _novelty(
-    connection: sa.Connection, ids: pd.Series, settings: Labelling, root: Path
-) -> dict[str, float] | None:
+def _novelty(ids: pd.Series, texts: Texts, settings: Labelling, root: Path) -> dict[str, float] | None:
     """Of a draw of the tickets, how unlike the learnt ones each is; None where that cannot be said."""
     path = root / LEARNT
     if not path.is_file():
@@ -166,7 +165,8 @@ def _novelty(
     learnt = pq.read_table(path, columns=["ticket_id", "text", "channel"]).to_pandas()
     few = _draw(learnt["ticket_id"], settings)
     learnt = learnt[learnt["ticket_id"].isin(few)]
-    texts = _texts(connection, _draw(ids, settings), root)
+    some = set(_draw(ids, settings))
+    texts = {id_: text for id_, text in texts.items() if id_ in some}
     scores = novelty(
         [text for text, _ in texts.values()],
         [channel for _, channel in texts.values()],
@@ -182,7 +182,7 @@ def _draw(ids: pd.Series, settings: Labelling) -> list[str]:
     return sorted(order.nsmallest(settings.drift_rows).index)
 
 
-def _rows(chosen: pd.DataFrame, texts: dict[str, tuple[str, str | None]]) -> Iterator[Row]:
+def _rows(chosen: pd.DataFrame, texts: Texts) -> Iterator[Row]:
     columns = ("ticket_id", "why", "probability", "at")
     for id_, why, probability, at in zip(*(chosen[name].tolist() for name in columns), strict=True):
         text, channel = texts[id_]

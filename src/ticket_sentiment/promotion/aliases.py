@@ -16,7 +16,7 @@ from ticket_sentiment.errors import Unavailable
 from ticket_sentiment.events.changes import Entry
 from ticket_sentiment.events.leases import Lease
 from ticket_sentiment.promotion.moves import challenger_of, champion_of, previous_of
-from ticket_sentiment.registry.store import CHALLENGER, CHAMPION, Store, base_tag
+from ticket_sentiment.registry.store import CHALLENGER, CHAMPION, Store, base_tag, reason
 
 PREVIOUS = "previous"
 ALIASES = (CHAMPION, CHALLENGER, PREVIOUS)
@@ -41,10 +41,9 @@ def answering(consequence: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, OSError) as error:
-        code = error.error_code if isinstance(error, MlflowException) else type(error).__name__
         raise MlflowUnavailable(
-            f"MLflow does not do what it was asked ({code}): {consequence}; see that its server or database "
-            "(registry.tracking_uri) is there, the next reconcile goes on"
+            f"MLflow does not do what it was asked ({reason(error)}): {consequence}; see that its server or "
+            "database (registry.tracking_uri) is there, the next reconcile goes on"
         ) from None
 
 

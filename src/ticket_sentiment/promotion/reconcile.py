@@ -238,12 +238,11 @@ class _Attempt:
             return
         try:
             decision = self._version(challenger.version).tags.get("gate.decision")
+            why = f"The gate now says {decision} to version {challenger.version}."
         except MlflowException as error:  # deleted before it had its alias, by whose loss it is seen else
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             decision, why = None, f"Version {challenger.version} was deleted in MLflow."
-        else:
-            why = f"The gate now says {decision} to version {challenger.version}."
         if decision != "pass":
             self._made(moves.stop(self._ledger, entry, By(flow, why), self._lease))
 

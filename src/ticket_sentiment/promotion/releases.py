@@ -9,8 +9,8 @@ from ticket_sentiment.params import Params
 from ticket_sentiment.promotion.aliases import answering
 from ticket_sentiment.promotion.moves import named
 from ticket_sentiment.registry.releases import put_release
-from ticket_sentiment.registry.store import DEVICES, Store, connect
-from ticket_sentiment.rollout.releases import load_release
+from ticket_sentiment.registry.store import Store, connect
+from ticket_sentiment.rollout.releases import is_whole
 from ticket_sentiment.signing.keys import public_keys
 
 
@@ -22,25 +22,15 @@ def bring_releases(store: Store, params: Params, entry: Entry, root: Path = Path
     """
     failed = []
     for model in named(entry):
-        if _is_served(params, model.digest, root):
-            continue
         try:
+            keys = public_keys(params.serve, root) if params.serve.require_signature else None
+            if is_whole(root / params.serve.releases, model.digest, keys):
+                continue
             with answering("its bundles are not known"):
                 put_release(store, params, model.version, root)
         except TicketSentimentError as error:
             failed.append(f"the release of version {model.version} cannot be brought: {error}")
     return failed
-
-
-def _is_served(params: Params, name: str, root: Path) -> bool:
-    """Whether a release is there, whole, and signed where services ask for it."""
-    try:
-        keys = public_keys(params.serve, root) if params.serve.require_signature else None
-        for device in DEVICES:
-            load_release(root / params.serve.releases, name, device, keys)
-    except TicketSentimentError:
-        return False
-    return True
 
 
 def main(params: Params, root: Path = Path()) -> None:

@@ -76,11 +76,11 @@ def load_release(
     return bundle, release.version
 
 
-def is_whole(folder: Path, name: str) -> bool:
-    """Whether a release is in the folder, its bundles for all devices verified."""
+def is_whole(folder: Path, name: str, keys: Mapping[str, bytes] | None = None) -> bool:
+    """Whether a release is in the folder, all its bundles verified; `keys` as of `load_release`."""
     try:
         release = read_release(folder, name)
-        digests = {device: load_bundle(folder / name / device).digest for device in get_args(Device)}
+        digests = {device: load_release(folder, name, device, keys)[0].digest for device in get_args(Device)}
     except TicketSentimentError:
         return False
     return digests == release.bundles

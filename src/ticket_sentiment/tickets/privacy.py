@@ -28,7 +28,7 @@ NO_KEY = (
 )
 _PASSES = 10
 
-_TOKEN = re.compile(r"\[(" + "|".join(TOKENS) + r")\]")
+MASK = re.compile(r"\[(" + "|".join(TOKENS) + r")\]")
 # Invisible characters: controls, soft hyphen, zero width, bidirectional marks, byte order mark, tags.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064"
@@ -277,7 +277,7 @@ NUMBERS = {
 
 def count_masks(text: str) -> Counter[str]:
     """How often each token of TOKENS stands in a masked text."""
-    return Counter(_TOKEN.findall(text))
+    return Counter(MASK.findall(text))
 
 
 def mask(text: str) -> str:

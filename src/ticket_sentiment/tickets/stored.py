@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.tickets.privacy import TOKENS, clean
+from ticket_sentiment.tickets.privacy import MASK, clean
 from ticket_sentiment.tickets.schema import DEMO_LABELS
 
-_MASK = re.compile(r"\[(?:" + "|".join(TOKENS) + r")\]")
-_BESIDES = re.compile(rf"{_MASK.pattern}|[\W\d_]+")
+_BESIDES = re.compile(rf"{MASK.pattern}|[\W\d_]+")
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def as_the_source(months: Mapping[str, pd.DataFrame], source: Mapping[str, pd.Da
 
 
 def _masked_otherwise(old: str, new: str) -> bool:
-    if not isinstance(old, str) or not _MASK.search(old):
+    if not isinstance(old, str) or not MASK.search(old):
         return False
     return _BESIDES.sub("", old) == _BESIDES.sub("", new)
 
