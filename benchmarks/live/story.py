@@ -1,6 +1,7 @@
 """What has to happen, in order, and how it is seen to have happened. The flows run as flows."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.registry.store import CHALLENGER, CHAMPION
 
 ROLLBACK_S = 5.0
+FAILURES_SHOWN = 20
 SEEN_S = 30.0  # until the traffic must have met what the ledger says
 
 
@@ -221,12 +223,19 @@ class Story:
         """(e)"""
         lines = traffic.lines()
         failed = [line for line in lines if not 200 <= line.status < 300]
-        codes = ", ".join(sorted({str(line.status) for line in failed}))
+        kinds = Counter(f"{line.what} {line.status} {line.code}".rstrip() for line in failed)
+        for line in failed[:FAILURES_SHOWN]:
+            seconds = line.left - (time.time() - (time.monotonic() - self._began))
+            took = line.answered - line.left
+            self.say(
+                f"failed: {line.what} at {seconds:.1f} s of the story, after {took:.2f} s: "
+                f"{line.status} {line.code}"
+            )
         tickets = sum(line.what == "classify" for line in lines)
         self.claim(
             "failed requests through all of it",
             f"{len(failed)} of {len(lines):,} ({tickets:,} tickets, the rest labels)"
-            + (f", with status {codes}" if failed else ""),
+            + "".join(f"; {number} {kind}" for kind, number in kinds.items()),
             "0",
             not failed and tickets > 0,
         )

@@ -65,7 +65,7 @@ class Ticket:
 
 @dataclass(frozen=True)
 class Line:
-    """One request of the log: a ticket, with the label of its answer, or a person's label."""
+    """One request of the log: a ticket with its answer, or a person's label; the code is of a refusal."""
 
     what: str
     left: float
@@ -76,6 +76,7 @@ class Line:
     version: str
     arm: str
     label: str
+    code: str = ""
 
 
 def made_up(customers: int) -> Iterator[Ticket]:
@@ -140,7 +141,10 @@ class Desk:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             pass  # status 0 or that of an answer that is no JSON: a failed request, which the log shows
         version, arm, said = (str(answer.get(key, "")) for key in ("model_version", "arm", "label"))
-        line = Line(what, left, time.time(), status, sent.ticket_id, sent.customer_id, version, arm, said)
+        code = str((answer.get("error") or {}).get("code", ""))
+        line = Line(
+            what, left, time.time(), status, sent.ticket_id, sent.customer_id, version, arm, said, code
+        )
         self._log.write(json.dumps(asdict(line)) + "\n")
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,9 @@ class Store:
     def failed(self, event: Any) -> bool:
         self.failures.append(event)
         return True
+
+    def feedback_together(self, events: Sequence[Feedback]) -> list[FeedbackResult]:
+        return [self.feedback(event) for event in events]
 
     def feedback(self, event: Feedback) -> FeedbackResult:
         raise EventStoreUnavailable("away")

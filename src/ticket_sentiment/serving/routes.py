@@ -3,20 +3,19 @@
 import asyncio
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.events.types import EventStoreUnavailable, Feedback, FeedbackConflict, FeedbackResult
+from ticket_sentiment.events.types import EventStoreUnavailable, Feedback, FeedbackConflict
 from ticket_sentiment.params import Serve
 from ticket_sentiment.rollout.assignment import ARMS
 from ticket_sentiment.serving.errors import ApiError
+from ticket_sentiment.serving.feedback import RETRY_S, FeedbackQueue, FeedbackStore
 from ticket_sentiment.serving.logs import log_failure
 from ticket_sentiment.serving.metrics import Metrics
 from ticket_sentiment.serving.openapi import openapi
@@ -26,16 +25,10 @@ from ticket_sentiment.serving.scoring import Case, Scorer
 
 logger = logging.getLogger(__name__)
 
-MAX_FEEDBACK = 16  # that wait for the database; more of them would take the places of tickets
-FEEDBACK_SECONDS = 10.0  # the store's own waits are shorter; the answer must not come before its commit
+FEEDBACK_SHARE = 0.25  # of the requests in flight may wait for the database; the others are for tickets
+FEEDBACK_SECONDS = 10.0  # the store's own waits are shorter; nobody waits for it as for a ticket's answer
 TOO_SLOW = "the event database did not answer in time; send it again: the same event is stored once"
 BATCH_GRACE_SECONDS = 1.0  # for the tickets that a batch has in hand at its deadline
-
-
-class FeedbackStore(Protocol):
-    """The part of events.store.EventStore that feedback needs."""
-
-    def feedback(self, event: Feedback) -> FeedbackResult: ...
 
 
 class Route(NamedTuple):
@@ -51,9 +44,8 @@ class Routes:
     """The handlers. Each gets the request and `pay`, which takes tickets off the key's rate."""
 
     def __init__(self, serve: Serve, scorer: Scorer, store: FeedbackStore, metrics: Metrics) -> None:
-        self._serve, self._scorer, self._store, self._metrics = serve, scorer, store, metrics
-        self._feedback_pool = ThreadPoolExecutor(1, thread_name_prefix="feedback")
-        self._feedback_places = threading.Semaphore(MAX_FEEDBACK)
+        self._serve, self._scorer, self._metrics = serve, scorer, metrics
+        self._feedback = FeedbackQueue(store, max(1, int(FEEDBACK_SHARE * serve.max_in_flight)))
         self._batches = 0
         self._openapi = to_json(openapi(serve))
         self.by_path = {
@@ -65,8 +57,8 @@ class Routes:
         }
 
     def close(self) -> None:
-        """Take no more feedback. What is still being stored had its refusal: its database hangs."""
-        self._feedback_pool.shutdown(wait=False, cancel_futures=True)
+        """Take no more feedback."""
+        self._feedback.close()
 
     async def classify(self, request: Request, pay: Callable[[int], None]) -> bytes:
         """POST /v1/classify."""
@@ -174,31 +166,20 @@ class Routes:
         sent = parse_feedback(await request.body(self._serve.max_body_bytes))
         at = sent.at or datetime.now(UTC)
         event = Feedback(at, sent.ticket_id, sent.source, sent.event_id, sent.label)
+        expires = request.expires if request.patient else request.started + FEEDBACK_SECONDS
         try:
-            async with asyncio.timeout(min(FEEDBACK_SECONDS, request.expires - time.monotonic())):
+            async with asyncio.timeout(min(FEEDBACK_SECONDS, expires - time.monotonic())):
                 with request.trace.child("feedback") if request.trace else contextlib.nullcontext():
-                    result = await self._store_feedback(event)
+                    result = await self._feedback.put(event)
         except TimeoutError:
-            raise ApiError("events_unavailable", TOO_SLOW, retry_after=5) from None
+            raise ApiError("events_unavailable", TOO_SLOW, retry_after=RETRY_S) from None
         except EventStoreUnavailable:
-            raise ApiError("events_unavailable", retry_after=5) from None
+            raise ApiError("events_unavailable", retry_after=RETRY_S) from None
         except FeedbackConflict:
             raise ApiError("feedback_conflict") from None
         except TicketSentimentError as error:
             raise ApiError("invalid_field", str(error)) from None
         return to_json({"ticket_id": sent.ticket_id, "created": result.created, "label": result.label})
-
-    def _store_feedback(self, event: Feedback) -> asyncio.Future[FeedbackResult]:
-        """In the thread for it. A place is free again when the thread is done, not when its caller gives up.
-
-        Raises:
-            ApiError: too many wait already.
-        """
-        if not self._feedback_places.acquire(blocking=False):
-            raise ApiError("events_unavailable", retry_after=5)
-        storing = self._feedback_pool.submit(self._store.feedback, event)
-        storing.add_done_callback(lambda _: self._feedback_places.release())
-        return asyncio.wrap_future(storing)
 
     async def models(self, request: Request, pay: Callable[[int], None]) -> bytes:
         """GET /v1/models: what is loaded, and in which arm it is now."""
