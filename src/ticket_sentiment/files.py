@@ -72,8 +72,12 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, remedy: str | None = None) -> Any:
     """Read a JSON file.
+
+    Args:
+        path: of the file.
+        remedy: what a person does when it cannot be read; None: it is what a DVC stage has made.
 
     Raises:
         TicketSentimentError: the file is missing or is no JSON; the message says which.
@@ -81,9 +85,11 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise TicketSentimentError(f"{path} is missing: run `dvc repro` to make it") from None
+        raise TicketSentimentError(f"{path} is missing: {remedy or 'run `dvc repro` to make it'}") from None
     except ValueError as error:
-        raise TicketSentimentError(f"{path} is not JSON ({error}): remove it and run `dvc repro`") from None
+        raise TicketSentimentError(
+            f"{path} is not JSON ({error}): {remedy or 'remove it and run `dvc repro`'}"
+        ) from None
 
 
 def rounded(value: Any) -> Any:

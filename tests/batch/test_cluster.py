@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -81,6 +83,40 @@ def test_a_worker_of_another_version_is_refused(jobs: Jobs, scheduler: str, monk
     monkeypatch.setattr(cluster, "code_digest", lambda: "0" * 64)
     with pytest.raises(TicketSentimentError, match="runs another version"):
         jobs.score(write(jobs.root / "in.csv", tickets(1)), changes={"scheduler": scheduler})
+
+
+OTHER = """
+from ticket_sentiment.batch import cluster
+cluster.code_digest = lambda: "0" * 64
+"""
+
+
+def test_a_worker_of_another_version_that_comes_later_is_named(jobs: Jobs):
+    """Dask gives it chunks although its plugin could not be set up."""
+    preload = jobs.root / "other.py"
+    preload.write_text(OTHER)
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as running,
+        contextlib.closing(begin(jobs, running.scheduler_address, "text", "out")) as ours,
+    ):
+        command = [
+            "worker",
+            running.scheduler_address,
+            "--nthreads",
+            "1",
+            "--no-dashboard",
+            "--preload",
+            preload,
+        ]
+        late = subprocess.Popen([sys.executable, "-m", "dask", *command], cwd=jobs.root)
+        try:
+            ours._client.wait_for_workers(2, timeout=60)
+            with pytest.raises(TicketSentimentError, match=r"the Dask worker tcp://.* runs another version"):
+                for _ in range(100):
+                    ours.score(0, CHUNK)
+        finally:
+            late.terminate()
+            late.wait(30)
 
 
 def test_a_scheduler_that_is_not_there_is_named(jobs: Jobs, monkeypatch):

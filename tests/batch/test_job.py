@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 
 from tests.batch.jobs import Jobs, content, tickets, write
@@ -125,6 +126,56 @@ def test_a_finished_job_is_not_done_again_and_what_is_lost_is_made_anew(jobs: Jo
     (jobs.root / "out/part-000002.parquet").unlink()
     assert jobs.score(source).scored == 6
     assert content(jobs.root / "out") == first
+
+
+def damage(path: Path, column: str) -> None:
+    """Some bytes of a column's pages."""
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    found = next(
+        group.column(place)
+        for place in range(group.num_columns)
+        if group.column(place).path_in_schema == column
+    )
+    content = bytearray(path.read_bytes())
+    middle = found.data_page_offset + found.total_compressed_size // 2
+    content[middle : middle + 8] = bytes(255 - byte for byte in content[middle : middle + 8])
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("column", ["p_neutral", "label", "ticket_id", "abstain"])
+def test_a_part_that_was_damaged_before_the_end_is_made_anew(jobs: Jobs, column: str):
+    source = write(jobs.root / "in.csv", tickets(60))
+    jobs.score(source, changes={"chunk_rows": 20})
+    whole = content(jobs.root / "out")
+    (jobs.root / "out/_manifest.json").unlink()  # as if it had been killed before
+    damage(jobs.root / "out/part-000001.parquet", column)
+    assert jobs.score(source, changes={"chunk_rows": 20}).scored == 20
+    assert content(jobs.root / "out") == whole
+
+
+def test_a_damaged_manifest_is_made_anew_and_a_damaged_job_is_another_s(jobs: Jobs):
+    source = write(jobs.root / "in.csv", tickets(10))
+    jobs.score(source)
+    whole = content(jobs.root / "out")
+    (jobs.root / "out/_manifest.json").write_text("{")
+    assert jobs.score(source).scored == 0
+    assert content(jobs.root / "out") == whole
+    (jobs.root / "out/_job.json").write_text("{")
+    with pytest.raises(
+        TicketSentimentError, match=r"_job\.json is damaged; name another folder, or .*--replace"
+    ):
+        jobs.score(source)
+    assert jobs.score(source, replace=True).scored == 10
+    assert content(jobs.root / "out") == whole
+
+
+def test_answers_that_a_glob_reaches_are_no_input(jobs: Jobs):
+    exports = jobs.root / "exports"
+    exports.mkdir()
+    write(exports / "in.parquet", tickets(10))
+    for _ in range(2):
+        assert jobs.score(f"{exports}/**/*.parquet", "exports/scores").manifest["rows"] == 10
+    assert jobs.score(f"{exports}/**/*", "exports/scores").scored == 0
 
 
 def test_outputs_of_two_jobs_are_never_mixed(jobs: Jobs):

@@ -84,10 +84,11 @@ def test_a_file_of_bad_rows_alone_is_still_told_of(tmp_path):
 
 def test_a_line_longer_than_any_ticket_is_passed_over(tmp_path, monkeypatch):
     monkeypatch.setattr(source, "LONGEST_LINE", 40)
-    (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf{}\n" + b"x" * 200 + b"\n\n{}")
+    row = b'{"ticket_id": "1", "text": "great"}'
+    (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf" + row + b"\n" + b"x" * 200 + b"\n\n{}")
     (chunk,) = chunks(tmp_path / "a.jsonl")
     assert chunk.table["row"].to_pylist() == [1, 4]
-    assert chunk.table["line"].to_pylist() == [b"{}\n", b"{}"]
+    assert chunk.table["line"].to_pylist() == [row + b"\n", b"{}"]
     assert [reject.row for reject in chunk.rejects] == [2]
 
 
@@ -118,6 +119,12 @@ def test_dictionaries_and_large_strings_of_parquet_are_texts(tmp_path):
         ("a.csv", b"ticket_id,text,text\n1,x,y\n", "a.csv: column 'text' is there twice"),
         ("a.parquet", b"PAR1 and no more", "a.parquet is not a whole Parquet file"),
         ("a.docx", b"x", "a.docx: unknown ending '.docx'"),
+        (
+            "a.jsonl",
+            b'{"ticket_id": "1", "body": "x"}\n' * 3,
+            "a.jsonl: column 'text' is missing: say which one",
+        ),
+        ("a.jsonl", b"[1]\nno object\n", "a.jsonl: no line is a JSON object"),
     ],
 )
 def test_a_wrong_file_is_named_before_anything_is_scored(tmp_path, name, content, named):
@@ -227,6 +234,20 @@ def test_files_are_found_by_path_folder_and_glob(tmp_path, monkeypatch):
     assert [name for _, name in find_files("**/*.csv")] == ["a.csv", "deep/b.csv"]
     with pytest.raises(TicketSentimentError, match="no file is there"):
         find_files("missing/*.csv")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n \n",
+        b'{"a": 1}\nno object\n{"ticket_id": 1}\n{"text": 2}\n',
+        b'\xef\xbb\xbf{"ticket_id": "1", "text": ""}',
+    ],
+)
+def test_json_lines_of_which_some_say_what_is_wanted_are_read(tmp_path, content):
+    (tmp_path / "a.jsonl").write_bytes(b"\n" + content if not content.startswith(b"\xef") else content)
+    assert len(describe(str(tmp_path), {}, batch())) == 1
 
 
 def test_the_check_of_a_csv_file_leaves_the_process_s_limit_of_a_cell_as_it_was(tmp_path):

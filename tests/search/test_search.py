@@ -122,11 +122,16 @@ def test_points_of_another_processors_dense_model_are_made_anew(finished, capsys
     }  # fmt: skip
 
 
+SETTINGS = {"threads": 1}
+
+
 def test_a_record_of_other_settings_counts_for_nothing_and_a_bad_one_is_named(tmp_path):
     path = tmp_path / "points.json"
     assert read_record(path, "a") == Record("a")
     result = Result(0.8, 0.7, 0.02, 8_000_000, {"layers": 2}, 5.0)
-    record = Record("a", {7: {"dense": result}}, Speeds("cpu", "2026-11-02", {"dense": Speed(1.0, 2.0, 3.0)}))
+    record = Record(
+        "a", {7: {"dense": result}}, Speeds("cpu", "2026-11-02", SETTINGS, {"dense": Speed(1.0, 2.0, 3.0)})
+    )
     write_record(record, path)
     assert read_record(path, "a") == record
     assert read_record(path, "b") == Record("b")
@@ -137,11 +142,12 @@ def test_a_record_of_other_settings_counts_for_nothing_and_a_bad_one_is_named(tm
 
 def test_without_a_speed_for_each_the_first_seed_is_made_anew(small_params):
     jobs = [job for job in plan(small_params) if job.seed == 1]
-    speeds = Speeds("cpu", "2026-11-02", {job.name: Speed(1.0, 2.0, 3.0) for job in jobs})
-    assert Record("a", {}, speeds).speeds_of(jobs) == speeds
+    speeds = Speeds("cpu", "2026-11-02", SETTINGS, {job.name: Speed(1.0, 2.0, 3.0) for job in jobs})
+    assert Record("a", {}, speeds).speeds_of(jobs, SETTINGS) == speeds
+    assert Record("a", {}, speeds).speeds_of(jobs, SETTINGS | {"threads": 2}) is None
     del speeds.points["2x2x32"]
-    assert Record("a", {}, speeds).speeds_of(jobs) is None
-    assert Record("a").speeds_of(jobs) is None
+    assert Record("a", {}, speeds).speeds_of(jobs, SETTINGS) is None
+    assert Record("a").speeds_of(jobs, SETTINGS) is None
 
 
 def start(root):
@@ -256,7 +262,9 @@ def test_losses_are_paired_with_the_dense_model_of_the_same_seed(small_params, w
         Job(1, "compressed", shape.name, shape): result(0.79, 0.68),
         Job(2, "compressed", shape.name, shape): result(0.61, 0.73),
     }
-    speeds = Speeds("cpu", "2026-11-02", {name: Speed(1.0, 2.0, 3.0) for name in ("dense", shape.name)})
+    speeds = Speeds(
+        "cpu", "2026-11-02", SETTINGS, {name: Speed(1.0, 2.0, 3.0) for name in ("dense", shape.name)}
+    )
     dense, point = search.summarise(done, speeds, prepared_tables(), small_params)
     assert (dense.loss, dense.loss_low, dense.loss_high) == (0, 0, 0)
     assert point.tune_loss == 0.0

@@ -19,7 +19,10 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.bundle import FILES, MANIFEST, Bundle, load_bundle
 
 WAIT_SECONDS = 30
-_scorers: dict[str, ChunkScorer] = {}  # of this worker's process, by the plugin's name
+# Of this worker's process, by the plugin's name: what scores, or why nothing does. Dask itself forgets why
+# the plugin of a worker that comes later has failed, and gives it chunks all the same.
+_scorers: dict[str, ChunkScorer] = {}
+_refused: dict[str, str] = {}
 
 
 class _Model(WorkerPlugin):
@@ -31,23 +34,39 @@ class _Model(WorkerPlugin):
         self._code = code_digest()
 
     def setup(self, worker: Any) -> None:
+        try:
+            _scorers[self.name] = self._scorer(worker)
+        except Exception as error:
+            known = isinstance(error, TicketSentimentError)
+            _refused[self.name] = (
+                str(error) if known else f"the Dask worker {worker.address} has no model: {error!r}"
+            )
+            raise
+
+    def _scorer(self, worker: Any) -> ChunkScorer:
         if code_digest() != self._code:
             raise TicketSentimentError(
-                f"the Dask worker {worker.address} runs another version of this product or of ONNX Runtime: "
-                "install the same there as here"
+                f"the Dask worker {worker.address} runs another version of this product, Python, numpy or "
+                "ONNX Runtime: install the same there as here"
             )
         with tempfile.TemporaryDirectory() as folder:
             for file, content in self._files.items():
                 (Path(folder) / file).write_bytes(content)
             settings = ScoreSettings.model_validate_json(self._settings)
-            _scorers[self.name] = ChunkScorer(load_bundle(Path(folder)), settings)
+            return ChunkScorer(load_bundle(Path(folder)), settings)
 
     def teardown(self, worker: Any) -> None:
         _scorers.pop(self.name, None)
+        _refused.pop(self.name, None)
 
 
 def _score(name: str, content: bytes) -> bytes:
-    return score_packed(_scorers[name], content)
+    scorer = _scorers.get(name)
+    if scorer is None:
+        raise TicketSentimentError(
+            _refused.get(name, "a Dask worker has no model: start it again, or run the same again")
+        )
+    return score_packed(scorer, content)
 
 
 def _name(out: Path) -> str:

@@ -1,6 +1,7 @@
 """Which code answers: a job that one version began is not ended by another."""
 
 import hashlib
+import sys
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -20,8 +21,15 @@ MODULES = (formats, csv_check, source, scorer, privacy, canonical, wordpiece, ru
 
 @cache
 def code_digest() -> str:
-    """Hex SHA-256 over them, and the libraries that compute."""
+    """Hex SHA-256 over them and what computes; by Python's tables of characters texts are cut."""
     parts = [sha256_file(Path(str(module.__file__))) for module in MODULES]
     return hashlib.sha256(
-        "\n".join([*parts, onnxruntime.__version__, version("tokenizers")]).encode()
+        "\n".join(
+            [
+                *parts,
+                f"{sys.version_info[:2]}",
+                onnxruntime.__version__,
+                *map(version, ("numpy", "tokenizers")),
+            ]
+        ).encode()
     ).hexdigest()

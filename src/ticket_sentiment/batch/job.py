@@ -108,7 +108,7 @@ def score_files(
     """
     named = {**params.tickets.columns, **(columns or {})}
     _require_apart(source, out)
-    files = describe(source, named, params.batch)
+    files = describe(source, named, params.batch, out)
     settings = _settings(params, named)
     out.mkdir(parents=True, exist_ok=True)
     with exclusive(out / LOCK, "a job with this output"):

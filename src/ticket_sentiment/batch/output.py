@@ -88,11 +88,12 @@ class Output:
             TicketSentimentError: the folder holds another job's output, or something else.
         """
         if (self.folder / JOB).exists():
-            held = read_json(self.folder / JOB)
-            if job_digest(held) != self._digest:
+            held = self._read(JOB)
+            if held is None or job_digest(held) != self._digest:
                 if not replace:
+                    what = f"{JOB} is damaged" if held is None else _difference(held, self._job)
                     raise TicketSentimentError(
-                        f"{self.folder} holds the output of another job: {_difference(held, self._job)}; "
+                        f"{self.folder} holds the output of another job: {what}; "
                         "name another folder, or throw that output away with --replace"
                     )
                 self._clear()
@@ -103,6 +104,16 @@ class Output:
             write_json(self.folder / JOB, self._job)
         self.done = {index for index in map(self._index, self.folder.iterdir()) if index is not None}
         self.finished = (self.folder / MANIFEST).exists() and self._is_whole()
+        if not self.finished:  # nothing has said yet what the parts' bytes shall be
+            self.done = {index for index in self.done if self._is_readable(self.part(index))}
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        """A JSON object of ours; None of a damaged one."""
+        try:
+            value = read_json(self.folder / name)
+        except TicketSentimentError:
+            return None
+        return value if isinstance(value, dict) else None
 
     def _require_empty(self) -> None:
         """But for the lock, and what a job left that was killed before it was bound to the folder."""
@@ -142,15 +153,26 @@ class Output:
         except (pa.ArrowException, OSError, ValueError, KeyError, TypeError):
             return None
 
+    @staticmethod
+    def _is_readable(path: Path) -> bool:
+        """Whether a part's pages have the checksums that they were written with; else it is removed."""
+        try:
+            pq.read_table(path, page_checksum_verification=True)
+        except (pa.ArrowException, OSError):
+            path.unlink()
+            return False
+        return True
+
     def _is_whole(self) -> bool:
         """Whether what the manifest names is there; what is not is made anew."""
-        parts = read_json(self.folder / MANIFEST)["parts"]
+        manifest = self._read(MANIFEST)
+        parts = manifest["parts"] if manifest else []
         for part in parts:
             path = self.folder / part["name"]
             if not path.is_file() or sha256_file(path) != part["sha256"]:
                 path.unlink(missing_ok=True)
                 self.done.discard(int(_PART.fullmatch(part["name"]).group(1)))
-        if len(self.done) == len(parts) and (self.folder / REJECTS).is_file():
+        if manifest and len(self.done) == len(parts) and (self.folder / REJECTS).is_file():
             return True
         (self.folder / MANIFEST).unlink()
         return False
@@ -176,7 +198,7 @@ class Output:
         about = {"job": self._digest, "chunk": chunk.index, "file": chunk.file, "rejects": rejects}
         with (
             replacing(self.part(chunk.index)) as temporary,
-            pq.ParquetWriter(temporary, ANSWERS, compression="zstd") as writer,
+            pq.ParquetWriter(temporary, ANSWERS, compression="zstd", write_page_checksum=True) as writer,
         ):
             writer.write_table(pa.table(arrays, schema=ANSWERS))
             writer.add_key_value_metadata({_KEY: json.dumps(about)})
@@ -203,14 +225,17 @@ class Output:
             writer.writerow(["file", "row", "reason"])
             for index in range(chunks):
                 path = self.part(index)
-                about = self._about(path)
+                try:
+                    about = self._about(path)
+                    table = pq.ParquetFile(path).read(["label", "abstain"])
+                except (pa.ArrowException, OSError):
+                    about = None
                 if about is None:
                     raise TicketSentimentError(
                         f"{path} is missing or damaged: run the same again to make it anew"
                     )
                 writer.writerows([about["file"], row, reason] for row, reason in about["rejects"])
                 count += len(about["rejects"])
-                table = pq.ParquetFile(path).read(["label", "abstain"])
                 labels.update(table["label"].to_pylist())
                 abstained += pc.sum(table["abstain"]).as_py() or 0
                 parts.append({"name": path.name, "rows": table.num_rows, "sha256": sha256_file(path)})

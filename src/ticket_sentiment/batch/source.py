@@ -4,9 +4,11 @@ A chunk is made of one file's rows in their order, so it is the same whoever sco
 the numbers that they have for a person: of a CSV file the header is row 1, of others the first line or row.
 """
 
+import contextlib
 import glob
 import hashlib
 import itertools
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ from ticket_sentiment.tickets.formats import FORMATS
 REQUIRED = ("ticket_id", "text")
 BLOCK = 2**24  # bytes of a CSV file at a time; a row must fit
 LONGEST_LINE = 2**24
+LOOKED_AT = 1000  # objects of a JSON Lines file, in search of its columns
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,12 @@ class Chunk:
     rejects: list[Reject]
 
 
-def find_files(given: str) -> list[tuple[Path, str]]:
+def find_files(given: str, out: Path | None = None) -> list[tuple[Path, str]]:
     """Files of a path, folder or glob, in the order of their names.
+
+    Args:
+        given: the path, folder or glob.
+        out: a folder whose files are no input: that of the answers, which a glob may reach.
 
     Raises:
         TicketSentimentError: there is none, or one is of an unknown kind.
@@ -101,6 +108,8 @@ def find_files(given: str) -> list[tuple[Path, str]]:
         found = [
             (Path(name), name) for name in sorted(glob.glob(given, recursive=True)) if Path(name).is_file()
         ]
+    if out is not None:
+        found = [one for one in found if not one[0].resolve().is_relative_to(out.resolve())]
     if not found:
         raise TicketSentimentError(f"{given}: no file is there: expected a file, a folder of files or a glob")
     for path, name in found:
@@ -112,19 +121,20 @@ def find_files(given: str) -> list[tuple[Path, str]]:
     return found
 
 
-def describe(given: str, columns: dict[str, str], batch: Batch) -> list[SourceFile]:
+def describe(given: str, columns: dict[str, str], batch: Batch, out: Path | None = None) -> list[SourceFile]:
     """Read every file once for its digest, and look at its columns, before the first ticket is scored.
 
     Args:
         given: a path, folder or glob.
         columns: our field: the input's column; where a file has no such column, the field's own name counts.
         batch: of params.yaml.
+        out: as of `find_files`.
 
     Raises:
         TicketSentimentError: as `find_files`; or a file is empty, damaged, lacks a column, leaves a quote
             open, or is not in its encoding as a whole.
     """
-    return [_describe(path, name, columns, batch) for path, name in find_files(given)]
+    return [_describe(path, name, columns, batch) for path, name in find_files(given, out)]
 
 
 def _describe(path: Path, name: str, columns: dict[str, str], batch: Batch) -> SourceFile:
@@ -142,7 +152,9 @@ def _describe(path: Path, name: str, columns: dict[str, str], batch: Batch) -> S
             rows, present = opened.metadata.num_rows, opened.schema_arrow.names
     elif kind == "csv":
         present = csv_check.read_header(path, name, batch, BLOCK)
-    if kind != "jsonl":
+    if kind == "jsonl":
+        _names(name, _keys(path, name), columns)  # each row says for itself, but one of them must
+    else:
         names = _names(name, present, columns)
     if kind == "csv":  # after the names: with a wrong delimiter quotes look wrong, too
         rows, stops = csv_check.check(path, name, batch, BLOCK)
@@ -150,6 +162,27 @@ def _describe(path: Path, name: str, columns: dict[str, str], batch: Batch) -> S
     return SourceFile(
         path, name, kind, state.st_size, state.st_mtime_ns, digest.hexdigest(), rows, names, stops
     )
+
+
+def _keys(path: Path, name: str) -> list[str]:
+    """Of the first objects of a JSON Lines file; none where nothing but blank lines is there."""
+    found: dict[str, None] = {}
+    looked, objects = 0, 0
+    with path.open("rb") as stream:
+        for line in _lines(stream):
+            if line is None or not line.strip():
+                continue
+            looked += 1
+            with contextlib.suppress(ValueError, RecursionError):
+                record = json.loads(line)
+                if isinstance(record, dict):
+                    objects += 1
+                    found |= dict.fromkeys(record)
+            if looked == LOOKED_AT:
+                break
+    if looked and not objects:
+        raise TicketSentimentError(f"{name}: no line is a JSON object: expected one a line, {{...}}")
+    return list(found) if looked else list(REQUIRED)
 
 
 def _names(file: str, present: Sequence[str], columns: dict[str, str]) -> dict[str, str]:
@@ -311,7 +344,9 @@ def _read_csv_by_rows(file: SourceFile, batch: Batch) -> Iterator[tuple[pa.Table
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes | None]:
-    """Lines; None in the place of one that is longer than any ticket."""
+    """Lines behind a byte order mark; None in the place of one that is longer than any ticket."""
+    if stream.read(3) != b"\xef\xbb\xbf":
+        stream.seek(0)
     while line := stream.readline(LONGEST_LINE):
         whole = len(line) < LONGEST_LINE or line.endswith(b"\n")
         while not line.endswith(b"\n") and (rest := stream.readline(LONGEST_LINE)):
@@ -321,8 +356,6 @@ def _lines(stream: BinaryIO) -> Iterator[bytes | None]:
 
 def _read_jsonl(file: SourceFile, batch: Batch) -> Iterator[tuple[pa.Table, list[Reject]]]:
     with file.path.open("rb") as stream:
-        if stream.read(3) != b"\xef\xbb\xbf":
-            stream.seek(0)
         numbered = enumerate(_lines(stream), start=1)
         while some := list(itertools.islice(numbered, batch.chunk_rows)):
             filled = [(number, line) for number, line in some if line is None or line.strip()]

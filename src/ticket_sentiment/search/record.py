@@ -25,6 +25,7 @@ class Speeds:
 
     cpu: str
     measured_on: str
+    settings: dict[str, int]  # `benchmark` of params.yaml
     points: dict[str, Speed]  # by the name of the point
 
 
@@ -55,10 +56,12 @@ class Record:
         """Have a job done again."""
         self.seeds.get(job.seed, {}).pop(job.name, None)
 
-    def speeds_of(self, jobs: Iterable[Job]) -> Speeds | None:
-        """The speeds, if every one of these jobs' points was measured."""
-        whole = self.speeds is not None and all(job.name in self.speeds.points for job in jobs)
-        return self.speeds if whole else None
+    def speeds_of(self, jobs: Iterable[Job], settings: dict[str, int]) -> Speeds | None:
+        """The speeds, if every one of these jobs' points was measured, and with these settings."""
+        found = self.speeds
+        if found is None or found.settings != settings:
+            return None
+        return found if all(job.name in found.points for job in jobs) else None
 
 
 def read_record(path: Path, settings: str) -> Record:

@@ -256,13 +256,14 @@ def first_seed(
     jobs: Sequence[Job], tables: Tables, params: Params, folder: Path, record: Record, target: Path
 ) -> Speeds:
     """Make the first seed's points and measure their speeds, unless both are recorded."""
-    speeds = record.speeds_of(jobs)
+    settings = params.benchmark.model_dump()
+    speeds = record.speeds_of(jobs, settings)
     if speeds is None:
         for job in record.of(jobs).keys() - _stored(folder, jobs).keys():
             record.forget(job)  # a speed wants the bundle
         run(jobs, tables, params, folder, record, target)
         measured = measure_speeds(folder / f"seed-{jobs[0].seed}", jobs, tables, params)
-        speeds = record.speeds = Speeds(machine()["cpu"], date.today().isoformat(), measured)
+        speeds = record.speeds = Speeds(machine()["cpu"], date.today().isoformat(), settings, measured)
         write_record(record, target)
     return speeds
 

@@ -114,7 +114,7 @@ def choice_finding(evidence: Evidence, report: Compression, budget: Budget) -> F
     if any(one.inside_budget != inside(budget, one.tune_loss, one.mb) for one in shapes):
         return finding("fail", "The shape was chosen for another budget: run `dvc repro prune`.")
     if not chosen.dense:
-        sentence = f"{chosen.shape} is the cheapest shape found inside the budget of {in_words(budget)}."
+        sentence = f"{chosen.shape} is the cheapest shape tried that keeps the budget of {in_words(budget)}."
         late = f"{chosen.shape} was released though it {excess(budget, chosen.tune_loss, chosen.mb)}."
         return found(chosen.inside_budget, "review", sentence, late)
     if report.refused:
