@@ -129,16 +129,13 @@ def test_a_finished_job_is_not_done_again_and_what_is_lost_is_made_anew(jobs: Jo
 
 
 def damage(path: Path, column: str) -> None:
-    """Some bytes of a column's pages."""
+    """The last bytes of a column's values."""
     group = pq.ParquetFile(path).metadata.row_group(0)
-    found = next(
-        group.column(place)
-        for place in range(group.num_columns)
-        if group.column(place).path_in_schema == column
-    )
+    columns = [group.column(place) for place in range(group.num_columns)]
+    (found,) = [one for one in columns if one.path_in_schema == column]
+    end = (found.dictionary_page_offset or found.data_page_offset) + found.total_compressed_size
     content = bytearray(path.read_bytes())
-    middle = found.data_page_offset + found.total_compressed_size // 2
-    content[middle : middle + 8] = bytes(255 - byte for byte in content[middle : middle + 8])
+    content[end - 4 : end] = bytes(255 - byte for byte in content[end - 4 : end])
     path.write_bytes(content)
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import shutil
 import sqlite3
 import subprocess
@@ -251,7 +250,8 @@ def test_the_command_goes_back_without_credentials_for_the_cloud_and_says_what_i
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:9")  # nothing is asked of the world
+    # Nothing is asked of the world. MLflow keeps a client, with its keys, by this address: no other test has it.
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:7")
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, str(at_root.root / "none"))
     with contextlib.closing(sqlite3.connect(at_root.root / "var/mlflow.db")) as database, database:
@@ -261,8 +261,7 @@ def test_the_command_goes_back_without_credentials_for_the_cloud_and_says_what_i
     assert main(["rollback"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("Version 2 ") and "is to serve now" in lines[0]
-    # Which one depends on whether a test before has given this process keys of nobody.
-    assert re.search(r"s3://bucket/2 \((NoCredentials|EndpointConnection)Error\)", lines[1])
+    assert "s3://bucket/2 (NoCredentialsError)" in lines[1]
     assert "`ticket-sentiment releases`" in lines[2]
     assert at_root.serving == ("2", None, "1")
 

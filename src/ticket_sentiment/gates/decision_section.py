@@ -47,10 +47,7 @@ def next_step(decision: str, evidence: Evidence) -> str:
         return "It is the first model and becomes the champion: make serve answers with it."
     if evidence.hotfix is not None:
         return "The short rollout of a hotfix begins, beside the champion: ticket-sentiment status."
-    return (
-        "Its rollout beside the champion begins, unseen by customers at first, unless this version has had "
-        "its own: ticket-sentiment status."
-    )
+    return "Its rollout, one a version, begins beside the champion, unseen at first: ticket-sentiment status."
 
 
 def _weight(verdict: Verdict, decision: str, evidence: Evidence) -> int:
