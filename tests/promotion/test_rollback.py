@@ -250,7 +250,7 @@ def test_the_command_goes_back_without_credentials_for_the_cloud_and_says_what_i
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    # Nothing is asked of the world. MLflow keeps a client, with its keys, by this address: no other test has it.
+    # Nothing is asked of the world. By this address MLflow keeps a client and its keys: no other test has it.
     monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:7")
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, str(at_root.root / "none"))
