@@ -164,6 +164,21 @@ def test_too_few_customers_or_one_arm_only_say_nothing():
     assert difference([], {}).estimate is None
 
 
+def test_the_first_customer_of_a_step_ends_no_rollout_and_counts_with_the_others():
+    def difference_with(customers: int) -> Difference:
+        """A step without a failure, and one in which a customer of the challenger sends 40 that fail."""
+        failing = sums_of(
+            np.array([40.0] + [2.0] * (customers - 1)), np.array([40.0] + [0.0] * (customers - 1))
+        )
+        one = ByArm(sums_of(np.full(950, 2.0), np.zeros(950)), sums_of(np.full(50, 2.0), np.zeros(50)))
+        return difference([one, ByArm(sums_of(np.full(300, 2.0), np.zeros(300)), failing)], {})
+
+    first, later = difference_with(1), difference_with(2000)
+    assert first.estimate == 0 and first.requests == ByArm(1900, 100)
+    assert log_e_value(first, 0.0, mixing_precision(0.01, 0.01)) < 0
+    assert later.estimate > 0 and later.requests.challenger == 100 + 40 + 2 * 1999
+
+
 def test_no_failure_so_far_is_not_none_for_ever():
     found = difference([ByArm(single(300, 0), single(300, 0))], {})
     rho = mixing_precision(0.005, 0.05)

@@ -28,8 +28,8 @@ from scipy.special import log_ndtr
 
 from ticket_sentiment.rollout.evidence import ByArm, CrossSums, UnitSums
 
-# Below this many effective units in an arm (n**2 / nn, Kish) nothing is said: the normal approximation would
-# be one of a handful of customers.
+# An epoch in which an arm has fewer effective units (n**2 / nn, Kish) does not count yet: the normal
+# approximation would be one of a handful of customers, and the first one of a step could end a rollout.
 MIN_EFFECTIVE_UNITS = 20.0
 
 
@@ -39,8 +39,8 @@ class Difference:
 
     Attributes:
         estimate: of the shares.
-        variance: of the estimate; infinite where too few units were seen to say.
-        requests: of each arm, over all epochs.
+        variance: of the estimate; infinite where no epoch has units enough to say.
+        requests: of each arm, over the epochs that count.
     """
 
     estimate: float | None
@@ -70,8 +70,11 @@ def difference(
         epochs: of each epoch, the sums of both arms.
         overlaps: of each pair of cells in two epochs, the sums over units in both.
     """
-    both = [index for index, arms in enumerate(epochs) if arms.champion.n and arms.challenger.n]
-    requests = ByArm(sum(arms.champion.n for arms in epochs), sum(arms.challenger.n for arms in epochs))
+    met = [index for index, arms in enumerate(epochs) if arms.champion.n and arms.challenger.n]
+    sure = [index for index in met if min(map(_effective_units, epochs[index])) >= MIN_EFFECTIVE_UNITS]
+    both = sure or met
+    of = both or range(len(epochs))
+    requests = ByArm(sum(epochs[one].champion.n for one in of), sum(epochs[one].challenger.n for one in of))
     if not both:
         return Difference(None, math.inf, requests)
     cells = {
@@ -89,7 +92,7 @@ def difference(
     slopes = {key: (1 if key[1] else -1) * weights[key[0]] / (total * sums.n) for key, sums in cells.items()}
     shares = {key: sums.y / sums.n for key, sums in cells.items()}
     estimate = sum(slopes[key] * sums.y for key, sums in cells.items())
-    if min(_effective_units(cells, arm) for arm in (False, True)) < MIN_EFFECTIVE_UNITS:
+    if not sure:
         return Difference(estimate, math.inf, requests)
     variance = sum(slopes[key] ** 2 * _own_variance(sums) for key, sums in cells.items())
     for (first, second), cross in overlaps.items():
@@ -102,12 +105,9 @@ def difference(
     return Difference(estimate, max(variance, floor), requests)
 
 
-def _effective_units(cells: Mapping[CellKey, UnitSums], challenger: bool) -> float:
-    """Kish's effective number of units of an arm: that of equal ones with the same spread of requests.
-
-    The highest over epochs, as the same units come again.
-    """
-    return max(sums.n**2 / sums.nn for key, sums in cells.items() if key[1] == challenger)
+def _effective_units(sums: UnitSums) -> float:
+    """Kish's effective number of units of a cell: that of equal ones with the same spread of requests."""
+    return sums.n**2 / sums.nn
 
 
 def _own_variance(sums: UnitSums) -> float:
