@@ -86,6 +86,29 @@ def test_a_damaged_bundle_is_refused_in_one_line(packed, bundle, tmp_path):
     assert "SHA-256 differs" in done.stderr.splitlines()[0]
 
 
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (None, r"release\.json cannot be read \(No such file"),
+        ("{", r"release\.json is not JSON"),
+        ("[]", r"release\.json: expected an object"),
+        ("{}", r"release\.json: version: expected a text"),
+        ({"bundle_digest": "../.."}, r"release\.json: bundle_digest: expected a SHA-256"),
+        ({"abstain_below": "0.5"}, r"release\.json: abstain_below: expected a number from 0 to 1"),
+        ({"max_text_chars": 0}, r"release\.json: max_text_chars: expected a whole number above 0"),
+    ],
+)
+def test_a_damaged_release_is_refused_with_file_key_and_remedy(packed, tmp_path, written, said):
+    here = Path(shutil.copytree(packed, tmp_path / "edge"))
+    release = json.loads((here / RELEASE).read_text())
+    if written is None:
+        (here / RELEASE).unlink()
+    else:
+        (here / RELEASE).write_text(written if isinstance(written, str) else json.dumps(release | written))
+    with pytest.raises(TicketSentimentError, match=f"{said}.*: copy the folder again"):
+        Edge(here)
+
+
 @pytest.fixture
 def newer(make_bundle, params, runtime, tmp_path) -> Path:
     return pack(make_bundle(1), "2", params, runtime, tmp_path / "newer")

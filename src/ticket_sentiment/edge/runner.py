@@ -5,6 +5,7 @@ It needs ONNX Runtime and numpy. The model lies beside it in `bundles/`; `releas
 
 import argparse
 import json
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -12,13 +13,40 @@ from pathlib import Path
 from typing import Any
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import read_json, replacing_folder, write_json
+from ticket_sentiment.files import replacing_folder, write_json
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.edge import EdgeRuntime, open_bundle
 from ticket_sentiment.tickets.canonical import canonical
 from ticket_sentiment.tickets.privacy import clean
 
 RELEASE, BUNDLES = "release.json", "bundles"
+_AGAIN = "copy the folder again"  # on a device nothing can be made anew
+
+
+def _wrong_key(release: Any) -> str | None:
+    """The first key of `release.json` that is not as it should be, with what was expected."""
+    if not isinstance(release, dict):
+        return "expected an object"
+    digest, share, limit = (release.get(key) for key in ("bundle_digest", "abstain_below", "max_text_chars"))
+    checks = {
+        "version: expected a text": isinstance(release.get("version"), str),
+        "bundle_digest: expected a SHA-256": re.fullmatch("[0-9a-f]{64}", str(digest)) is not None,
+        "abstain_below: expected a number from 0 to 1": type(share) in (int, float) and 0 <= share <= 1,
+        "max_text_chars: expected a whole number above 0": type(limit) is int and limit > 0,
+    }
+    return next((text for text, right in checks.items() if not right), None)
+
+
+def _read_release(path: Path) -> dict[str, Any]:
+    try:
+        release = json.loads(path.read_bytes())
+    except OSError as error:
+        raise TicketSentimentError(f"{path} cannot be read ({error.strerror}): {_AGAIN}") from None
+    except ValueError as error:
+        raise TicketSentimentError(f"{path} is not JSON ({error}): {_AGAIN}") from None
+    if problem := _wrong_key(release):
+        raise TicketSentimentError(f"{path}: {problem}: {_AGAIN}")
+    return release
 
 
 class Edge:
@@ -29,12 +57,12 @@ class Edge:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.release = read_json(folder / RELEASE)
+        self.release = _read_release(folder / RELEASE)
         digest = self.release["bundle_digest"]
         bundle = open_bundle(folder / BUNDLES / digest[:12])
         if bundle.digest != digest:
             raise TicketSentimentError(
-                f"{bundle.path} is {bundle.digest[:12]}, {RELEASE} names {digest[:12]}: copy the folder again"
+                f"{bundle.path} is {bundle.digest[:12]}, {RELEASE} names {digest[:12]}: {_AGAIN}"
             )
         self.runtime = EdgeRuntime(bundle)
 
