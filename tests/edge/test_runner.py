@@ -60,6 +60,17 @@ def test_a_text_of_which_nothing_is_left_is_an_error(packed, text):
         Edge(packed).classify(text)
 
 
+def test_a_text_is_as_long_as_the_service_takes_it_at_most(packed, params):
+    edge, limit = Edge(packed), params.serve.max_text_chars
+    assert edge.classify("🙂" * limit)["label"]  # characters, not bytes
+    with pytest.raises(TicketSentimentError, match=f"^text: longer than {limit} characters: shorten it"):
+        edge.classify("a" * (limit + 1))
+    longest = "good " * (limit // 5)  # the line end that `echo` puts behind it is not counted
+    done = run(packed / PROGRAM, "--lines", given=f"{longest}\n{longest}!\n")
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert first["label"] and "longer than" in second["error"]
+
+
 def test_the_program_needs_onnx_runtime_and_numpy_only(packed):
     done = run(packed / PROGRAM, "--lines", given="Thanks, it works, grüße 🙂\n\nawful\n")
     assert done.returncode == 0, done.stderr

@@ -70,9 +70,11 @@ class Edge:
         """The answer of POST /v1/classify: masked and without greeting and signature first.
 
         Raises:
-            TicketSentimentError: nothing is left of the text.
+            TicketSentimentError: the text is too long, or nothing is left of it.
             ArithmeticError: the model's answer is no number.
         """
+        if len(ticket) > (limit := self.release["max_text_chars"]):
+            raise TicketSentimentError(f"text: longer than {limit} characters: shorten it")
         text = canonical(clean(ticket))
         if not text or not self.runtime.token_ids([text])[0]:
             raise TicketSentimentError("nothing is left of the text: give one with words")
@@ -130,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
 def _answer_lines(edge: Edge) -> None:
     for line in sys.stdin:
         try:
-            answer = edge.classify(line)
+            answer = edge.classify(line.removesuffix("\n"))
         except TicketSentimentError as error:  # a bad line harms no other
             answer = {"error": str(error)}
         print(json.dumps(answer), flush=True)
@@ -146,7 +148,7 @@ def _run(parsed: argparse.Namespace, folder: Path) -> None:
     elif parsed.lines:
         _answer_lines(edge)
     else:
-        print(json.dumps(edge.classify(sys.stdin.read()), indent=2))
+        print(json.dumps(edge.classify(sys.stdin.read().removesuffix("\n")), indent=2))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
