@@ -94,6 +94,22 @@ def test_a_person_sees_answer_version_and_digest_on_any_width(page, web, bundle)
     assert all(label in text for label in ("negative", "neutral", "positive"))
 
 
+def test_a_text_that_is_too_long_is_refused_and_not_cut(page, web, params):
+    limit = params.serve.max_text_chars
+    submit = """(() => { const text = document.getElementById("text");
+        text.value = ""; text.focus(); document.execCommand("insertText", false, "🙂".repeat(%d));
+        document.getElementById("form").requestSubmit(); return [...text.value].length; })()"""
+    with static_server(web) as address:
+        page.open(address)
+        state(page)
+        assert page.evaluate(submit % limit) == limit  # characters, of which each is two units in a browser
+        page.wait("!document.getElementById('answer').hidden")
+        assert page.evaluate(submit % (limit + 1)) == limit + 1
+        page.wait("document.getElementById('answer').hidden")
+        said = page.evaluate("document.getElementById('state').textContent")
+    assert said == f"text: longer than {limit} characters: shorten it"
+
+
 def test_it_answers_without_a_network_after_the_first_load(page, web):
     with static_server(web) as address:
         page.open(address)

@@ -60,7 +60,6 @@ async function keepOffline() {
 }
 
 function describe({ release }) {
-  element("text").maxLength = release.max_text_chars;
   show("version", release.version);
   show("digest", release.bundle_digest);
   show("verified", "model, tokenizer, rules and runtime are what the manifest names (SHA-256)");
@@ -104,6 +103,7 @@ async function start() {
     try {
       render(await classifier.classify(element("text").value));
     } catch (error) {
+      element("answer").hidden = true; // it is of another text
       say(error.message, true);
     }
   });

@@ -65,6 +65,8 @@ export class Classifier {
 
   // The answer's fields are those of POST /v1/classify; null where nothing is left of the text.
   async classify(ticket) {
+    const limit = this.release.max_text_chars; // in characters, as Python counts; not in UTF-16 units
+    if ([...ticket].length > limit) throw new Error(`text: longer than ${limit} characters: shorten it`);
     const text = this.read(ticket);
     const ids = text ? this.tokenizer.encode(text) : [];
     if (!ids.length) return null;
