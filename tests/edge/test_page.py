@@ -12,6 +12,7 @@ from tests.support.browser import browser
 from tests.support.tab import Page, static_server, tab
 from tests.support.texts import AWKWARD, NOTHING
 from ticket_sentiment.edge.pack import pack
+from ticket_sentiment.files import sha256_file
 from ticket_sentiment.tickets.canonical import canonical
 from ticket_sentiment.tickets.privacy import clean
 
@@ -148,6 +149,28 @@ def test_an_update_comes_whole_or_not_at_all(page, web, make_bundle, params, run
         page.open(address)
         (after,) = classify(page, ["hello"])
     assert after["model_version"] == "2" and after["probabilities"] != before[0]["probabilities"]
+
+
+def test_a_kept_release_that_cannot_be_used_is_replaced_by_a_mended_one(page, web, tmp_path):
+    mended = shutil.copytree(web, tmp_path / "mended")
+    (web / "rules.json").write_text("{}")
+    release = json.loads((web / "release.json").read_text())
+    release["files"]["rules.json"]["sha256"] = sha256_file(web / "rules.json")
+    (web / "release.json").write_text(json.dumps(release))
+    read = "document.getElementById('state').textContent"
+    with static_server(web) as address:
+        for _ in range(2):  # as it is kept, and from what is kept
+            page.open(address)
+            page.evaluate("ticketSentiment.catch(() => 1)")
+            assert "cannot be used" in page.evaluate(read) and "load this page again" not in page.evaluate(
+                read
+            )
+        shutil.copytree(mended, web, dirs_exist_ok=True)
+        page.open(address)
+        page.evaluate("ticketSentiment.catch(() => 1)")
+        assert "Version 1 has come in its place: load this page again" in page.evaluate(read)
+        page.open(address)
+        assert classify(page, ["hello"])[0]["label"]
 
 
 def test_a_model_that_is_not_what_the_manifest_names_answers_nothing(page, web):

@@ -92,9 +92,26 @@ function render(answer) {
   show("read", answer.text);
 }
 
+async function told(news) {
+  const { state, ...rest } = await news();
+  show("offline", OFFLINE[state](rest));
+  return { state, ...rest };
+}
+
+async function opened(news) {
+  try {
+    return await Classifier.open();
+  } catch (error) {
+    // The fault may be the kept release's: whoever does not ask for the server's never gets rid of it.
+    const { state, version } = news ? await told(news) : {};
+    if (state !== "updated") throw error;
+    throw new Error(`${error.message}. Version ${version} has come in its place: load this page again`);
+  }
+}
+
 async function start() {
   const news = await keepOffline();
-  const classifier = await Classifier.open();
+  const classifier = await opened(news);
   describe(classifier);
   say("Ready.");
   element("classify").disabled = false;
@@ -110,10 +127,7 @@ async function start() {
   element("text").addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) element("form").requestSubmit();
   });
-  if (news) {
-    const { state, ...rest } = await news();
-    show("offline", OFFLINE[state](rest));
-  }
+  if (news) await told(news);
   return classifier;
 }
 
