@@ -121,6 +121,49 @@ def test_it_answers_without_a_network_after_the_first_load(page, web):
     assert classify(page, AWKWARD[:2]) == online
 
 
+def test_two_pages_of_one_origin_keep_a_release_each(page, web, make_bundle, params, runtime, tmp_path):
+    other = pack(make_bundle(1), "2", params, runtime, tmp_path / "other") / "web"
+    both = tmp_path / "both"
+    shutil.copytree(web, both / "a")
+    shutil.copytree(other, both / "b")
+    with static_server(both) as address:
+        for name in "ab":
+            page.open(f"{address}{name}/")
+            assert "is kept on this device" in state(page)
+    for name, version in (("a", "1"), ("b", "2")):
+        page.open(f"{address}{name}/")
+        assert "there is none now" in state(page)
+        assert classify(page, ["hello"])[0]["model_version"] == version
+
+
+def test_what_is_kept_under_the_shared_name_of_before_comes_over(page, web):
+    # As a worker of before left it, with an entry of another page of the origin.
+    go_back = """(async () => {
+        await (await navigator.serviceWorker.getRegistration()).unregister();
+        const [name] = await caches.keys(), own = await caches.open(name);
+        const shared = await caches.open("ticket-sentiment-edge");
+        for (const key of await own.keys()) await shared.put(key, await own.match(key));
+        await shared.put("/b/release.json", new Response("{}"));
+        await caches.delete(name);
+        return (await shared.keys()).length;
+    })()"""
+    left = """caches.open("ticket-sentiment-edge").then((c) => c.keys()).then((k) => k.map((r) => r.url))"""
+    with static_server(web) as address:
+        page.open(address)
+        state(page)
+        assert page.evaluate(go_back) > 5
+        (web / "rules.json").unlink()  # so that what was kept is not fetched again
+        page.open(address)
+        assert "works: the release is kept" in state(page)
+        assert page.evaluate(left) == [f"{address}b/release.json"]
+        page.evaluate("caches.open('ticket-sentiment-edge').then((c) => c.delete('/b/release.json'))")
+        page.open(address)
+        state(page)
+        assert page.evaluate("caches.keys()") == [f"ticket-sentiment-edge {address}"]
+    page.open(address)
+    assert "there is none now" in state(page)
+
+
 def test_a_release_that_cannot_be_kept_answers_with_a_network_all_the_same(page, web):
     (web / "edge.css").write_text("/* not what the manifest names */")
     with static_server(web) as address:
