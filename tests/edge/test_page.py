@@ -216,11 +216,27 @@ def test_a_kept_release_that_cannot_be_used_is_replaced_by_a_mended_one(page, we
         assert classify(page, ["hello"])[0]["label"]
 
 
-def test_a_model_that_is_not_what_the_manifest_names_answers_nothing(page, web):
-    model = web / "bundle/model.onnx"
-    model.write_bytes(model.read_bytes()[:-1] + b"\0")
+@pytest.mark.parametrize(
+    "name",
+    ["bundle/model.onnx", "rules.json", "runtime/onnxruntime-web.wasm", "runtime/onnxruntime-web.js",
+     "classifier.js", "text.js", "wordpiece.js"],
+)  # fmt: skip
+def test_a_file_that_is_not_what_the_manifest_names_answers_nothing(page, web, name):
+    with (web / name).open("ab") as stream:
+        stream.write(b" ")  # harmless to read: only its hash tells
     with static_server(web) as address:
         page.open(address)
         page.evaluate("ticketSentiment.catch(() => 1)")
-        assert "SHA-256 differs" in page.evaluate("document.getElementById('state').textContent")
+        said = page.evaluate("document.getElementById('state').textContent")
+        assert f"{name} is not what the manifest names (SHA-256 differs)" in said
         assert page.evaluate("document.getElementById('classify').disabled") is True
+
+
+def test_code_is_fetched_once_and_run_as_it_was_hashed(page, web):
+    fetched = "performance.getEntriesByType('resource').map((entry) => new URL(entry.name).pathname)"
+    with static_server(web) as address:
+        page.open(address)
+        state(page)
+        paths = page.evaluate(fetched)
+    for name in ("/classifier.js", "/text.js", "/wordpiece.js", "/runtime/onnxruntime-web.js"):
+        assert paths.count(name) == 1, name

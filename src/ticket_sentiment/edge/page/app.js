@@ -1,6 +1,6 @@
 // The page: loads a verified release, answers, keeps the release for the time without a network.
 
-import { Classifier } from "./classifier.js";
+import { openRelease } from "./release.js";
 
 const WAIT = 10_000; // ms for the service worker's first answer to the page
 const PATIENCE = 120_000; // ms for it to fetch a release; browsers end a worker that takes long, and say nothing
@@ -59,10 +59,15 @@ async function keepOffline() {
   return async () => news;
 }
 
+// What begins the page cannot vouch for itself.
+const VERIFIED =
+  "model, tokenizer, rules, runtime and the code that reads and answers are what release.json names (SHA-256); " +
+  "not verified by the page itself: release.json, index.html, app.js, release.js and styles";
+
 function describe({ release }) {
   show("version", release.version);
   show("digest", release.bundle_digest);
-  show("verified", "model, tokenizer, rules and runtime are what the manifest names (SHA-256)");
+  show("verified", VERIFIED);
   show("runtime", `${release.runtime.name} ${release.runtime.version}`);
 }
 
@@ -100,7 +105,7 @@ async function told(news) {
 
 async function opened(news) {
   try {
-    return await Classifier.open();
+    return await openRelease();
   } catch (error) {
     // The fault may be the kept release's: whoever does not ask for the server's never gets rid of it.
     const { state, version } = news ? await told(news) : {};
