@@ -12,6 +12,7 @@ from tests.support.browser import browser
 from tests.support.tab import Page, static_server, tab
 from tests.support.texts import AWKWARD, NOTHING
 from ticket_sentiment.edge.pack import pack
+from ticket_sentiment.files import sha256_file
 from ticket_sentiment.tickets.canonical import canonical
 from ticket_sentiment.tickets.privacy import clean
 
@@ -94,6 +95,22 @@ def test_a_person_sees_answer_version_and_digest_on_any_width(page, web, bundle)
     assert all(label in text for label in ("negative", "neutral", "positive"))
 
 
+def test_a_text_that_is_too_long_is_refused_and_not_cut(page, web, params):
+    limit = params.serve.max_text_chars
+    submit = """(() => { const text = document.getElementById("text");
+        text.value = ""; text.focus(); document.execCommand("insertText", false, "🙂".repeat(%d));
+        document.getElementById("form").requestSubmit(); return [...text.value].length; })()"""
+    with static_server(web) as address:
+        page.open(address)
+        state(page)
+        assert page.evaluate(submit % limit) == limit  # characters, of which each is two units in a browser
+        page.wait("!document.getElementById('answer').hidden")
+        assert page.evaluate(submit % (limit + 1)) == limit + 1
+        page.wait("document.getElementById('answer').hidden")
+        said = page.evaluate("document.getElementById('state').textContent")
+    assert said == f"text: longer than {limit} characters: shorten it"
+
+
 def test_it_answers_without_a_network_after_the_first_load(page, web):
     with static_server(web) as address:
         page.open(address)
@@ -102,6 +119,49 @@ def test_it_answers_without_a_network_after_the_first_load(page, web):
     page.open(address)
     assert "there is none now" in state(page)
     assert classify(page, AWKWARD[:2]) == online
+
+
+def test_two_pages_of_one_origin_keep_a_release_each(page, web, make_bundle, params, runtime, tmp_path):
+    other = pack(make_bundle(1), "2", params, runtime, tmp_path / "other") / "web"
+    both = tmp_path / "both"
+    shutil.copytree(web, both / "a")
+    shutil.copytree(other, both / "b")
+    with static_server(both) as address:
+        for name in "ab":
+            page.open(f"{address}{name}/")
+            assert "is kept on this device" in state(page)
+    for name, version in (("a", "1"), ("b", "2")):
+        page.open(f"{address}{name}/")
+        assert "there is none now" in state(page)
+        assert classify(page, ["hello"])[0]["model_version"] == version
+
+
+def test_what_is_kept_under_the_shared_name_of_before_comes_over(page, web):
+    # As a worker of before left it, with an entry of another page of the origin.
+    go_back = """(async () => {
+        await (await navigator.serviceWorker.getRegistration()).unregister();
+        const [name] = await caches.keys(), own = await caches.open(name);
+        const shared = await caches.open("ticket-sentiment-edge");
+        for (const key of await own.keys()) await shared.put(key, await own.match(key));
+        await shared.put("/b/release.json", new Response("{}"));
+        await caches.delete(name);
+        return (await shared.keys()).length;
+    })()"""
+    left = """caches.open("ticket-sentiment-edge").then((c) => c.keys()).then((k) => k.map((r) => r.url))"""
+    with static_server(web) as address:
+        page.open(address)
+        state(page)
+        assert page.evaluate(go_back) > 5
+        (web / "rules.json").unlink()  # so that what was kept is not fetched again
+        page.open(address)
+        assert "works: the release is kept" in state(page)
+        assert page.evaluate(left) == [f"{address}b/release.json"]
+        page.evaluate("caches.open('ticket-sentiment-edge').then((c) => c.delete('/b/release.json'))")
+        page.open(address)
+        state(page)
+        assert page.evaluate("caches.keys()") == [f"ticket-sentiment-edge {address}"]
+    page.open(address)
+    assert "there is none now" in state(page)
 
 
 def test_a_release_that_cannot_be_kept_answers_with_a_network_all_the_same(page, web):
@@ -134,11 +194,49 @@ def test_an_update_comes_whole_or_not_at_all(page, web, make_bundle, params, run
     assert after["model_version"] == "2" and after["probabilities"] != before[0]["probabilities"]
 
 
-def test_a_model_that_is_not_what_the_manifest_names_answers_nothing(page, web):
-    model = web / "bundle/model.onnx"
-    model.write_bytes(model.read_bytes()[:-1] + b"\0")
+def test_a_kept_release_that_cannot_be_used_is_replaced_by_a_mended_one(page, web, tmp_path):
+    mended = shutil.copytree(web, tmp_path / "mended")
+    (web / "rules.json").write_text("{}")
+    release = json.loads((web / "release.json").read_text())
+    release["files"]["rules.json"]["sha256"] = sha256_file(web / "rules.json")
+    (web / "release.json").write_text(json.dumps(release))
+    read = "document.getElementById('state').textContent"
+    with static_server(web) as address:
+        for _ in range(2):  # as it is kept, and from what is kept
+            page.open(address)
+            page.evaluate("ticketSentiment.catch(() => 1)")
+            assert "cannot be used" in page.evaluate(read) and "load this page again" not in page.evaluate(
+                read
+            )
+        shutil.copytree(mended, web, dirs_exist_ok=True)
+        page.open(address)
+        page.evaluate("ticketSentiment.catch(() => 1)")
+        assert "Version 1 has come in its place: load this page again" in page.evaluate(read)
+        page.open(address)
+        assert classify(page, ["hello"])[0]["label"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["bundle/model.onnx", "rules.json", "runtime/onnxruntime-web.wasm", "runtime/onnxruntime-web.js",
+     "classifier.js", "text.js", "wordpiece.js"],
+)  # fmt: skip
+def test_a_file_that_is_not_what_the_manifest_names_answers_nothing(page, web, name):
+    with (web / name).open("ab") as stream:
+        stream.write(b" ")  # harmless to read: only its hash tells
     with static_server(web) as address:
         page.open(address)
         page.evaluate("ticketSentiment.catch(() => 1)")
-        assert "SHA-256 differs" in page.evaluate("document.getElementById('state').textContent")
+        said = page.evaluate("document.getElementById('state').textContent")
+        assert f"{name} is not what the manifest names (SHA-256 differs)" in said
         assert page.evaluate("document.getElementById('classify').disabled") is True
+
+
+def test_code_is_fetched_once_and_run_as_it_was_hashed(page, web):
+    fetched = "performance.getEntriesByType('resource').map((entry) => new URL(entry.name).pathname)"
+    with static_server(web) as address:
+        page.open(address)
+        state(page)
+        paths = page.evaluate(fetched)
+    for name in ("/classifier.js", "/text.js", "/wordpiece.js", "/runtime/onnxruntime-web.js"):
+        assert paths.count(name) == 1, name

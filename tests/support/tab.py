@@ -4,6 +4,7 @@ import contextlib
 import functools
 import http.server
 import json
+import socket
 import subprocess
 import threading
 import time
@@ -24,11 +25,30 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    """Ends with its connections: on one that a browser opened in advance it would answer after its end."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self._accepted: list[socket.socket] = []
+        super().__init__(*arguments)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, client = super().get_request()
+        self._accepted.append(connection)
+        return connection, client
+
+    def server_close(self) -> None:
+        super().server_close()
+        for connection in self._accepted:
+            with contextlib.suppress(OSError):  # most are closed already
+                connection.shutdown(socket.SHUT_RDWR)
+
+
 @contextlib.contextmanager
 def static_server(folder: Path) -> Iterator[str]:
     """Serve a folder on localhost; yields its address."""
     handler = functools.partial(_Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with _Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:

@@ -11,7 +11,7 @@ from typing import Any
 import ticket_sentiment
 from ticket_sentiment.edge import npm
 from ticket_sentiment.edge.rules import rules
-from ticket_sentiment.edge.runner import BUNDLES, RELEASE
+from ticket_sentiment.edge.runner import BUNDLES, PROGRAM, RELEASE
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import replacing_folder, sha256_file, write_json, write_text
 from ticket_sentiment.model.bundle import Bundle, load_bundle
@@ -20,7 +20,6 @@ from ticket_sentiment.params import Params
 from ticket_sentiment.registry.store import EDGE, champion_version, connect, download_bundle
 
 OUT = Path("dist/edge")
-PROGRAM = "ticket-sentiment-edge.pyz"
 UNREGISTERED = "unregistered"
 # All that the program imports of this package; tests/edge/test_runner.py holds it against what is loaded.
 MODULES = (
@@ -86,7 +85,7 @@ def pack(bundle: Bundle, version: str, params: Params, runtime: Path, out: Path 
         (folder / PROGRAM).write_bytes(_program())
         shutil.copytree(bundle.path, folder / BUNDLES / bundle.digest[:12])
         _write_page(folder / "web", bundle, release, runtime)
-        write_json(folder / RELEASE, release)
+        write_json(folder / RELEASE, {**release, "program_sha256": sha256_file(folder / PROGRAM)})
     return out
 
 

@@ -1,6 +1,6 @@
 // The page: loads a verified release, answers, keeps the release for the time without a network.
 
-import { Classifier } from "./classifier.js";
+import { openRelease } from "./release.js";
 
 const WAIT = 10_000; // ms for the service worker's first answer to the page
 const PATIENCE = 120_000; // ms for it to fetch a release; browsers end a worker that takes long, and say nothing
@@ -59,11 +59,15 @@ async function keepOffline() {
   return async () => news;
 }
 
+// What begins the page cannot vouch for itself.
+const VERIFIED =
+  "model, tokenizer, rules, runtime and the code that reads and answers are what release.json names (SHA-256); " +
+  "not verified by the page itself: release.json, index.html, app.js, release.js and styles";
+
 function describe({ release }) {
-  element("text").maxLength = release.max_text_chars;
   show("version", release.version);
   show("digest", release.bundle_digest);
-  show("verified", "model, tokenizer, rules and runtime are what the manifest names (SHA-256)");
+  show("verified", VERIFIED);
   show("runtime", `${release.runtime.name} ${release.runtime.version}`);
 }
 
@@ -93,9 +97,26 @@ function render(answer) {
   show("read", answer.text);
 }
 
+async function told(news) {
+  const { state, ...rest } = await news();
+  show("offline", OFFLINE[state](rest));
+  return { state, ...rest };
+}
+
+async function opened(news) {
+  try {
+    return await openRelease();
+  } catch (error) {
+    // The fault may be the kept release's: whoever does not ask for the server's never gets rid of it.
+    const { state, version } = news ? await told(news) : {};
+    if (state !== "updated") throw error;
+    throw new Error(`${error.message}. Version ${version} has come in its place: load this page again`);
+  }
+}
+
 async function start() {
   const news = await keepOffline();
-  const classifier = await Classifier.open();
+  const classifier = await opened(news);
   describe(classifier);
   say("Ready.");
   element("classify").disabled = false;
@@ -104,16 +125,14 @@ async function start() {
     try {
       render(await classifier.classify(element("text").value));
     } catch (error) {
+      element("answer").hidden = true; // it is of another text
       say(error.message, true);
     }
   });
   element("text").addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) element("form").requestSubmit();
   });
-  if (news) {
-    const { state, ...rest } = await news();
-    show("offline", OFFLINE[state](rest));
-  }
+  if (news) await told(news);
   return classifier;
 }
 

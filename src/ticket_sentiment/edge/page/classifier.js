@@ -1,31 +1,4 @@
-// A verified release ready to answer: text in, the service's answer out.
-
-import { Canonical, Privacy } from "./text.js";
-import { WordPiece } from "./wordpiece.js";
-
-export async function sha256(bytes) {
-  if (!globalThis.crypto?.subtle) {
-    throw new Error("this address is not secure, so the browser cannot verify the model: serve the folder over https, or from localhost");
-  }
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-async function bytesOf(path) {
-  const response = await fetch(path);
-  if (!response.ok) throw new Error(`${path} is not there (${response.status}): copy the folder again`);
-  return response.arrayBuffer();
-}
-
-async function verified(path, expected) {
-  const bytes = await bytesOf(path);
-  if ((await sha256(bytes)) !== expected) {
-    throw new Error(`${path} is not what the manifest names (SHA-256 differs): copy the folder again`);
-  }
-  return bytes;
-}
-
-const parsed = (bytes) => JSON.parse(new TextDecoder().decode(bytes));
+// A verified release ready to answer: text in, the service's answer out. It imports nothing: release.js hands it all.
 
 function probabilities(logits, temperature) {
   const highest = Math.max(...logits);
@@ -35,36 +8,19 @@ function probabilities(logits, temperature) {
 }
 
 export class Classifier {
-  // Every file is read once, and what was hashed is what is used.
-  static async open() {
-    const release = parsed(await bytesOf("release.json"));
-    const file = (path) => verified(path, release.files[path]?.sha256);
-    const manifest = parsed(await verified("bundle/bundle.json", release.bundle_digest));
-    const [model, tokenizer, rules, wasm] = await Promise.all([
-      verified("bundle/model.onnx", manifest.files["model.onnx"]),
-      verified("bundle/tokenizer.json", manifest.files["tokenizer.json"]),
-      file("rules.json"),
-      file(release.runtime.wasm),
-    ]);
-    const ort = await import(`./${release.runtime.module}`);
-    Object.assign(ort.env.wasm, { numThreads: 1, wasmBinary: wasm });
-    const session = await ort.InferenceSession.create(new Uint8Array(model), { executionProviders: ["wasm"] });
-    return new Classifier({ release, manifest, ort, session, tokenizer: parsed(tokenizer), rules: parsed(rules) });
-  }
-
-  constructor({ release, manifest, ort, session, tokenizer, rules }) {
-    Object.assign(this, { release, manifest, ort, session });
-    [this.privacy, this.canonical] = [new Privacy(rules), new Canonical(rules)];
-    this.tokenizer = new WordPiece(tokenizer, manifest.max_length, rules.characters);
+  constructor({ release, manifest, ort, session, reader, tokenizer }) {
+    Object.assign(this, { release, manifest, ort, session, reader, tokenizer });
   }
 
   // What the model reads of a ticket.
   read(text) {
-    return this.canonical.canonical(this.privacy.clean(text));
+    return this.reader.canonical.canonical(this.reader.privacy.clean(text));
   }
 
   // The answer's fields are those of POST /v1/classify; null where nothing is left of the text.
   async classify(ticket) {
+    const limit = this.release.max_text_chars; // in characters, as Python counts; not in UTF-16 units
+    if ([...ticket].length > limit) throw new Error(`text: longer than ${limit} characters: shorten it`);
     const text = this.read(ticket);
     const ids = text ? this.tokenizer.encode(text) : [];
     if (!ids.length) return null;

@@ -3,7 +3,8 @@
 // Files lie in the cache under their SHA-256; the manifest, release.json, says which of them are the release and is
 // put there last. So an update that is interrupted, or of which one file is wrong, leaves the release before it.
 
-const CACHE = "ticket-sentiment-edge";
+const SHARED = "ticket-sentiment-edge"; // of every page of the origin, as it was once
+const CACHE = `${SHARED} ${self.registration.scope}`; // one origin may serve several
 const MANIFEST = "release.json";
 const PAGE = "index.html";
 
@@ -34,6 +35,20 @@ async function keep(cache, path, file) {
   await cache.put(kept(file.sha256), new Response(bytes, { headers: { "Content-Type": response.headers.get("Content-Type") ?? "" } }));
 }
 
+// What of the shared cache is this page's comes over, the manifest last; what is another page's is left to it.
+async function takeOver(cache) {
+  if (!(await caches.has(SHARED))) return;
+  const shared = await caches.open(SHARED);
+  const files = (await shared.keys()).filter((request) => request.url.startsWith(kept("")));
+  const late = (await held(cache)) !== null;
+  for (const key of [...files, at(MANIFEST)]) {
+    const found = await shared.match(key);
+    if (found && !late) await cache.put(key, found);
+    await shared.delete(key);
+  }
+  if (!(await shared.keys()).length) await caches.delete(SHARED);
+}
+
 async function forget(cache, release) {
   const wanted = new Set([at(MANIFEST), ...Object.values(release.files).map((file) => kept(file.sha256))]);
   for (const request of await cache.keys()) if (!wanted.has(request.url)) await cache.delete(request);
@@ -42,6 +57,7 @@ async function forget(cache, release) {
 // What became of it: first, same, updated, offline; or failed, or none where no release is kept, with the reason.
 async function update() {
   const cache = await caches.open(CACHE);
+  await takeOver(cache); // again: a worker of before may have written there since
   const before = await held(cache);
   let now;
   try {
@@ -74,7 +90,9 @@ async function answer(request) {
 let running = null;
 
 self.addEventListener("install", () => self.skipWaiting());
-self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+self.addEventListener("activate", (event) => {
+  event.waitUntil(caches.open(CACHE).then(takeOver).finally(() => self.clients.claim()));
+});
 self.addEventListener("message", (event) => {
   running ??= update().catch((error) => ({ state: "none", reason: error.message })).finally(() => { running = null; });
   event.waitUntil(running.then((result) => event.ports[0].postMessage(result)));
