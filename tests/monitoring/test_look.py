@@ -125,6 +125,11 @@ def test_a_change_that_lasts_asks_for_one_retraining_and_then_cools_down(loop: L
         connection.exec_driver_sql("UPDATE early_retrainings SET at = '2026-01-01 00:00:00.000000'")
     second = monitor.ask_early(found, params)
     assert second and (second.number, second.name) == (2, "early-retraining-2")
+    monitor.note_started(second, "run-2", params)
+    with open_engine(loop.url, durable=True).begin() as connection:
+        connection.exec_driver_sql("UPDATE early_retrainings SET at = '2100-01-01 00:00:00.000000'")
+    third = monitor.ask_early(found, params)
+    assert third and third.number == 3, "the clock was ahead when it was asked for"
     off = params.monitor.model_copy(
         update={"early_retraining": params.monitor.early_retraining.model_copy(update={"enabled": False})}
     )

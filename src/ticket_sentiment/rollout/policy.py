@@ -24,6 +24,10 @@ from ticket_sentiment.rollout.guardrails import (
 Action = Literal["advance", "rollback", "wait", "stop"]
 HOUR = timedelta(hours=1)
 FEW_FAILURES = 3  # of a model, that tell nothing of it
+_AHEAD = (
+    "Are they right now, and the step began while one was ahead? `ticket-sentiment rollback` ends this "
+    "rollout; the alias `challenger` in MLflow begins it anew."
+)
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def decide(evidence: Evidence, settings: Rollout) -> Decision:
             "See whether tickets come, and whether what services answer reaches the event database.",
         )
     if reasons := _clock(evidence):
-        return answer("wait", reasons, "Set the clocks of the machines right; nothing else is needed.")
+        return answer("wait", reasons, f"Set the clocks of the machines right. {_AHEAD}")
     missing = [
         *_silence(evidence, settings),
         *_wrong_split(split),
