@@ -29,7 +29,7 @@ def see(params: Params) -> Look:
 def publish(found: Look, params: Params) -> None:
     """What a person reads: as a page, and as artifacts of the run."""
     page = write_page(found, params, PAGE)
-    create_markdown_artifact(markdown(found), key="monitor", description="The model in service")
+    create_markdown_artifact(markdown(found, params), key="monitor", description="The model in service")
     create_link_artifact(page.resolve().as_uri(), key="monitor-page", link_text="The model in service")
 
 

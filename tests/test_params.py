@@ -106,7 +106,15 @@ def test_no_test_depends_on_what_a_team_sets_in_params_yaml():
             "events.url: Value error, holds a password",
         ),
         (lambda p: p["events"].update(keep_days=1_000_000), "events.keep_days: Input should be less than"),
-        (lambda p: p["events"].update(keep_days=20), "events.keep_days: labelling.since_days looks 30 days"),
+        (lambda p: p["events"].update(keep_days=61), "events.keep_days: stage drift's live month looks 62"),
+        (
+            lambda p: (p["events"].update(keep_days=70), p["rollout"].update(maturity_hours=33 * 24)),
+            "events.keep_days: the monitor's quality looks 71 days back",
+        ),
+        (
+            lambda p: (p["events"].update(keep_days=80), p["labelling"].update(since_days=90)),
+            "events.keep_days: labelling.since_days looks 90 days",
+        ),
         (
             lambda p: p["monitor"].update(min_rows=3000),
             "monitor: Value error, min_rows: expected at most half",

@@ -61,7 +61,7 @@ def test_the_break_even_is_marked_only_where_there_is_one(tmp_path: Path):
         (
             {"cache_hit_rate": 0.9, "request_ms": 1.0, "objective_share": 0.8},
             2.5,
-            "Tickets that the cache answers: 0 to 0.5 – to –",
+            "Tickets that the cache answers: 0 to 0.9 – to $130",
         ),
     ],
 )

@@ -26,6 +26,8 @@ def test_flat_is_flat_and_an_office_is_busiest_on_a_weekday_s_noon():
     load = read_traffic("office", 1_000).per_second()
     assert load[12] == load.max() and load[3] == pytest.approx(load[12] / 10)
     assert load[5 * 24 + 12] == pytest.approx(0.3 * load[12])  # Saturday
+    assert read_traffic("flat", 1).busiest_day == pytest.approx(1)
+    assert read_traffic("office", 1).busiest_day == pytest.approx(7 / 5.6)  # two days at 30 %
 
 
 def test_a_day_s_counts_repeat_and_are_the_traffic(tmp_path: Path):

@@ -76,6 +76,16 @@ def test_a_clock_that_jumped_back_does_not_turn_the_order_round(begun):
     assert begun.current() == entry
 
 
+def test_what_begins_or_ends_a_rollout_has_its_own_time_also_after_a_clock_that_was_ahead(begun):
+    ahead = NOON + timedelta(days=365)
+    begun.change(replace(state(2, 0.05), since=ahead), change("advance", rollout=1, at=ahead), 1)
+    ended = begun.change(replace(state(3, None), since=NOON), change("stop", rollout=None), 2)
+    again = begun.change(replace(state(4, 0.0), since=NOON), change(rollout=4), 3)
+    for entry in (ended, again):
+        assert entry.state.since == NOON and entry.change.at == NOON
+    assert begun.history() == tuple(sorted(begun.history(), key=lambda one: -one.state.epoch))
+
+
 @pytest.mark.parametrize(
     ("new", "made", "named"),
     [

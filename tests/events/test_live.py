@@ -8,7 +8,7 @@ from tests.events.events import DIGEST, NOON, OTHER, feedback, prediction
 from ticket_sentiment.events.live import answers, judged
 from ticket_sentiment.feedback.database import reading_events
 
-HOUR = timedelta(hours=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 @pytest.mark.parametrize("shift", [0, 1])
@@ -39,7 +39,8 @@ def test_a_ticket_without_a_label_that_counts_is_judged_too(url: str, open_store
         ("T-4", DIGEST),
         ("T-5", "f" * 64),
     ):
-        store.predicted(prediction(request_id=ticket, ticket_id=ticket, bundle_digest=digest))
+        store.predicted(prediction(request_id=ticket, ticket_id=ticket, bundle_digest=digest, cached=False))
+    store.predicted(prediction(request_id="T-6", ticket_id="T-6", cached=True))  # another ticket's answer
     assert store.flush(20)
     store.feedback(feedback("1", "positive", 5, source="audit"))
     store.feedback(feedback("2", "neutral", 10, source="audit"))  # the latest counts
@@ -51,3 +52,6 @@ def test_a_ticket_without_a_label_that_counts_is_judged_too(url: str, open_store
     assert [(row.ticket_id, row.truth) for row in found] == [
         ("T-1", "neutral"), ("T-2", None), ("T-3", None), ("T-4", None)
     ]  # fmt: skip
+    first = found[0]
+    assert first.customer == prediction().customer and first.labelled_at == NOON + 10 * MINUTE
+    assert first.known_at >= NOON + 5 * MINUTE and first.known_at.utcoffset() is not None

@@ -62,7 +62,8 @@ def test_a_feed_in_capitals_is_seen_within_a_day_and_asks_for_no_retraining(
     loop: Loop, params: Params
 ) -> None:
     digest = in_service(loop)
-    traffic(loop, digest, days=7, rows=3000, seed=5, until=loop.ledger.now() - timedelta(days=1))
+    before = traffic(loop, digest, days=7, rows=3000, seed=5, until=loop.ledger.now() - timedelta(days=1))
+    people_label(loop, before, accuracy=0.9)
     traffic(loop, digest, days=0.9, rows=300, change=str.upper)
     found = monitor.look(params)
     assert names(found) == ["AnswersDrifted", "FeedChanged"], "a seventh of the week is in capitals"
@@ -71,13 +72,13 @@ def test_a_feed_in_capitals_is_seen_within_a_day_and_asks_for_no_retraining(
     assert changed.runbook == "docs/drift.md#feedchanged"
     assert "It began lately." in drifted.evidence and not drifted.retrains, "mended, not learnt"
     assert monitor.ask_early(found, params) is None
-    text = markdown(found)
+    text = markdown(found, params)
     assert "FeedChanged" in text and "docs/drift.md#feedchanged" in text
 
 
 def test_another_mix_of_channels_is_seen_where_callers_say_theirs(loop: Loop, params: Params) -> None:
     digest = in_service(loop)
-    traffic(loop, digest, days=7, said=channels(600, 3))
+    people_label(loop, traffic(loop, digest, days=7, said=channels(600, 3)), accuracy=0.9)
     found = monitor.look(params)
     assert names(found) == [] and "channel" in found.facts.windows[1].tests
     traffic(loop, digest, days=0.9, rows=300, seed=6, said=channels(300, 6, chat=0.7))
@@ -91,7 +92,7 @@ def test_callers_that_say_no_channel_and_a_reference_without_one_are_no_change(
     loop: Loop, params: Params
 ) -> None:
     digest = in_service(loop)
-    traffic(loop, digest, days=7, said=[*channels(500, 3), *[None] * 100])
+    people_label(loop, traffic(loop, digest, days=7, said=[*channels(500, 3), *[None] * 100]), accuracy=0.9)
     found = monitor.look(params)
     assert names(found) == [] and "channel" not in found.facts.windows[1].tests
     kept = loop.root / FOLDER / f"{digest}.parquet"
@@ -103,10 +104,10 @@ def test_callers_that_say_no_channel_and_a_reference_without_one_are_no_change(
 
 def test_a_change_that_lasts_asks_for_one_retraining_and_then_cools_down(loop: Loop, params: Params) -> None:
     digest = in_service(loop)
-    traffic(loop, digest, days=7, change=lambda text: text[:20])
+    people_label(loop, traffic(loop, digest, days=7, change=lambda text: text[:20]), accuracy=0.9)
     found = monitor.look(params)
     assert names(found) == ["AnswersDrifted"]
-    assert headline(found)[0] == "fail"
+    assert headline(found, params)[0] == "fail"
     first = monitor.ask_early(found, params)
     assert first and (first.number, first.reasons, first.run) == (1, ("AnswersDrifted",), None)
     assert monitor.ask_early(found, params) == first, "killed before its run was noted: the same one again"
@@ -125,6 +126,11 @@ def test_a_change_that_lasts_asks_for_one_retraining_and_then_cools_down(loop: L
         connection.exec_driver_sql("UPDATE early_retrainings SET at = '2026-01-01 00:00:00.000000'")
     second = monitor.ask_early(found, params)
     assert second and (second.number, second.name) == (2, "early-retraining-2")
+    monitor.note_started(second, "run-2", params)
+    with open_engine(loop.url, durable=True).begin() as connection:
+        connection.exec_driver_sql("UPDATE early_retrainings SET at = '2100-01-01 00:00:00.000000'")
+    third = monitor.ask_early(found, params)
+    assert third and third.number == 3, "the clock was ahead when it was asked for"
     off = params.monitor.model_copy(
         update={"early_retraining": params.monitor.early_retraining.model_copy(update={"enabled": False})}
     )
@@ -150,6 +156,7 @@ def test_where_people_only_correct_what_is_wrong_quality_is_not_known(loop: Loop
     drawn = people_label(loop, given, accuracy=0.6, only_wrong=True)
     found = monitor.look(params)
     assert names(found) == [] and found.facts.right == 0
+    assert headline(found, params)[0] == "wait", "what is not known is no health"
     few = found.facts.labelled
     assert few >= params.monitor.min_labels and found.facts.audited == drawn
     said = f"Only {few} of {drawn} audited tickets have a label, 60 % are needed: the quality in service is"

@@ -269,6 +269,22 @@ def test_a_clock_that_jumps_back_waits_and_then_goes_on(
     assert actions.index("advance") == 24  # 48 hours after the step began, by the clock as it is
 
 
+def test_a_clock_that_was_ahead_holds_up_only_the_rollout_that_began_by_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads(monkeypatch, good)
+    right = current(ledger).state.since
+    move = clock(monkeypatch, right + timedelta(days=365))
+    moves.start(ledger, current(ledger), TWO, FLOW)
+    move(-365 * 24)
+    stuck = look(ledger, PARAMS)
+    assert "The clocks disagree" in stuck.reasons[0] and "`ticket-sentiment rollback` ends" in stuck.next
+    moves.rollback(ledger, current(ledger), FLOW)
+    moves.start(ledger, current(ledger), TWO, FLOW)
+    assert current(ledger).state.since == right
+    assert watched(PARAMS, ledger, move, 50).index("advance") == 23
+
+
 def test_a_bad_challenger_is_rolled_back_at_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = PairedCounts(both_right=500, only_champion=300, only_challenger=20, both_wrong=10)
     reads(monkeypatch, lambda ledger, now: good(ledger, now, paired=bad))

@@ -6,6 +6,7 @@ import pytest
 
 from tests.promotion.loop import Loop
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.promotion import moves
 from ticket_sentiment.promotion.controller import Outcome
 from ticket_sentiment.promotion.news import NAMES, failures_of, of_failure, of_look, of_registration
 from ticket_sentiment.registry.registry import Registration
@@ -51,6 +52,16 @@ def test_what_a_look_did(loop: Loop, action, name):
     told = of_look(Outcome(loop.entry, action, ("Because.",)), RUNBOOKS)
     assert told is not None and told.name == name and "Because." in told.text
     assert str(loop.entry.state.epoch) in told.key
+
+
+def test_a_promotion_is_told_to_those_who_see_to_tickets(loop: Loop):
+    loop.begin(1, 2)
+    entry = moves.promote(loop.ledger, loop.entry, moves.By(moves.ROLLOUT, "It is no worse."))
+    told = of_look(Outcome(entry, "advance", ("It is no worse.",)), RUNBOOKS)
+    assert told is not None and (told.name, told.severity) == ("Promoted", "ticket")
+    assert told.summary == "version 2 answers all customers" and told.runbook == f"{RUNBOOKS}#promoted"
+    text = (Path(__file__).parents[2] / RUNBOOKS).read_text()
+    assert "ticket-sentiment rollback" in text.split("## Promoted\n")[1].split("\n## ")[0]
 
 
 def test_a_look_that_changed_nothing_is_no_news(loop: Loop):

@@ -16,6 +16,7 @@ from ticket_sentiment.cli import main
 from ticket_sentiment.events.changes import Change
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.params import Params
+from ticket_sentiment.promotion.headline import when
 from ticket_sentiment.promotion.page import markdown, write_page
 from ticket_sentiment.promotion.progress import read_progress
 from ticket_sentiment.rollout.guardrails import GUARDRAILS, TITLES
@@ -121,9 +122,9 @@ def test_a_bad_challenger_was_rolled_back_and_the_page_keeps_what_decided(ledger
     assert desk.play(days=10) == "rollback"
     found, _ = page(desk.now + timedelta(days=3))
     first = words(found)
-    assert (
-        "Rolled back: version 7 answers all customers since" in first and "the challenger is worse" in first
-    )
+    ended = when(ledger.current().state.since)
+    assert f"Rolled back on {ended}: version 7 answers all customers" in first
+    assert "the challenger is worse" in first
     assert "No rollout is on" in first
     assert found.steps()[0] == "ended" and "here" not in found.steps()
     reason = ledger.looks(2)[-1].reasons[0]
@@ -146,7 +147,7 @@ def test_a_good_challenger_was_promoted_and_a_person_s_rollback_is_what_serves_n
     )  # fmt: skip
     ledger.change(state, change, entry.state.epoch)
     found, source = page(desk.now)
-    assert "Rolled back: version 7 answers all customers" in words(found) and HOSTILE in found.text
+    assert f"Rolled back on {when(desk.now)}: version 7 answers" in words(found) and HOSTILE in found.text
     assert "Promoted: it answers everybody" in found.text
     assert "<script" not in source and "Decided by: command line" in words(found)
     short = markdown(read_progress(ledger, PARAMS, desk.now), PARAMS)

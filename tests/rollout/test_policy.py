@@ -58,6 +58,9 @@ def test_a_crossed_guardrail_rolls_back_whatever_else_is_so(name, also):
     assert [key for key, state in states.items() if state == "crossed"] == [name]
     assert decision.reasons == tuple(rail.sentence for rail in decision.guardrails if rail.name == name)
     assert "the challenger is worse" in said(decision)
+    assert ("train a new one" in decision.next) is (name not in ("errors", "slow"))
+    assert ("services' log" in decision.next) is (name == "errors")
+    assert ("See why it is slow" in decision.next) is (name == "slow")
 
 
 def test_in_shadow_only_pairs_decide():
@@ -108,6 +111,21 @@ def test_what_is_missing_blocks_the_way_and_is_named(reason):
     assert (decision.action, decision.share) == ("wait", SETTINGS.steps[found.step].share)
     assert reason in said(decision)
     assert decision.next
+
+
+def test_nothing_speaks_against_it_only_where_all_that_was_seen_speaks_for_it():
+    early = evidence(0, at=BEGAN + HOUR)
+    assert decide(early, SETTINGS).nothing_against
+    behind = PairedCounts(both_right=160, only_champion=31, only_challenger=12, both_wrong=7)
+    against = [
+        replace(early, paired=behind),
+        replace(early, unseen=Unseen(600, 400)),
+        replace(early, missed_looks=1),
+        last_epoch(evidence(1, at=evidence(1).step_since), errors=ByArm(single(7600, 38), single(400, 4))),
+    ]
+    for found in against:
+        decision = decide(found, SETTINGS)
+        assert decision.action == "wait" and not decision.nothing_against
 
 
 def test_the_last_step_still_needs_the_pairs():

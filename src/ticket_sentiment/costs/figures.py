@@ -178,19 +178,24 @@ def variants(case: Case) -> dict[str, dict[str, Any]]:
 
 
 def batch(case: Case) -> dict[str, Any]:
-    """A nightly run over the day's tickets, on as many CPU instances as end in time; spot where priced."""
+    """A nightly run over the day's tickets; spot where priced.
+
+    There are as many CPU instances as end in time after the busiest day; `hours_a_night` is of that one, and
+    what they cost is of the mean day.
+    """
     costs = case.costs
     tickets_per_second = case.night_speed * case.cpu.vcpus * costs.batch_utilisation
     hours = case.traffic.tickets_per_day / tickets_per_second / 3600
     usd = case.hourly(case.cpu, "spot") or case.hourly(case.cpu, "on_demand")
     assert usd is not None
-    instances = max(1, math.ceil(hours / costs.batch_hours))
+    busiest = hours * case.traffic.busiest_day
+    instances = max(1, math.ceil(busiest / costs.batch_hours))
     machines = DAYS_A_MONTH * (hours + instances * costs.batch_start_minutes / 60) * usd
     storage = fixed_month(case)["storage"]
     return {
         "tickets_per_second": tickets_per_second,
         "instances": instances,
-        "hours_a_night": hours / instances,
+        "hours_a_night": busiest / instances,
         "usd_per_month": machines + storage,
         "always_busy": _prices(case, usd_per_ticket(Pool(tickets_per_second, usd, 0))),
     }

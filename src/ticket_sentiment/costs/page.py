@@ -70,7 +70,7 @@ def context(found: Figures, case: Case) -> dict[str, Any]:
 def _night(found: Figures) -> str:
     batch, cpu = found["batch"], found["cpu"]
     minutes = 60 * batch["hours_a_night"]
-    took = f"{short(minutes)} minutes" if minutes >= 1 else "less than a minute"
+    took = f"at most {short(minutes)} minutes" if minutes >= 1 else "less than a minute"
     bought = "" if cpu["usd_per_hour"]["spot"] is None else ", as spot"
     machine = f"{batch['instances']} {cpu['instance']}{bought}"
     return f"One run a night takes {took} on {machine}; answers come the day after."

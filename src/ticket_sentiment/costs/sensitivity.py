@@ -53,7 +53,8 @@ def sensitivity(case: Case) -> list[dict[str, Any]]:
     rows = []
     for what, knob, low, high, relative in RANGES:
         now = _knob(case, knob)
-        values = (low * now, high * now) if relative else (low, high)
+        # What is priced must lie between, or both ends would be of one side.
+        values = (low * now, high * now) if relative else (min(low, now), max(high, now))
         changes: list[dict[str, Any]] = [
             {knob: int(value) if knob == "min_replicas" else value} for value in values
         ]

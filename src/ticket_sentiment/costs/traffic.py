@@ -28,6 +28,11 @@ class Traffic:
         """Tickets a second in each hour of the week, [168]."""
         return self.tickets_per_day * 7 * self.shares / 3600
 
+    @property
+    def busiest_day(self) -> float:
+        """Tickets of the busiest day of the week, as a multiple of the mean day's."""
+        return float(self.shares.reshape(-1, DAY).sum(axis=1).max()) * WEEK / DAY
+
 
 def _counts(path: Path) -> list[float]:
     """The column `tickets` of a CSV with one row for each hour of a day or of a week."""

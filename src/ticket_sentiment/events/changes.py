@@ -118,9 +118,10 @@ class LedgerConflict(TicketSentimentError):
 
 
 def following(before: Entry | None, state: RolloutState, change: Change) -> Entry:
-    """The entry that a change makes after `before`, its times never earlier than those before it.
+    """The entry that a change makes after `before`; within a rollout its times are never earlier.
 
-    A clock that jumped back must not turn the order of changes round: by it the length of a step is measured.
+    A clock that jumped back must not turn the steps of a rollout round: by them their length is measured.
+    What begins or ends one has its own time: a clock that was once ahead must not hold up rollouts to come.
 
     Raises:
         TicketSentimentError: the change does not fit its state, or what was before.
@@ -139,7 +140,7 @@ def following(before: Entry | None, state: RolloutState, change: Change) -> Entr
         _refuse("rollout", "the epoch at which the rollout that goes on began")
     if change.action == "promote" and (before is None or state.champion != before.state.challenger):
         _refuse("champion", "the bundle that was on trial, which promote makes the champion")
-    if before is None:
+    if before is None or change.rollout in (None, state.epoch):
         return Entry(state, change)
     earliest = max(before.state.since, before.change.at if before.change else before.state.since)
     return Entry(

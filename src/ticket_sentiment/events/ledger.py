@@ -95,7 +95,8 @@ class Ledger:
 
         Args:
             new_state: with the next epoch.
-            change: who makes it and why. Its time and the state's are moved up to those of the state before.
+            change: who makes it and why. Within a rollout its time and the state's are moved up to those
+                of the state before.
             expected_epoch: at which it was decided.
             lease: under which it is made.
 

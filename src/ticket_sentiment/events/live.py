@@ -108,29 +108,37 @@ def judged(
         source: whose labels count: of others one hears where the answer was wrong.
 
     Returns:
-        Rows, some thousand at a time: ticket_id, the answer's label, the label of the person (the latest;
-        None without one), the time of the answer and of the label; of a ticket that was asked twice the
-        first answer. In the order of the ids.
+        Rows, some thousand at a time: ticket_id, customer (None where nobody said), the answer's label, the
+        label of the person (the latest; None without one), the time of the answer and of that label, and when
+        a first label was known here. Of a ticket that was asked twice the first answer; those from the cache,
+        which are another ticket's, are left out. In the order of the ids.
     """
     p, f = predictions.c, feedback.c
     first = sa.func.row_number().over(partition_by=p.ticket_id, order_by=(p.at, p.writer, p.sequence))
     answered = (
-        sa.select(p.ticket_id, p.label, p.at, first.label("place"))
-        .where(_seen(since, before) & p.bundle_digest.in_(digests) & p.ticket_id.is_not(None))
+        sa.select(p.ticket_id, p.customer, p.label, p.at, first.label("place"))
+        .where(
+            _seen(since, before),
+            p.bundle_digest.in_(digests),
+            p.ticket_id.is_not(None),
+            p.cached.is_(False),
+        )
         .subquery()
     )
-    last = sa.func.row_number().over(partition_by=f.ticket_id, order_by=(f.at.desc(), f.event_id.desc()))
-    labels = sa.select(f.ticket_id, f.label, f.at, last.label("place")).where(f.source == source).subquery()
-    a, b = answered.c, labels.c
-    query = (
-        sa.select(a.ticket_id, a.label, b.label.label("truth"), a.at, b.at.label("labelled_at"))
-        .join_from(
-            answered,
-            labels,
-            (a.ticket_id == b.ticket_id) & (b.place == 1) & (b.at >= a.at),
-            isouter=True,
+    a = answered.c
+    of_it = (f.ticket_id == a.ticket_id) & (f.source == source) & (f.at >= a.at)
+    known = sa.case((f.received_at > f.at, f.received_at), else_=f.at)
+    last = sa.func.row_number().over(partition_by=a.ticket_id, order_by=(f.at.desc(), f.event_id.desc()))
+    labelled = (
+        sa.select(
+            *(a.ticket_id, a.customer, a.label, f.label.label("truth"), a.at, f.at.label("labelled_at")),
+            sa.func.min(known).over(partition_by=a.ticket_id).label("known_at"),
+            last.label("turn"),
         )
+        .join_from(answered, feedback, of_it, isouter=True)
         .where(a.place == 1)
-        .order_by(a.ticket_id)
+        .subquery()
     )
+    columns = (column for column in labelled.c if column.name != "turn")
+    query = sa.select(*columns).where(labelled.c.turn == 1).order_by(labelled.c.ticket_id)
     return connection.execute(query.execution_options(yield_per=5000))

@@ -82,6 +82,23 @@ def covered(found: Facts, settings: Rollout) -> bool:
     return found.audited > 0 and found.labelled / found.audited >= settings.min_coverage
 
 
+def quality_known(found: Facts, params: Params) -> bool:
+    """Whether the champion's quality in service is known, so that without an alarm it is as it was."""
+    enough = found.counted >= params.monitor.min_labels
+    return found.accuracy is not None and enough and covered(found, params.rollout)
+
+
+def label_sources(params: Params) -> str:
+    """Whose labels count on both sides of a loss of quality; empty where they are the same."""
+    here, then = params.rollout.audit_source, params.prepare.label_sources
+    if then == [here]:
+        return ""
+    return (
+        f"In service labels of {here} alone count, on the holdout those of {', '.join(then)}: a part of the "
+        "difference may be theirs."
+    )
+
+
 def alarms(found: Facts, params: Params) -> tuple[Alarm, ...]:
     """All alarms of a look, the gravest first."""
     if found.champion is None:
@@ -90,13 +107,14 @@ def alarms(found: Facts, params: Params) -> tuple[Alarm, ...]:
     made = [
         *_missing(found),
         *_drift(found),
-        *(_quality(found, settings) if covered(found, params.rollout) else ()),
+        *(_quality(found, params) if quality_known(found, params) else ()),
         *_abstentions(found, settings),
         *_silence(found, settings),
     ]
-    if wrong := tuple(check.sentence for check in found.split if check.wrong):
-        summary = "The arms of the rollout do not get the customers they should."
-        made.append(Alarm("SplitWrong", "ticket", summary, wrong))
+    if wrong := [check for check in found.split if check.wrong]:
+        what = "labels" if all(check.name == "coverage" for check in wrong) else "customers"
+        summary = f"The arms of the rollout do not get the {what} they should."
+        made.append(Alarm("SplitWrong", "ticket", summary, tuple(check.sentence for check in wrong)))
     return tuple(sorted(made, key=lambda alarm: alarm.severity == "info"))
 
 
@@ -139,19 +157,20 @@ def _drift(found: Facts) -> Iterator[Alarm]:
         yield Alarm("FeedChanged", "ticket", summary, (*evidence, f"{short.rows:,} answers."))
 
 
-def _quality(found: Facts, settings: Monitor) -> Iterator[Alarm]:
-    if found.accuracy is None or found.labelled < settings.min_labels:
-        return
-    low, high = accuracy_interval(found.right, found.labelled, settings.accuracy_alpha)
+def _quality(found: Facts, params: Params) -> Iterator[Alarm]:
+    settings = params.monitor
+    assert found.accuracy is not None
+    low, high = accuracy_interval(found.right, found.counted, settings.accuracy_alpha)
     if high < found.accuracy - settings.max_accuracy_loss:
         yield Alarm(
             "QualityFell",
             "ticket",
             "The champion is right less often than it was on its holdout.",
             (
-                f"{share(found.right / found.labelled)} of {found.labelled:,} audited tickets since "
+                f"{share(found.right / found.counted)} of {found.counted:,} audited tickets since "
                 f"{found.month:%-d %b}, surely between {share(low)} and {share(high)}.",
                 f"{share(found.accuracy)} on its holdout; {share(settings.max_accuracy_loss)} less is fine.",
+                *filter(None, (label_sources(params),)),
             ),
             retrains=True,
         )
@@ -179,8 +198,18 @@ def _silence(found: Facts, settings: Monitor) -> Iterator[Alarm]:
         evidence = (f"The last answer was given {quiet / timedelta(hours=1):.0f} hours ago.",)
         yield Alarm("TrafficSilent", "ticket", "No ticket was answered for longer than usual.", evidence)
         return
-    silence = timedelta(hours=settings.max_label_silence_hours)
-    if found.last_label is not None and found.now - found.last_label > silence:
-        hours = (found.now - found.last_label) / timedelta(hours=1)
-        evidence = (f"The audit's last label came {hours:.0f} hours ago; without them quality is not known.",)
-        yield Alarm("LabelsLate", "ticket", "Nobody labels the audited tickets any more.", evidence)
+    yield from _labels_late(found, settings)
+
+
+def _labels_late(found: Facts, settings: Monitor) -> Iterator[Alarm]:
+    """Where no label ever came the silence began with the first ticket of the audit that is old enough."""
+    began = found.last_label or found.first_audited
+    if began is None or found.now - began <= timedelta(hours=settings.max_label_silence_hours):
+        return
+    hours = f"{(found.now - began) / timedelta(hours=1):.0f} hours ago"
+    if found.last_label:
+        summary, since = "Nobody labels the audited tickets any more.", f"The audit's last label came {hours}"
+    else:
+        summary = "Nobody has labelled an audited ticket yet."
+        since = f"The first of {found.audited:,} was answered {hours}"
+    yield Alarm("LabelsLate", "ticket", summary, (f"{since}; without labels quality is not known.",))

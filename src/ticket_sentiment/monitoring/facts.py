@@ -1,10 +1,11 @@
 """What one look at the model in service sees, before anything is made of it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
@@ -62,8 +63,12 @@ class Facts:
         accuracy, abstentions, mix: of the champion on its holdout, None without a reference.
         windows: the short and the long one.
         lasting: measures that moved in the long window and in the earlier half of it, too.
-        audited: tickets of the audit answered since `month` began and `rollout.maturity_hours` ago.
-        labelled, right: of them, those that the audit labelled, and those of them that were answered right.
+        audited: tickets of the audit answered since `month` began and `rollout.maturity_hours` ago, without
+            answers from the cache.
+        labelled: of them, those that the audit labelled.
+        counted, right: of those, one of a customer in `rollout.pair_hours`, and those of them that were
+            answered right. An outage brings many tickets that are alike: they are no independent draws.
+        first_audited: when the first of the audited was answered; None where there is none.
         month: first moment of the time that quality is counted from.
         lag_hours: median time from an answer to its label; None where there is no label.
         last_answer, last_label: None where there never was one; the label is one of the audit's.
@@ -82,7 +87,9 @@ class Facts:
     lasting: tuple[str, ...] = ()
     audited: int = 0
     labelled: int = 0
+    counted: int = 0
     right: int = 0
+    first_audited: datetime | None = None
     month: datetime | None = None
     lag_hours: float | None = None
     last_answer: datetime | None = None
@@ -146,6 +153,19 @@ def _month(now: datetime, maturity: timedelta) -> datetime:
     return begin
 
 
+def independent(rows: Sequence[Any], pair_hours: float, maturity: timedelta) -> list[Any]:
+    """Of a customer's labelled tickets in so many hours the one that a look could first count.
+
+    As the pairs of a rollout: so none takes its place later. A ticket of nobody known stands for itself.
+    """
+    found: dict[Any, Any] = {}
+    for row in sorted(rows, key=lambda row: (max(row.known_at, row.at + maturity), row.at, row.ticket_id)):
+        stretch = row.at.timestamp() // (3600 * pair_hours)
+        key = (row.customer, stretch) if row.customer else row.ticket_id
+        found.setdefault(key, row)
+    return list(found.values())
+
+
 def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
     """Read the event database, the registry and the ledger. It changes nothing but what is kept of the
     registry for when it is away.
@@ -183,6 +203,7 @@ def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
         "mix": _mix(reference["predicted_label"]),
     }  # fmt: skip
     rows = [row for row in drawn if row.truth is not None]
+    counted = independent(rows, params.rollout.pair_hours, maturity)
     found = read_progress(ledger, params, now)
     return Facts(
         now=now,
@@ -192,7 +213,9 @@ def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
         lasting=lasting,
         audited=len(drawn),
         labelled=len(rows),
-        right=sum(row.label == row.truth for row in rows),
+        counted=len(counted),
+        right=sum(row.label == row.truth for row in counted),
+        first_audited=min((row.at for row in drawn), default=None),
         month=month,
         lag_hours=median((row.labelled_at - row.at) / HOUR for row in rows) if rows else None,
         last_answer=last_answer,

@@ -9,7 +9,7 @@ from ticket_sentiment.gates.drift_section import AXIS, drift_rows
 from ticket_sentiment.gates.rules.drift import NAMES
 from ticket_sentiment.gates.words import number, share
 from ticket_sentiment.labels import LABELS
-from ticket_sentiment.monitoring.alarms import accuracy_interval, covered
+from ticket_sentiment.monitoring.alarms import accuracy_interval, covered, label_sources, quality_known
 from ticket_sentiment.monitoring.facts import HOUR, Facts, Window
 from ticket_sentiment.monitoring.look import Look
 from ticket_sentiment.pages.figures import Axis, Row, rows_plot
@@ -35,7 +35,7 @@ def write_page(found: Look, params: Params, path: Path) -> Path:
     return path
 
 
-def headline(found: Look) -> tuple[str, str]:
+def headline(found: Look, params: Params) -> tuple[str, str]:
     """Class of the style sheet, and the first sentence."""
     asked = [alarm for alarm in found.alarms if alarm.severity != "info"]
     if len(asked) == 1:
@@ -46,13 +46,15 @@ def headline(found: Look) -> tuple[str, str]:
         return "wait", "No model is in service yet"
     if not any(window.tests for window in found.facts.windows):
         return "wait", "Too little is known to compare the model in service with what it was judged by"
+    if not quality_known(found.facts, params):
+        return "wait", "Tickets look as they did; how good the answers are is not known yet"
     return "pass", "The model in service does as it did when it was judged"
 
 
 def context(found: Look, params: Params) -> dict[str, Any]:
     """All that the template shows."""
     facts = found.facts
-    tone, title = headline(found)
+    tone, title = headline(found, params)
     return {
         "facts": facts,
         "alarms": found.alarms,
@@ -61,9 +63,11 @@ def context(found: Look, params: Params) -> dict[str, Any]:
         "windows": [window(item, params.monitor) for item in facts.windows],
         "quality": quality(facts, params),
         "labels": labels(facts),
+        "sources": label_sources(params),
         "early": early(found.early),
         "LABELS": LABELS,
         "keep_months": params.monitor.keep_months,
+        "pair_hours": f"{params.rollout.pair_hours:g}",
     }
 
 
@@ -92,15 +96,15 @@ def quality(facts: Facts, params: Params) -> dict[str, Any]:
         few = f"Only {facts.labelled:,} of {facts.audited:,} audited tickets have a label"
         needed = f"{share(params.rollout.min_coverage)} are needed"
         return {"title": f"{few}, {needed}: the quality in service is not known", "plot": None}
-    low, high = accuracy_interval(facts.right, facts.labelled, params.monitor.accuracy_alpha)
-    value = facts.right / facts.labelled
+    low, high = accuracy_interval(facts.right, facts.counted, params.monitor.accuracy_alpha)
+    value = facts.right / facts.counted
     words = f"{share(value)} ({share(low)} to {share(high)})"
     rows = [Row(f"Since {facts.month:%-d %b}", value, words, low, high, "main")]
     if facts.accuracy is not None:
         then = facts.accuracy
         rows.append(Row("On its holdout", then, share(then), then, then))
     axis = Axis(0, 1, [(0, "0 %"), (0.5, "50 %"), (1, "100 %")])
-    title = f"{share(value)} of {facts.labelled:,} audited tickets were answered right"
+    title = f"{share(value)} of {facts.counted:,} audited tickets were answered right"
     return {"title": title, "plot": rows_plot(rows, axis, title)}
 
 
@@ -123,9 +127,9 @@ def early(request: EarlyRetraining | None) -> str:
     return f"{when(request.at)}, for {', '.join(request.reasons)}: {state}."
 
 
-def markdown(found: Look) -> str:
+def markdown(found: Look, params: Params) -> str:
     """The short form for Prefect."""
-    lines = [f"**{headline(found)[1]}.**"]
+    lines = [f"**{headline(found, params)[1]}.**"]
     for alarm in found.alarms:
         lines += [f"- **{alarm.name}** ({alarm.severity}): {alarm.summary} `{alarm.runbook}`"]
         lines += [f"  - {sentence}" for sentence in alarm.evidence]

@@ -115,6 +115,10 @@ __all__ = [
 ]
 
 
+MONTH_AND_WEEK_DAYS = 31 + 7  # monitoring.facts counts a month until a week of the next has matured
+TWO_MONTHS_DAYS = 62  # the newest collected month is the one before, read until the present one ends
+
+
 class Params(Section):
     """All of params.yaml; a section is named for the stage, flow or service that reads it."""
 
@@ -158,6 +162,8 @@ class Params(Section):
     @model_validator(mode="after")
     def _events_are_kept_while_they_are_read(self) -> "Params":
         read = {
+            "the monitor's quality": MONTH_AND_WEEK_DAYS + self.rollout.maturity_hours / 24,
+            "stage drift's live month": TWO_MONTHS_DAYS,
             "monitor.long_days": self.monitor.long_days,
             "labelling.since_days": self.labelling.since_days,
         }

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from ticket_sentiment.events.changes import Entry
+from ticket_sentiment.events.changes import Change, Entry
+from ticket_sentiment.promotion import moves
 from ticket_sentiment.promotion.progress import Progress
 from ticket_sentiment.rollout.policy import Decision, Plan
 
@@ -40,6 +41,15 @@ def when(at: datetime) -> str:
 def share_in_words(share: float) -> str:
     """Of the customers: "5 % of the customers"."""
     return "all customers" if share == 1 else f"{100 * share:g} % of the customers"
+
+
+def stopped(change: Change) -> str:
+    """How a rollout ended that nobody won: in time without an answer, by a person, or as its gate said so."""
+    if change.actor == moves.ROLLOUT:
+        return "Stopped without an answer"
+    if change.actor == moves.PERSON or change.actor.startswith(moves.COMMAND_LINE):
+        return "Ended by a person"
+    return "Withdrawn"
 
 
 def headline(found: Progress, plan: Plan) -> Headline:
@@ -82,7 +92,10 @@ def _going_on(found: Progress, decision: Decision, plan: Plan) -> Headline:
     if decision.action == "wait":
         title = f"Wait: {_standing(found, plan)[0].lower()}{_standing(found, plan)[1:]}"
         blocked = any(check.wrong for check in decision.split)
-        lead = "" if blocked else "Nothing speaks against it so far, but something is still missing."
+        lead = "It is not decided yet."
+        if decision.nothing_against:
+            lead = "Nothing speaks against it so far, but something is still missing."
+        lead = "" if blocked else lead
         return Headline("review" if blocked else "wait", title, lead, "Before it goes on", reasons, then)
     soon = "The rollout flow does so at its next look."
     if decision.action == "advance":
@@ -102,13 +115,14 @@ def _at_rest(entry: Entry) -> Headline:
         return Headline(
             "review", title, f"Since {when(entry.state.since)}.", "", (), "The reconcile flow takes it over."
         )
-    change = entry.change
-    since = f"version {change.champion_version} answers all customers since {when(entry.state.since)}"
+    change, at = entry.change, when(entry.state.since)
+    serves = f"version {change.champion_version} answers all customers"
+    # After a rollback or a stop the champion mostly is who it was: the time is that of the decision.
     titles: dict[str, tuple[Tone, str]] = {
-        "promote": ("pass", f"Promoted: {since}"),
-        "rollback": ("fail", f"Rolled back: {since}"),
-        "stop": ("review", f"Stopped without an answer: {since}"),
-        "adopt": ("wait", f"Set by a person or found so: {since}"),
+        "promote": ("pass", f"Promoted: {serves} since {at}"),
+        "rollback": ("fail", f"Rolled back on {at}: {serves}"),
+        "stop": ("review", f"{stopped(change)} on {at}: {serves}"),
+        "adopt": ("wait", f"Set by a person or found so: {serves} since {at}"),
     }
     tone, title = titles[change.action]
     then = "No rollout is on. The next one begins with the next challenger."

@@ -20,6 +20,7 @@ ACTIONS: dict[str, tuple[str, Severity, str]] = {
     "rollback": ("RolledBack", "ticket", "the challenger was rolled back"),
     "stop": ("RolloutStopped", "ticket", "the rollout ended without a decision; the champion stays"),
     "advance": ("RolloutAdvanced", "info", "the rollout went one step on"),
+    "promote": ("Promoted", "ticket", "version {version} answers all customers"),
 }
 FAILED = "FlowFailed"
 NAMES = (FAILED, *(name for table in (DECISIONS, ACTIONS) for name, *_ in table.values()))
@@ -59,6 +60,9 @@ def of_look(outcome: "Outcome", runbooks: str) -> Alert | None:
     """What a look at the rollout did; None where nothing changed by it."""
     if outcome.yielded or outcome.entry is None or outcome.action not in ACTIONS:
         return None
-    name, severity, summary = ACTIONS[outcome.action]
+    change = outcome.entry.change
+    promoted = change.champion_version if change and change.action == "promote" else None  # the last advance
+    name, severity, summary = ACTIONS["promote" if promoted else outcome.action]
+    summary = summary.format(version=promoted)
     key = f"rollout epoch {outcome.entry.state.epoch}"
     return Alert(name, severity, summary, tuple(outcome.lines()), _runbook(runbooks, name), key)

@@ -16,7 +16,7 @@ from ticket_sentiment.files import write_text
 from ticket_sentiment.pages.render import markdown_text, render
 from ticket_sentiment.params import Params, Rollout
 from ticket_sentiment.promotion.band_plot import Mark, band_plot
-from ticket_sentiment.promotion.headline import Headline, headline, share_in_words, when
+from ticket_sentiment.promotion.headline import Headline, headline, share_in_words, stopped, when
 from ticket_sentiment.promotion.progress import Progress, Seen
 from ticket_sentiment.rollout.assignment import ARMS
 from ticket_sentiment.rollout.evidence import Evidence
@@ -38,7 +38,6 @@ ACTIONS = {
     "advance": "Next step",
     "promote": "Promoted: it answers everybody",
     "rollback": "Rolled back",
-    "stop": "Stopped without an answer",
     "adopt": "Set by a person, or found so",
 }
 
@@ -245,7 +244,7 @@ def decided(entry: Entry) -> tuple[str, str, str]:
     if entry.change is None:
         return "Set without a note", "not known", "A program set this state past the ledger."
     change, state = entry.change, entry.state
-    what = ACTIONS[change.action]
+    what = stopped(change) if change.action == "stop" else ACTIONS[change.action]
     if change.action == "advance":
         what = f"{what}: {share_in_words(state.challenger_share)}"
     return what, change.actor, change.reason

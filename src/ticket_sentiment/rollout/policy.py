@@ -24,6 +24,10 @@ from ticket_sentiment.rollout.guardrails import (
 Action = Literal["advance", "rollback", "wait", "stop"]
 HOUR = timedelta(hours=1)
 FEW_FAILURES = 3  # of a model, that tell nothing of it
+_AHEAD = (
+    "Are they right now, and the step began while one was ahead? `ticket-sentiment rollback` ends this "
+    "rollout; the alias `challenger` in MLflow begins it anew."
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Decision:
         epoch: of the rollout state that the evidence was read at: carry it out only while that one holds.
         guardrails: all of them, for the page.
         split: the checks of the split, for the page.
+        nothing_against: whether nothing seen so far leans against the challenger, so that what is missing is
+            only yet to come.
     """
 
     action: Action
@@ -49,6 +55,7 @@ class Decision:
     epoch: int
     guardrails: tuple[Guardrail, ...]
     split: tuple[SplitCheck, ...]
+    nothing_against: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,10 +98,11 @@ def decide(evidence: Evidence, settings: Rollout) -> Decision:
     def answer(action: Action, reasons: list[str], what_next: str) -> Decision:
         ahead = plan.share(evidence.step + 1)
         share = {"advance": ahead, "wait": plan.share(evidence.step)}.get(action, 0.0)
-        return Decision(action, share, tuple(reasons), what_next, evidence.epoch, rails, split)
+        well = not _against(evidence, settings, rails)
+        return Decision(action, share, tuple(reasons), what_next, evidence.epoch, rails, split, well)
 
-    if crossed := [rail.sentence for rail in rails if rail.state == "crossed"]:
-        return answer("rollback", crossed, "Look at the tickets that it answers worse, then train a new one.")
+    if crossed := [rail for rail in rails if rail.state == "crossed"]:
+        return answer("rollback", [rail.sentence for rail in crossed], _after_rollback(crossed))
     if evidence.missed_looks >= settings.missing_looks:
         looks = f"{evidence.missed_looks} looks in a row, limit {settings.missing_looks}"
         return answer(
@@ -109,7 +117,7 @@ def decide(evidence: Evidence, settings: Rollout) -> Decision:
             "See whether tickets come, and whether what services answer reaches the event database.",
         )
     if reasons := _clock(evidence):
-        return answer("wait", reasons, "Set the clocks of the machines right; nothing else is needed.")
+        return answer("wait", reasons, f"Set the clocks of the machines right. {_AHEAD}")
     missing = [
         *_silence(evidence, settings),
         *_wrong_split(split),
@@ -122,6 +130,31 @@ def decide(evidence: Evidence, settings: Rollout) -> Decision:
     if missing:
         return answer("wait", missing, _ahead(plan, evidence, "Once this is so"))
     return answer("advance", _grounds(plan, evidence, rails), _ahead(plan, evidence, "Now"))
+
+
+def _against(evidence: Evidence, settings: Rollout, rails: tuple[Guardrail, ...]) -> bool:
+    """Whether anything seen so far leans against the challenger, sure or not."""
+    worse = (
+        rail.estimate < 0 if rail.higher_is_better else rail.estimate > 0
+        for rail in rails
+        if rail.estimate is not None
+    )
+    return any(worse) or bool(_silence(evidence, settings) or _failing(evidence, settings))
+
+
+def _after_rollback(crossed: list[Guardrail]) -> str:
+    """A new training mends worse answers, but neither failures nor slowness."""
+    names = {rail.name for rail in crossed}
+    found = []
+    if names - {"errors", "slow"}:
+        found.append("Look at the tickets that it answers worse, then train a new one.")
+    if "errors" in names:
+        found.append("See in the services' log what its answers fail with, and mend that.")
+    if "slow" in names:
+        found.append(
+            "See why it is slow: a larger bundle (reports/release.html), or the machines that answer with it."
+        )
+    return " ".join(found)
 
 
 def _clock(evidence: Evidence) -> list[str]:
