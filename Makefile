@@ -138,7 +138,7 @@ pr-report: $(VENV)/ready ## what changed since BASE=origin/main, as Markdown wit
 	@python -m deploy.ci.report
 	@cat var/pull-request.md >> "$${GITHUB_STEP_SUMMARY:-/dev/stdout}"
 
-pr-comment: ## put var/pull-request.md under PULL_REQUEST=number; the comment of before is written over
+pr-comment: ## put var/pull-request.md under PULL_REQUEST=number; the previous comment is overwritten
 	@gh pr comment "$$PULL_REQUEST" --edit-last --create-if-none --body-file var/pull-request.md
 
 versions-push: ## the snapshots of registered versions (git tags model/vN) to origin, which a hotfix starts from

@@ -68,7 +68,7 @@ def _decision(before: str | None, now: str | None) -> list[str]:
     gate = json.loads(now)
     bundle = f"bundle `{str(gate.get('bundle_digest'))[:12]}`"
     if before == now:
-        return [f"The model is the one of before: **{gate['decision']}**, {bundle}."]
+        return [f"The model is unchanged: **{gate['decision']}**, {bundle}."]
     was = f" (before: {json.loads(before)['decision']})" if before else ""
     reasons = [f"- {reason}" for reason in gate.get("reasons", [])]
     said = f"The gate says **{gate['decision']}**{was} to {bundle}."
@@ -112,7 +112,7 @@ def _counts(text: str | None) -> Counter[tuple[str, str]]:
 
 
 def _confusion(before: str | None, now: str | None) -> list[str]:
-    """Tickets of the holdout by label and answer; with those of before where both were the same tickets."""
+    """Tickets of the holdout by label and answer; with the previous ones if both are of the same tickets."""
     if before == now or now is None:
         return []
     old, new = _counts(before), _counts(now)

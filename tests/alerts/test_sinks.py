@@ -110,7 +110,7 @@ def test_sns_gets_subject_text_and_severity(settings, monkeypatch, aws):
     topic = boto3.client("sns", region_name="eu-central-1").create_topic(Name="alerts")["TopicArn"]
     monkeypatch.setenv(settings.sns.topic_env, topic)
     sink = Sns(settings.sns)
-    assert sink.configured and not sink.takes(ALERT)
+    assert sink.configured and sink.takes(ALERT)
     sink.send(ALERT, 5)
     (held,) = (backend["eu-central-1"].topics[topic] for backend in sns_backends.values())
     ((_, message, subject, attributes, _),) = held.sent_notifications

@@ -3,16 +3,20 @@
 import dataclasses
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from tests.support.hooks import Hook
+from tests.support.params import params_of_tests
 from tests.support.smtp import MailServer
 from ticket_sentiment.alerts.alert import Alert
 from ticket_sentiment.alerts.memory import Memory
-from ticket_sentiment.alerts.tell import tell
+from ticket_sentiment.alerts.tell import OF_FLOWS, tell
+from ticket_sentiment.alerts.tell import main as alert_test
 from ticket_sentiment.cli import main
 
+SOURCES = Path(__file__).parents[2] / "src" / "ticket_sentiment"
 ALERT = Alert(
     "RetrainFailed", "ticket", "the month was not retrained", (), "docs/runbooks.md", "month 2026-11"
 )
@@ -107,7 +111,31 @@ def test_the_command_tries_what_is_configured(settings, monkeypatch, capsys, sta
         monkeypatch.setenv(settings.webhook.url_env, hook.url)
         assert main(["alert-test"]) == code
     assert "a test of the alerts" in hook.bodies[0]["text"]
-    assert capsys.readouterr().out == ("webhook: sent\n" if code == 0 else "webhook: not sent: status 403\n")
+    result = "sent" if code == 0 else "not sent: status 403"
+    assert capsys.readouterr().out.startswith(f"webhook: {result} (takes ")
+
+
+def test_the_command_sends_what_each_way_takes_and_says_which_hears_no_flow(settings, monkeypatch, capsys):
+    pages = settings.webhook.model_copy(update={"severities": ["page"]})
+    news = settings.email.model_copy(update={"severities": ["info"]})
+    alerts = settings.model_copy(update={"webhook": pages, "email": news})
+    with Hook() as hook, MailServer() as server:
+        monkeypatch.setenv(settings.webhook.url_env, hook.url)
+        monkeypatch.setenv(settings.email.url_env, server.url)
+        alert_test(params_of_tests().model_copy(update={"alerts": alerts}))
+    assert hook.bodies[0]["text"].startswith("[page] Test")
+    assert server.mails[0]["Subject"].strip().startswith("[info] Test")
+    assert capsys.readouterr().out == (
+        "webhook: sent (takes page; flows send ticket and info alone)\ne-mail: sent (takes info)\n"
+    )
+
+
+def test_flows_send_what_the_command_says_and_each_way_hears_them(settings):
+    for name in ("promotion/news.py", "monitoring/alarms.py"):
+        source = (SOURCES / name).read_text()
+        assert '"ticket"' in source and '"page"' not in source, name
+    for way in (settings.webhook, settings.email, settings.sns):
+        assert set(OF_FLOWS) & set(way.severities)
 
 
 def test_the_command_says_when_nothing_is_configured(settings, capsys):

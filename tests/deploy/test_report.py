@@ -64,7 +64,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_change_that_leaves_the_model_alone_says_so(repository: Path) -> None:
     text = report("HEAD")
-    assert f"The model is the one of before: **pass**, bundle `{'a' * 12}`." in text
+    assert f"The model is unchanged: **pass**, bundle `{'a' * 12}`." in text
     assert text.count("None changed.") == 2
     assert "mermaid" not in text
     assert "Answers on the holdout" not in text

@@ -9,9 +9,11 @@ import pytest
 from tests.events.events import prediction
 from tests.promotion.loop import Loop
 from ticket_sentiment.cli import main
+from ticket_sentiment.events.access import url_of
 from ticket_sentiment.events.changes import Look
 from ticket_sentiment.promotion import moves
 from ticket_sentiment.promotion.moves import By
+from ticket_sentiment.promotion.status import address
 
 FLOW = By(moves.ROLLOUT, "Because.")
 
@@ -28,6 +30,31 @@ def told(loop: Loop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         return {pair[0]: pair[-1].strip() for pair in pairs}
 
     return run
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (
+            "postgresql+psycopg://me:pw@db.example.com:5432/events",
+            "postgresql+psycopg://db.example.com:5432/events",
+        ),
+        ("postgresql://db/events?user=me&password=a@pw", "postgresql://db/events"),
+        ("https://me@example.com:p@pw@mlflow.example.com/base", "https://mlflow.example.com/base"),
+        ("http://localhost:5000", "http://localhost:5000"),
+        ("http://me:pw@[::1]:5000", "http://[::1]:5000"),
+        ("sqlite:////srv/var/events.db", "/srv/var/events.db"),
+        ("me:pw@somewhere", "an address that is no URL"),
+        ("databricks", "databricks"),
+    ],
+)
+def test_an_address_is_shown_without_user_and_password(url: str, shown: str) -> None:
+    assert address(url) == shown
+
+
+def test_it_says_which_stores_were_read(loop: Loop, told) -> None:
+    found = told("status")["read from"]
+    assert found == f"{address(url_of(loop.params.events))} and MLflow at {address(loop.store.uri)}"
 
 
 def test_before_anything_is_registered(loop: Loop, told) -> None:

@@ -39,7 +39,7 @@ class Sink(ABC):
     name: str
 
     def __init__(self, severities: Collection[Severity], variable: str) -> None:
-        self._severities, self._variable = severities, variable
+        self.severities, self._variable = severities, variable
         self._address = os.environ.get(variable, "")
 
     @property
@@ -47,7 +47,7 @@ class Sink(ABC):
         return bool(self._address)
 
     def takes(self, alert: Alert) -> bool:
-        return alert.severity in self._severities
+        return alert.severity in self.severities
 
     @abstractmethod
     def send(self, alert: Alert, timeout_s: float) -> None:

@@ -10,9 +10,10 @@ from ticket_sentiment.alerts.alert import Alert
 from ticket_sentiment.alerts.memory import Memory
 from ticket_sentiment.alerts.sinks import Sink, SinkFailure, sinks
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.params import Alerts, Params
+from ticket_sentiment.params import Alerts, Params, Severity
 
 SENT = "sent"
+OF_FLOWS: tuple[Severity, ...] = ("ticket", "info")  # what flows raise; `page` is for alerts of a team's own
 
 
 def _try(sink: Sink, alert: Alert, timeout_s: float, results: dict[str, str]) -> None:
@@ -25,11 +26,12 @@ def _try(sink: Sink, alert: Alert, timeout_s: float, results: dict[str, str]) ->
         results[sink.name] = f"not sent: {type(error).__name__}"
 
 
-def _send(chosen: list[Sink], alert: Alert, timeout_s: float) -> dict[str, str]:
+def _send(alerts: dict[Sink, Alert], timeout_s: float) -> dict[str, str]:
     """All at the same time, for `timeout_s` at most: a server that answers drop by drop is given up, too."""
     results: dict[str, str] = {}
     threads = [
-        threading.Thread(target=_try, args=(sink, alert, timeout_s, results), daemon=True) for sink in chosen
+        threading.Thread(target=_try, args=(sink, alert, timeout_s, results), daemon=True)
+        for sink, alert in alerts.items()
     ]
     for thread in threads:
         thread.start()
@@ -38,7 +40,7 @@ def _send(chosen: list[Sink], alert: Alert, timeout_s: float) -> dict[str, str]:
         thread.join(max(0.0, until - time.monotonic()))
     held = dict(results)
     late = f"not sent: no answer in {timeout_s:g} s"
-    return {sink.name: held.get(sink.name, late) for sink in chosen}
+    return {sink.name: held.get(sink.name, late) for sink in alerts}
 
 
 def tell(settings: Alerts, alert: Alert) -> tuple[str, ...]:
@@ -62,7 +64,7 @@ def tell(settings: Alerts, alert: Alert) -> tuple[str, ...]:
     chosen = [sink for sink in configured if sink.takes(alert)]
     if not chosen and alert.severity == "info":
         return ()  # nobody has asked for it
-    results = _send(chosen, alert, settings.timeout_s)
+    results = _send(dict.fromkeys(chosen, alert), settings.timeout_s)
     lines = [f"{name}: {result}" for name, result in results.items()]
     if not chosen:
         known = ", ".join((settings.webhook.url_env, settings.email.url_env, settings.sns.topic_env))
@@ -81,19 +83,26 @@ def tell(settings: Alerts, alert: Alert) -> tuple[str, ...]:
 def main(params: Params) -> None:
     """`ticket-sentiment alert-test`: send a harmless alert by every way that is configured.
 
+    Each way gets one of a severity that it takes, of those that flows raise if it can be, so that what is
+    tried is what would be told.
+
     Raises:
         TicketSentimentError: a way that is configured did not work, or none is.
     """
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    alert = Alert(
-        "Test", "page", "a test of the alerts of Ticket Sentiment, nothing is wrong", (f"Sent at {now}.",),
-        "docs/monitoring.md", f"test {now}",
-    )  # fmt: skip
     configured = [sink for sink in sinks(params.alerts) if sink.configured]
-    results = _send(configured, alert, params.alerts.timeout_s)
-    for name, result in results.items():
-        print(f"{name}: {result}")
-    if not results:
+    if not configured:
         raise TicketSentimentError("no alert can be sent: docs/monitoring.md says which variables to set")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    alerts: dict[Sink, Alert] = {}
+    for sink in configured:
+        severity = next(name for name in (*OF_FLOWS, "page") if name in sink.severities)
+        alerts[sink] = Alert(
+            "Test", severity, "a test of the alerts of Ticket Sentiment, nothing is wrong",
+            (f"Sent at {now}.",), "docs/monitoring.md", f"test {now}",
+        )  # fmt: skip
+    results = _send(alerts, params.alerts.timeout_s)
+    for sink in configured:
+        deaf = "" if set(OF_FLOWS) & set(sink.severities) else f"; flows send {' and '.join(OF_FLOWS)} alone"
+        print(f"{sink.name}: {results[sink.name]} (takes {', '.join(sink.severities)}{deaf})")
     if set(results.values()) != {SENT}:
         raise TicketSentimentError("not every alert was sent")

@@ -7,6 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from ticket_sentiment.events import schema
+from ticket_sentiment.events.access import url_of
 from ticket_sentiment.events.changes import Entry
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.params import Params
@@ -47,6 +48,7 @@ def status(params: Params, root: Path = Path()) -> str:
     ledger, store = Ledger.open(params.events), connect(params, root)
     try:
         rows = list(serving(ledger, params, root))
+        rows.append(("read from", f"{address(url_of(params.events))} and MLflow at {address(store.uri)}"))
         try:
             with answering("the aliases and the versions are not known"):
                 entry = ledger.current()
@@ -61,6 +63,18 @@ def status(params: Params, root: Path = Path()) -> str:
         ledger.close()
     width = max(len(name) for name, _ in rows)
     return "\n".join([*(f"{name.ljust(width)}  {text}" for name, text in rows), "", table])
+
+
+def address(url: str) -> str:
+    """Where a store is, without user, password and what else its URL may hold; of SQLite the file."""
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        return "an address that is no URL" if "@" in url else url
+    if parsed.drivername.startswith("sqlite"):
+        return str(Path(parsed.database or "").absolute())
+    host = (parsed.host or "").rpartition("@")[2]
+    return str(sa.URL.create(parsed.drivername, host=host, port=parsed.port, database=parsed.database))
 
 
 def serving(ledger: Ledger, params: Params, root: Path = Path()) -> Iterator[tuple[str, str]]:
