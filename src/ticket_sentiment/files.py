@@ -32,7 +32,7 @@ def sha256_tree(folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, mode: int = 0o644) -> Iterator[Path]:
     """Yield a temporary file path beside `path`; on success rename it over `path`, else remove it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -40,7 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        os.chmod(temporary, 0o644)  # mkstemp makes 0600, which a container's user could not read
+        os.chmod(temporary, mode)  # mkstemp makes 0600, which a container's user could not read
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from ticket_sentiment.alerts.memory import Memory
 from ticket_sentiment.alerts.tell import OF_FLOWS, tell
 from ticket_sentiment.alerts.tell import main as alert_test
 from ticket_sentiment.cli import main
+from ticket_sentiment.promotion import news
 
 SOURCES = Path(__file__).parents[2] / "src" / "ticket_sentiment"
 ALERT = Alert(
@@ -117,8 +118,8 @@ def test_the_command_tries_what_is_configured(settings, monkeypatch, capsys, sta
 
 def test_the_command_sends_what_each_way_takes_and_says_which_hears_no_flow(settings, monkeypatch, capsys):
     pages = settings.webhook.model_copy(update={"severities": ["page"]})
-    news = settings.email.model_copy(update={"severities": ["info"]})
-    alerts = settings.model_copy(update={"webhook": pages, "email": news})
+    few = settings.email.model_copy(update={"severities": ["info"]})
+    alerts = settings.model_copy(update={"webhook": pages, "email": few})
     with Hook() as hook, MailServer() as server:
         monkeypatch.setenv(settings.webhook.url_env, hook.url)
         monkeypatch.setenv(settings.email.url_env, server.url)
@@ -131,9 +132,10 @@ def test_the_command_sends_what_each_way_takes_and_says_which_hears_no_flow(sett
 
 
 def test_flows_send_what_the_command_says_and_each_way_hears_them(settings):
-    for name in ("promotion/news.py", "monitoring/alarms.py"):
-        source = (SOURCES / name).read_text()
-        assert '"ticket"' in source and '"page"' not in source, name
+    told = {severity for table in (news.ACTIONS, news.DECISIONS) for _, severity, _ in table.values()}
+    assert told == set(OF_FLOWS)
+    alarms = (SOURCES / "monitoring/alarms.py").read_text()
+    assert '"ticket"' in alarms and '"page"' not in alarms
     for way in (settings.webhook, settings.email, settings.sns):
         assert set(OF_FLOWS) & set(way.severities)
 

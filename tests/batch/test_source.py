@@ -250,6 +250,12 @@ def test_json_lines_of_which_some_say_what_is_wanted_are_read(tmp_path, content)
     assert len(describe(str(tmp_path), {}, batch())) == 1
 
 
+def test_input_in_the_output_is_told_apart_from_none(tmp_path):
+    write(tmp_path / "a.csv", tickets(1))
+    with pytest.raises(TicketSentimentError, match=r"a\.csv lies in the output .*name another folder"):
+        find_files(str(tmp_path / "a.csv"), tmp_path)
+
+
 def test_the_check_of_a_csv_file_leaves_the_process_s_limit_of_a_cell_as_it_was(tmp_path):
     """Else a table with a long text, read later in the same process, would be refused."""
     path, before = tmp_path / "a.csv", csv.field_size_limit()

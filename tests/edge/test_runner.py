@@ -222,6 +222,23 @@ def test_a_folder_that_cannot_be_written_says_so(packed, newer, tmp_path, monkey
     assert answered(here) == answered(packed)
 
 
+def test_an_old_bundle_that_stays_fails_no_update(packed, newer, tmp_path, monkeypatch):
+    here = Path(shutil.copytree(packed, tmp_path / "edge"))
+    rmtree = shutil.rmtree
+
+    def refuse(path: Path, ignore_errors: bool = False) -> None:
+        if Path(path).parent == here / BUNDLES and not Path(path).name.startswith("."):
+            if not ignore_errors:
+                raise PermissionError(13, "Permission denied", str(path))
+        else:
+            rmtree(path, ignore_errors)
+
+    monkeypatch.setattr("ticket_sentiment.edge.runner.shutil.rmtree", refuse)
+    install(newer, here)
+    monkeypatch.undo()
+    assert answered(here) == answered(newer)
+
+
 def test_a_release_that_was_packed_before_programs_were_named_is_not_taken(packed, newer, tmp_path):
     here = Path(shutil.copytree(packed, tmp_path / "edge"))
     release = json.loads((newer / RELEASE).read_text())

@@ -41,6 +41,7 @@ def told(loop: Loop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         ),
         ("postgresql://db/events?user=me&password=a@pw", "postgresql://db/events"),
         ("https://me@example.com:p@pw@mlflow.example.com/base", "https://mlflow.example.com/base"),
+        ("postgresql+psycopg://me:pw@/events?host=db1", "postgresql+psycopg://db1/events"),
         ("http://localhost:5000", "http://localhost:5000"),
         ("http://me:pw@[::1]:5000", "http://[::1]:5000"),
         ("sqlite:////srv/var/events.db", "/srv/var/events.db"),

@@ -9,7 +9,7 @@ from ville import normal_mixture
 
 from tests.support.sums import sums_of_units
 from ticket_sentiment.rollout.asymptotic import (
-    MIN_EFFECTIVE_UNITS,
+    MIN_UNITS,
     Difference,
     difference,
     log_e_value,
@@ -149,7 +149,7 @@ def test_the_two_sided_form_is_equation_9_of_the_paper():
 
 
 def test_too_few_customers_or_one_arm_only_say_nothing():
-    few = int(MIN_EFFECTIVE_UNITS) - 1
+    few = MIN_UNITS - 1
     crowd = UnitSums(units=1, n=5000, y=5000, nn=5000**2, ny=5000**2, yy=5000**2)
     for arm in (single(few, few), crowd):
         found = difference([ByArm(single(1000, 10), arm)], {})
@@ -177,6 +177,19 @@ def test_the_first_customer_of_a_step_ends_no_rollout_and_counts_with_the_others
     assert first.estimate == 0 and first.requests == ByArm(1900, 100)
     assert log_e_value(first, 0.0, mixing_precision(0.01, 0.01)) < 0
     assert later.estimate > 0 and later.requests.challenger == 100 + 40 + 2 * 1999
+
+
+def test_one_customer_with_many_tickets_hides_nothing_that_was_seen():
+    """An epoch that counts must not stop to, or a guardrail that was crossed would be clear again."""
+    rho = mixing_precision(0.005, 0.01)
+    before = ByArm(sums_of(np.full(950, 10.0), np.zeros(950)), sums_of(np.full(50, 10.0), np.zeros(50)))
+    failing = np.arange(600) % 20 == 0
+    worse = sums_of(np.full(600, 10.0), 10.0 * failing)
+    for heavy in (10.0, 2000.0):
+        champion = sums_of(np.array([heavy] + [10.0] * 599), np.zeros(600))
+        found = difference([before, ByArm(champion, worse)], {})
+        assert found.estimate > 0.01
+        assert log_e_value(found, 0.0, rho) > math.log(100)
 
 
 def test_no_failure_so_far_is_not_none_for_ever():

@@ -46,8 +46,8 @@ class _Model(WorkerPlugin):
     def _scorer(self, worker: Any) -> ChunkScorer:
         if code_digest() != self._code:
             raise TicketSentimentError(
-                f"the Dask worker {worker.address} runs another version of this product, Python, numpy or "
-                "ONNX Runtime: install the same there as here"
+                f"the Dask worker {worker.address} runs another version of this product, Python, numpy, "
+                "tokenizers or ONNX Runtime: install the same there as here"
             )
         with tempfile.TemporaryDirectory() as folder:
             for file, content in self._files.items():

@@ -61,7 +61,7 @@ def _difference(held: Mapping[str, Any], job: Mapping[str, Any]) -> str:
     if held.get("settings") != job["settings"]:
         then, now = held.get("settings", {}), job["settings"]
         return f"{next(key for key in now if then.get(key) != now[key])} is set otherwise"
-    return "the product's code or ONNX Runtime is of another version"
+    return "the product's code, Python, numpy, tokenizers or ONNX Runtime is of another version"
 
 
 class Output:
@@ -165,14 +165,13 @@ class Output:
 
     def _is_whole(self) -> bool:
         """Whether what the manifest names is there; what is not is made anew."""
-        manifest = self._read(MANIFEST)
-        parts = manifest["parts"] if manifest else []
-        for part in parts:
+        parts = (self._read(MANIFEST) or {}).get("parts")
+        for part in parts or ():
             path = self.folder / part["name"]
             if not path.is_file() or sha256_file(path) != part["sha256"]:
                 path.unlink(missing_ok=True)
                 self.done.discard(int(_PART.fullmatch(part["name"]).group(1)))
-        if manifest and len(self.done) == len(parts) and (self.folder / REJECTS).is_file():
+        if parts is not None and len(self.done) == len(parts) and (self.folder / REJECTS).is_file():
             return True
         (self.folder / MANIFEST).unlink()
         return False

@@ -28,7 +28,7 @@ from ticket_sentiment.tickets.formats import FORMATS
 REQUIRED = ("ticket_id", "text")
 BLOCK = 2**24  # bytes of a CSV file at a time; a row must fit
 LONGEST_LINE = 2**24
-LOOKED_AT = 1000  # objects of a JSON Lines file, in search of its columns
+LOOKED_AT = 1000  # lines of a JSON Lines file, the blank ones not counted, in search of its columns
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,12 @@ def find_files(given: str, out: Path | None = None) -> list[tuple[Path, str]]:
             (Path(name), name) for name in sorted(glob.glob(given, recursive=True)) if Path(name).is_file()
         ]
     if out is not None:
-        found = [one for one in found if not one[0].resolve().is_relative_to(out.resolve())]
+        others = [one for one in found if not one[0].resolve().is_relative_to(out.resolve())]
+        if found and not others:
+            raise TicketSentimentError(
+                f"{given} lies in the output {out}: name another folder for the answers"
+            )
+        found = others
     if not found:
         raise TicketSentimentError(f"{given}: no file is there: expected a file, a folder of files or a glob")
     for path, name in found:
@@ -165,7 +170,7 @@ def _describe(path: Path, name: str, columns: dict[str, str], batch: Batch) -> S
 
 
 def _keys(path: Path, name: str) -> list[str]:
-    """Of the first objects of a JSON Lines file; none where nothing but blank lines is there."""
+    """Of the first lines of a JSON Lines file; where all of them are blank those that must be there."""
     found: dict[str, None] = {}
     looked, objects = 0, 0
     with path.open("rb") as stream:
@@ -194,7 +199,7 @@ def _names(file: str, present: Sequence[str], columns: dict[str, str]) -> dict[s
         elif field in REQUIRED:
             raise TicketSentimentError(
                 f"{file}: column {wanted!r} is missing: say which one holds it by `--column {field}=NAME` "
-                "or tickets.columns in params.yaml, or correct batch.delimiter or batch.encoding"
+                "or tickets.columns in params.yaml; of CSV look at batch.delimiter and batch.encoding, too"
             )
         if present.count(found.get(field, "")) > 1:
             raise TicketSentimentError(f"{file}: column {found[field]!r} is there twice: rename one")

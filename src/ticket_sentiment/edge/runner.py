@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -149,10 +150,10 @@ def _settle(program: Path) -> None:
 def _replace_program(program: Path, release: dict[str, Any], code: bytes) -> None:
     if program.is_file() and sha256_file(program) == release["program_sha256"]:
         return
-    mode = program.stat().st_mode if program.is_file() else 0o644
-    with replacing(program) as temporary:
+    # Somebody may have made it executable.
+    mode = stat.S_IMODE(program.stat().st_mode) if program.is_file() else 0o644
+    with replacing(program, mode) as temporary:
         temporary.write_bytes(code)
-    program.chmod(mode)  # somebody may have made it executable
 
 
 def install(source: Path, folder: Path, program: str = PROGRAM) -> str:
@@ -186,13 +187,13 @@ def install(source: Path, folder: Path, program: str = PROGRAM) -> str:
         write_json(folder / NEXT, release)
         _replace_program(folder / program, release, code)
         os.replace(folder / NEXT, folder / RELEASE)
-        for bundle in (folder / BUNDLES).iterdir():
-            if bundle.name != name:
-                shutil.rmtree(bundle)
     except OSError as error:
         raise TicketSentimentError(
             f"{folder} cannot be updated ({error}): let this user write there, or use {source} in its place"
         ) from None
+    for bundle in (folder / BUNDLES).iterdir():
+        if bundle.name != name:
+            shutil.rmtree(bundle, ignore_errors=True)  # what is left the next update removes
     return release["version"]
 
 

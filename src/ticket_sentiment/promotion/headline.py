@@ -47,7 +47,7 @@ def stopped(change: Change) -> str:
     """How a rollout ended that nobody won: in time without an answer, by a person, or as its gate said so."""
     if change.actor == moves.ROLLOUT:
         return "Stopped without an answer"
-    if change.actor == moves.PERSON or change.actor.startswith(moves.COMMAND_LINE):
+    if change.actor == moves.PERSON:
         return "Ended by a person"
     return "Withdrawn"
 

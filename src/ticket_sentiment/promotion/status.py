@@ -73,7 +73,7 @@ def address(url: str) -> str:
         return "an address that is no URL" if "@" in url else url
     if parsed.drivername.startswith("sqlite"):
         return str(Path(parsed.database or "").absolute())
-    host = (parsed.host or "").rpartition("@")[2]
+    host = (parsed.host or "").rpartition("@")[2] or ",".join(parsed.normalized_query.get("host", ()))
     return str(sa.URL.create(parsed.drivername, host=host, port=parsed.port, database=parsed.database))
 
 

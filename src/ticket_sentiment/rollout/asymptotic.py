@@ -28,9 +28,10 @@ from scipy.special import log_ndtr
 
 from ticket_sentiment.rollout.evidence import ByArm, CrossSums, UnitSums
 
-# An epoch in which an arm has fewer effective units (n**2 / nn, Kish) does not count yet: the normal
-# approximation would be one of a handful of customers, and the first one of a step could end a rollout.
-MIN_EFFECTIVE_UNITS = 20.0
+# The normal approximation must not be one of a handful of customers. An epoch counts once each arm has so
+# many units in it, or the first one of a step could end a rollout. Nothing is said before each arm has as many
+# effective ones (n**2 / nn, Kish) in one of these epochs. Units only grow: what counts goes on counting.
+MIN_UNITS = 20
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ def difference(
         overlaps: of each pair of cells in two epochs, the sums over units in both.
     """
     met = [index for index, arms in enumerate(epochs) if arms.champion.n and arms.challenger.n]
-    sure = [index for index in met if min(map(_effective_units, epochs[index])) >= MIN_EFFECTIVE_UNITS]
-    both = sure or met
+    many = [index for index in met if min(arm.units for arm in epochs[index]) >= MIN_UNITS]
+    both = many or met
     of = both or range(len(epochs))
     requests = ByArm(sum(epochs[one].champion.n for one in of), sum(epochs[one].challenger.n for one in of))
     if not both:
@@ -92,7 +93,7 @@ def difference(
     slopes = {key: (1 if key[1] else -1) * weights[key[0]] / (total * sums.n) for key, sums in cells.items()}
     shares = {key: sums.y / sums.n for key, sums in cells.items()}
     estimate = sum(slopes[key] * sums.y for key, sums in cells.items())
-    if not sure:
+    if not many or min(_effective_units(cells, arm) for arm in (False, True)) < MIN_UNITS:
         return Difference(estimate, math.inf, requests)
     variance = sum(slopes[key] ** 2 * _own_variance(sums) for key, sums in cells.items())
     for (first, second), cross in overlaps.items():
@@ -105,9 +106,12 @@ def difference(
     return Difference(estimate, max(variance, floor), requests)
 
 
-def _effective_units(sums: UnitSums) -> float:
-    """Kish's effective number of units of a cell: that of equal ones with the same spread of requests."""
-    return sums.n**2 / sums.nn
+def _effective_units(cells: Mapping[CellKey, UnitSums], challenger: bool) -> float:
+    """Kish's effective number of units of an arm: that of equal ones with the same spread of requests.
+
+    The highest over epochs, as the same units come again.
+    """
+    return max(sums.n**2 / sums.nn for key, sums in cells.items() if key[1] == challenger)
 
 
 def _own_variance(sums: UnitSums) -> float:

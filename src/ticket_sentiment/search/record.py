@@ -74,7 +74,7 @@ def read_record(path: Path, settings: str) -> Record:
         return Record(settings)
     remedy = "fetch it again from git, or remove it to have every point made anew"
     try:
-        record = TypeAdapter(Record).validate_python(read_json(path))
+        record = TypeAdapter(Record).validate_python(read_json(path, remedy))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

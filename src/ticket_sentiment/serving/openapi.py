@@ -80,7 +80,7 @@ def _parameters(deadline: bool, forwarded: bool) -> list[dict[str, Any]]:
             {
                 "name": "X-Request-Timeout-Ms",
                 "in": "header",
-                "description": "how long the caller waits; what comes too late is not done",
+                "description": "how long the caller waits; what was not begun by then is not done",
                 "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
                 "required": False,
             }

@@ -62,7 +62,7 @@ async function keepOffline() {
 // What begins the page cannot vouch for itself.
 const VERIFIED =
   "model, tokenizer, rules, runtime and the code that reads and answers are what release.json names (SHA-256); " +
-  "not verified by the page itself: release.json, index.html, app.js, release.js and styles";
+  "not verified by the page itself: release.json, service-worker.js, index.html, app.js, release.js and styles";
 
 function describe({ release }) {
   show("version", release.version);

@@ -57,7 +57,7 @@ async function forget(cache, release) {
 // What became of it: first, same, updated, offline; or failed, or none where no release is kept, with the reason.
 async function update() {
   const cache = await caches.open(CACHE);
-  await takeOver(cache); // again: a worker of before may have written there since
+  await takeOver(cache).catch(() => {}); // again: the old worker may have written there since. Else it is fetched
   const before = await held(cache);
   let now;
   try {
