@@ -29,7 +29,7 @@ from scipy.special import log_ndtr
 from ticket_sentiment.rollout.evidence import ByArm, CrossSums, UnitSums
 
 # The normal approximation must not be one of a handful of customers. An epoch counts once each arm has so
-# many units in it, or the first one of a step could end a rollout. Nothing is said before each arm has as many
+# many units in it, or the first one of a step could end a rollout. Nothing is said before an arm has as many
 # effective ones (n**2 / nn, Kish) in one of these epochs. Units only grow: what counts goes on counting.
 MIN_UNITS = 20
 
