@@ -1,18 +1,17 @@
 """A hotfix: the champion learns corrected tickets, is compressed as it was, judged and registered."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.failures import HOOKS
+from flows.program import run
 from flows.reconcile import follow, told
 from flows.retries import may_pass
 from flows.steps import alone, build, publish, repro, tell_people
 from ticket_sentiment.environment import quiet_environment
-from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.hotfix.start import Started, finish, start
 from ticket_sentiment.params import Params, load_params
 from ticket_sentiment.processes import few_collections
@@ -62,7 +61,4 @@ if __name__ == "__main__":
     parser.add_argument("file", nargs="?")
     parser.add_argument("--feedback-since")
     arguments = parser.parse_args()
-    try:
-        print("\n" + hotfix(arguments.file, arguments.feedback_since))
-    except TicketSentimentError as error:
-        sys.exit(f"\nerror: {error}")
+    run(lambda: hotfix(arguments.file, arguments.feedback_since))

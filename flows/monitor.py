@@ -1,6 +1,5 @@
 """Every hour: how the model in service does, told and shown; a change starts the monthly flow early."""
 
-import sys
 from pathlib import Path
 
 from prefect import flow, task
@@ -10,9 +9,9 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 
 from flows.failures import HOOKS
+from flows.program import run
 from flows.retries import may_pass
 from ticket_sentiment.environment import quiet_environment
-from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.monitoring.look import Look, ask_early, look, note_started, tell_alarms
 from ticket_sentiment.monitoring.page import markdown, write_page
 from ticket_sentiment.params import Params, load_params
@@ -75,7 +74,4 @@ def monitor() -> str:
 
 
 if __name__ == "__main__":
-    try:
-        print("\n" + monitor())
-    except TicketSentimentError as error:
-        sys.exit(f"\nerror: {error}")
+    run(monitor)

@@ -1,16 +1,14 @@
 """The month: collect, judge the tickets, train, compress, judge the model, register, build, roll out."""
 
-import sys
-
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.failures import HOOKS
+from flows.program import run
 from flows.reconcile import follow, told
 from flows.retries import may_pass
 from flows.steps import alone, build, publish, repro, tell_people
 from ticket_sentiment.environment import quiet_environment
-from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.feedback.export import main as export_feedback
 from ticket_sentiment.feedback.export import replacements
 from ticket_sentiment.monitoring.live import export_live
@@ -70,7 +68,4 @@ def monthly_retrain(month: str | None = None, replace: list[str] | None = None, 
 
 if __name__ == "__main__":
     few_collections()
-    try:
-        print("\n" + monthly_retrain())
-    except TicketSentimentError as error:
-        sys.exit(f"\nerror: {error}")
+    run(monthly_retrain)

@@ -1,12 +1,11 @@
 """Every minute: people's moves in MLflow go to the ledger, and aliases, releases and Bentos follow it."""
 
-import sys
-
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import State
 
 from flows.failures import HOOKS
+from flows.program import run
 from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Params, load_params
@@ -48,7 +47,4 @@ def reconcile() -> str:
 
 
 if __name__ == "__main__":
-    try:
-        print("\n" + reconcile())
-    except TicketSentimentError as error:
-        sys.exit(f"\nerror: {error}")
+    run(reconcile)

@@ -6,9 +6,9 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.failures import HOOKS
+from flows.program import run
 from flows.reconcile import follow, told
 from ticket_sentiment.environment import quiet_environment
-from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.params import Params, load_params
 from ticket_sentiment.promotion.moves import ROLLBACK, By
@@ -40,7 +40,4 @@ def rollback(reason: str = "No reason given.", version: str | int | None = None)
 
 
 if __name__ == "__main__":
-    try:
-        print("\n" + rollback(*sys.argv[1:3]))
-    except TicketSentimentError as error:
-        sys.exit(f"\nerror: {error}")
+    run(lambda: rollback(*sys.argv[1:3]))

@@ -1,6 +1,5 @@
 """Every quarter of an hour: one look at the rollout that is on, and a page that shows it."""
 
-import sys
 from pathlib import Path
 
 from prefect import flow, task
@@ -8,10 +7,10 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.failures import HOOKS
+from flows.program import run
 from flows.reconcile import follow, told
 from flows.steps import tell_people
 from ticket_sentiment.environment import quiet_environment
-from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.events.retention import purge
 from ticket_sentiment.params import Params, load_params
@@ -65,7 +64,4 @@ def rollout() -> str:
 
 
 if __name__ == "__main__":
-    try:
-        print("\n" + rollout())
-    except TicketSentimentError as error:
-        sys.exit(f"\nerror: {error}")
+    run(rollout)

@@ -1,7 +1,6 @@
 """Files of tickets to a folder of answers, by the champion."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from prefect import flow, task
@@ -10,10 +9,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from flows.failures import HOOKS
+from flows.program import run
 from flows.retries import may_pass
 from ticket_sentiment.batch.job import Model, score_files
 from ticket_sentiment.environment import quiet_environment
-from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Params, load_params
 from ticket_sentiment.registry.releases import registered_bundle
 
@@ -49,7 +48,5 @@ if __name__ == "__main__":
     parser.add_argument("out", metavar="OUT")
     parser.add_argument("--version")
     parser.add_argument("--replace", action="store_true")
-    try:
-        print("\n" + score_batch(**vars(parser.parse_args())))
-    except TicketSentimentError as error:
-        sys.exit(f"\nerror: {error}")
+    arguments = parser.parse_args()
+    run(lambda: score_batch(**vars(arguments)))

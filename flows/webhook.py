@@ -5,8 +5,8 @@ import sys
 
 import uvicorn
 
+from flows.program import run
 from ticket_sentiment.environment import flow_environment, quiet_environment
-from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import load_params
 from ticket_sentiment.promotion.webhook import application, secret_of
 
@@ -42,7 +42,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except TicketSentimentError as error:
-        sys.exit(f"error: {error}")
+    run(main)

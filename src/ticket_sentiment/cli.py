@@ -10,7 +10,7 @@ from ticket_sentiment import actions
 from ticket_sentiment.costs.options import add_options
 from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.processes import die_with_parent, few_collections, lean_memory
+from ticket_sentiment.processes import die_with_parent, few_collections, lean_memory, lines_in_order
 
 # Stage or command: module with a `main(params)` that does it. Imported only when called, so that
 # `prepare` does not wait for torch.
@@ -272,6 +272,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; a problem that a person can fix is one line on standard error and exit status 2."""
     quiet_environment()
+    lines_in_order()
     parsed = parser().parse_args(arguments)
     try:
         parsed.run(parsed)

@@ -3,6 +3,7 @@
 import atexit
 import ctypes
 import gc
+import io
 import os
 import platform
 import signal
@@ -33,6 +34,12 @@ def die_with_parent(parent: int | None = None) -> None:
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
     if parent is not None and os.getppid() != parent:
         os._exit(1)
+
+
+def lines_in_order() -> None:
+    """Write standard output line by line in a pipe, too: else an error comes before what led to it."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
 
 
 def lean_memory() -> None:

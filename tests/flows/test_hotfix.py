@@ -98,7 +98,7 @@ def test_a_wrong_file_is_one_line_and_changes_nothing(repository):
     (repository.root / "wrong.csv").write_text("text,label\nfine,splendid\n")
     count = len(repository.versions())
     status, output = repository.run("ticket_sentiment.cli", "hotfix", "wrong.csv")
-    assert status == 1
+    assert status == 2
     last = output.strip().splitlines()[-1]
     assert last.startswith("error: wrong.csv row 2: column label: expected one of negative")
     assert len(repository.versions()) == count

@@ -151,7 +151,7 @@ def test_a_bad_month_stops_before_training_and_leaves_earlier_data(repository, t
         status, output = repository.run("flows.monthly_retrain")
     finally:
         extra.unlink()
-    assert status == 1
+    assert status == 2
     last = output.strip().splitlines()[-1]
     assert last.startswith("error: ")
     assert "exports/more.csv" in last and "row 2" in last and "tickets.labels" in last

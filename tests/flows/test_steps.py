@@ -25,6 +25,6 @@ def test_a_flow_waits_for_the_end_of_another_one(repository, flow, error):
     with exclusive(repository.root / "var/retrain.lock", "a retraining or a hotfix"):
         process, _ = start_until(repository, "waiting for its end, 4 hours at most", flow)
     rest, _ = process.communicate()
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert rest.strip().splitlines()[-1].startswith(error), "it began when the other one had ended"
     assert "waiting" not in rest

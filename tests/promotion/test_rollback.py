@@ -252,6 +252,7 @@ def test_the_command_goes_back_without_credentials_for_the_cloud_and_says_what_i
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     # Nothing is asked of the world. By this address MLflow keeps a client and its keys: no other test has it.
     monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:7")
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it keeps the first keys that it found
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, str(at_root.root / "none"))
     with contextlib.closing(sqlite3.connect(at_root.root / "var/mlflow.db")) as database, database:

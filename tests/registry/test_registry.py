@@ -273,6 +273,7 @@ def test_a_store_of_artifacts_that_is_away_may_come_back(
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(key, "nobody")
     monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it keeps the first keys that it found
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     project.store.client.create_registered_model(project.store.model)
     version = project.store.client.create_model_version(project.store.model, where)
