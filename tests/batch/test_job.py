@@ -198,7 +198,9 @@ def test_outputs_of_two_jobs_are_never_mixed(jobs: Jobs):
     assert content(jobs.root / "out") == content(jobs.root / "fresh")
 
 
-@pytest.mark.parametrize("name", ["source.py", "csv_check.py", "formats.py", "scorer.py", "output.py"])
+@pytest.mark.parametrize(
+    "name", ["source.py", "csv_check.py", "json_lines.py", "formats.py", "scorer.py", "output.py"]
+)
 def test_code_that_cuts_answers_or_writes_otherwise_does_not_go_on(jobs: Jobs, monkeypatch, name: str):
     source = write(jobs.root / "in.csv", tickets(10))
     jobs.score(source)

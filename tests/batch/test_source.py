@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.batch.jobs import batch, tickets, write
-from ticket_sentiment.batch import source
+from ticket_sentiment.batch import json_lines, source
 from ticket_sentiment.batch.csv_check import check
 from ticket_sentiment.batch.source import Chunk, describe, find_files, read_chunks
 from ticket_sentiment.errors import TicketSentimentError
@@ -83,7 +83,7 @@ def test_a_file_of_bad_rows_alone_is_still_told_of(tmp_path):
 
 
 def test_a_line_longer_than_any_ticket_is_passed_over(tmp_path, monkeypatch):
-    monkeypatch.setattr(source, "LONGEST_LINE", 40)
+    monkeypatch.setattr(json_lines, "LONGEST_LINE", 40)
     row = b'{"ticket_id": "1", "text": "great"}'
     (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf" + row + b"\n" + b"x" * 200 + b"\n\n{}")
     (chunk,) = chunks(tmp_path / "a.jsonl")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from ticket_sentiment.batch import csv_check, output, scorer, source
+from ticket_sentiment.batch import csv_check, json_lines, output, scorer, source
 from ticket_sentiment.files import sha256_file
 from ticket_sentiment.model import runtime, wordpiece
 from ticket_sentiment.serving import classifier
@@ -16,7 +16,19 @@ from ticket_sentiment.tickets import canonical, formats, privacy
 
 # From a file to the part that holds its answers, each module that has a say. Who cuts chunks is among them:
 # with other boundaries the parts that are there would hold rows twice, and others never.
-MODULES = (formats, csv_check, source, scorer, privacy, canonical, wordpiece, runtime, classifier, output)
+MODULES = (
+    formats,
+    csv_check,
+    json_lines,
+    source,
+    scorer,
+    privacy,
+    canonical,
+    wordpiece,
+    runtime,
+    classifier,
+    output,
+)
 
 
 @cache

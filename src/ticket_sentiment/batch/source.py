@@ -4,22 +4,20 @@ A chunk is made of one file's rows in their order, so it is the same whoever sco
 the numbers that they have for a person: of a CSV file the header is row 1, of others the first line or row.
 """
 
-import contextlib
 import glob
 import hashlib
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from ticket_sentiment.batch import csv_check
+from ticket_sentiment.batch import csv_check, json_lines
 from ticket_sentiment.batch.scorer import FIELDS, LINE, ROW
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Batch
@@ -27,8 +25,6 @@ from ticket_sentiment.tickets.formats import FORMATS
 
 REQUIRED = ("ticket_id", "text")
 BLOCK = 2**24  # bytes of a CSV file at a time; a row must fit
-LONGEST_LINE = 2**24
-LOOKED_AT = 1000  # lines of a JSON Lines file, the blank ones not counted, in search of its columns
 
 
 @dataclass(frozen=True)
@@ -158,7 +154,9 @@ def _describe(path: Path, name: str, columns: dict[str, str], batch: Batch) -> S
     elif kind == "csv":
         present = csv_check.read_header(path, name, batch, BLOCK)
     if kind == "jsonl":
-        _names(name, _keys(path, name), columns)  # each row says for itself, but one of them must
+        keys = json_lines.read_keys(path, name)
+        if keys is not None:
+            _names(name, keys, columns)  # each row says for itself, but one of them must
     else:
         names = _names(name, present, columns)
     if kind == "csv":  # after the names: with a wrong delimiter quotes look wrong, too
@@ -167,27 +165,6 @@ def _describe(path: Path, name: str, columns: dict[str, str], batch: Batch) -> S
     return SourceFile(
         path, name, kind, state.st_size, state.st_mtime_ns, digest.hexdigest(), rows, names, stops
     )
-
-
-def _keys(path: Path, name: str) -> list[str]:
-    """Of the first lines of a JSON Lines file; where all of them are blank those that must be there."""
-    found: dict[str, None] = {}
-    looked, objects = 0, 0
-    with path.open("rb") as stream:
-        for line in _lines(stream):
-            if line is None or not line.strip():
-                continue
-            looked += 1
-            with contextlib.suppress(ValueError, RecursionError):
-                record = json.loads(line)
-                if isinstance(record, dict):
-                    objects += 1
-                    found |= dict.fromkeys(record)
-            if looked == LOOKED_AT:
-                break
-    if looked and not objects:
-        raise TicketSentimentError(f"{name}: no line is a JSON object: expected one a line, {{...}}")
-    return list(found) if looked else list(REQUIRED)
 
 
 def _names(file: str, present: Sequence[str], columns: dict[str, str]) -> dict[str, str]:
@@ -348,26 +325,15 @@ def _read_csv_by_rows(file: SourceFile, batch: Batch) -> Iterator[tuple[pa.Table
         yield _numbered(np.array(numbers, np.int64), dict(zip(file.columns, arrays, strict=True))), rejects
 
 
-def _lines(stream: BinaryIO) -> Iterator[bytes | None]:
-    """Lines behind a byte order mark; None in the place of one that is longer than any ticket."""
-    if stream.read(3) != b"\xef\xbb\xbf":
-        stream.seek(0)
-    while line := stream.readline(LONGEST_LINE):
-        whole = len(line) < LONGEST_LINE or line.endswith(b"\n")
-        while not line.endswith(b"\n") and (rest := stream.readline(LONGEST_LINE)):
-            line = rest
-        yield line if whole else None
-
-
 def _read_jsonl(file: SourceFile, batch: Batch) -> Iterator[tuple[pa.Table, list[Reject]]]:
     with file.path.open("rb") as stream:
-        numbered = enumerate(_lines(stream), start=1)
+        numbered = enumerate(json_lines.read_lines(stream), start=1)
         while some := list(itertools.islice(numbered, batch.chunk_rows)):
             filled = [(number, line) for number, line in some if line is None or line.strip()]
             read = [(number, line) for number, line in filled if line is not None]
             lines = pa.array([line for _, line in read], pa.binary())
             long = [
-                Reject(number, f"has more than {LONGEST_LINE} bytes")
+                Reject(number, f"has more than {json_lines.LONGEST_LINE} bytes")
                 for number, line in filled
                 if line is None
             ]

@@ -257,8 +257,7 @@ def first_seed(
 ) -> Speeds:
     """Make the first seed's points and measure their speeds, unless both are recorded."""
     settings = params.benchmark.model_dump()
-    speeds = record.speeds_of(jobs, settings)
-    if speeds is None:
+    if (speeds := record.speeds_of(jobs, settings)) is None:
         for job in record.of(jobs).keys() - _stored(folder, jobs).keys():
             record.forget(job)  # a speed wants the bundle
         run(jobs, tables, params, folder, record, target)
