@@ -12,7 +12,7 @@ from ticket_sentiment.alerts.alert import Alert
 from ticket_sentiment.alerts.tell import tell
 from ticket_sentiment.files import exclusive
 from ticket_sentiment.params import Params
-from ticket_sentiment.pipeline import reproduce
+from ticket_sentiment.pipeline import RETRAIN_LOCK, RETRAINING, reproduce
 from ticket_sentiment.registry.build import build_services
 from ticket_sentiment.registry.registry import Registration
 
@@ -23,7 +23,7 @@ LOCK_WAIT_S = 4 * 3600.0  # longer than a retraining takes, shorter than the dea
 
 def alone() -> AbstractContextManager[None]:
     """One retraining or hotfix at a time: the second one waits for the first."""
-    return exclusive(Path("var/retrain.lock"), "a retraining or a hotfix", LOCK_WAIT_S)
+    return exclusive(RETRAIN_LOCK, RETRAINING, LOCK_WAIT_S)
 
 
 @task(cache_policy=NO_CACHE)

@@ -39,6 +39,13 @@ def collect(arguments: argparse.Namespace) -> None:
     collect(params, arguments.month, tickets)
 
 
+def erase(arguments: argparse.Namespace) -> None:
+    from ticket_sentiment.erasure.command import main as erase
+    from ticket_sentiment.params import load_params
+
+    erase(load_params(), arguments.customer, arguments.ticket, arguments.without_events)
+
+
 def label_queue(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.labelling.queue import main as label_queue
     from ticket_sentiment.params import load_params

@@ -96,6 +96,11 @@ def parser() -> argparse.ArgumentParser:
         help="collect nothing, remove this stored month; demo: all months of the demo",
     )
     collect.set_defaults(run=actions.collect)
+    erase = commands.add_parser("erase", help="take a customer out of everything kept here: docs/security.md")
+    for name, of in (("customer", "as your source and callers spell it"), ("ticket", "one ticket")):
+        erase.add_argument(f"--{name}", metavar="ID", action="append", default=[], help=of)
+    erase.add_argument("--without-events", action="store_true", help="there is no event database")
+    erase.set_defaults(run=actions.erase)
     queue = commands.add_parser("label-queue", help="write tickets that are worth a person's label to a file")
     queue.add_argument(
         "--out",

@@ -37,8 +37,8 @@ def sink():
 def make(sink):
     made = []
 
-    def run(capacity: int = 1000) -> BackgroundWriter:
-        made.append(BackgroundWriter(sink, capacity))
+    def run(capacity: int = 1000, **sizes) -> BackgroundWriter:
+        made.append(BackgroundWriter(sink, capacity, **sizes))
         return made[-1]
 
     yield run
@@ -173,3 +173,17 @@ def test_closing_during_a_write_that_hangs_counts_nothing_twice(make, sink):
     sink.gate.set()
     writer._thread.join(5)
     assert (writer.written, writer.dropped) == (BATCH, 5)
+
+
+def test_what_waits_is_bounded_by_its_size_too(make, sink):
+    writer = make(1000, size=lambda item: item, most=100)
+    sink.away = True
+    assert [writer.put(40) for _ in range(5)] == [True, True, True, False, False]
+    time.sleep(0.3)  # tried and taken back meanwhile
+    assert not writer.put(1)
+    assert (writer.queued, writer.dropped) == (3, 3)
+    sink.away = False
+    assert writer.flush(10)
+    assert sink.stored == [40] * 3
+    assert all(writer.put(30) for _ in range(4))
+    assert writer.flush(10)

@@ -162,6 +162,22 @@ def test_urgent_before_normal_before_shadow() -> None:
     run(test)
 
 
+def test_an_urgent_text_waits_for_its_kind_alone() -> None:
+    async def test(engine: Engine) -> None:
+        model = FakeClassifier()
+        engine.text_seconds = 0.02  # and half of the objective, 0.05 s, is for waiting
+        jobs = [engine.submit(model, "normal", in_time(), patient=True) for _ in range(4)]
+        with pytest.raises(ApiError, match="overloaded"):
+            engine.submit(model, "normal", in_time())
+        jobs += [engine.submit(model, "urgent", in_time(), urgent=True) for _ in range(3)]
+        with pytest.raises(ApiError, match="overloaded"):
+            engine.submit(model, "urgent", in_time(), urgent=True)
+        await asyncio.gather(*jobs)
+        assert model.seen == ["urgent"] * 3 + ["normal"] * 4
+
+    run(test)
+
+
 def test_a_full_shadow_queue_drops_and_counts_and_a_failing_shadow_harms_nobody() -> None:
     model, failed = FakeClassifier(), []
 

@@ -11,6 +11,7 @@ import re
 import socket
 import threading
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 import pytest
@@ -129,6 +130,13 @@ def survives(server: Server, answers: list[Answer]) -> list[int]:
     return [status for status, _, _ in answers]
 
 
+# Marks of every combining class, the highest first: to sort them takes a time that grows with the square.
+_CLASSES = [
+    [chr(code) for code in range(0x300, 0x20000) if unicodedata.combining(chr(code)) == n]
+    for n in range(240, 0, -1)
+]
+DESCENDING = "".join("".join(marks) * (1 + 9000 // 56 // len(marks)) for marks in _CLASSES if marks)
+
 BODIES: dict[str, tuple[bytes, int]] = {  # and the status that POST /v1/classify gives them
     "empty": (b"", 400),
     "white space": (b" \n\t ", 400),
@@ -142,6 +150,7 @@ BODIES: dict[str, tuple[bytes, int]] = {  # and the status that POST /v1/classif
     "surrogates in UTF-8": (b'{"text": "great \xed\xa0\x80"}', 400),
     "right-to-left": ('{"text": "\u202egreat\u202c \u0645\u062a\u0627\u0632 \u2067x"}'.encode(), 200),
     "combining": (b'{"text": "great a' + "\u0301".encode() * 9000 + b'"}', 200),
+    "combining in the wrong order": (b'{"text": "great a' + DESCENDING.encode() + b'"}', 200),
     "100,000 tokens": (b'{"text": "' + b"great " * 100_000 + b'"}', 413),
     "as many tokens as may be": (b'{"text": "' + b"a " * (SERVE.max_text_chars // 2) + b'"}', 200),
     "deep arrays": (b"[" * 50_000 + b"]" * 50_000, 400),

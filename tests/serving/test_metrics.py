@@ -52,6 +52,24 @@ print(workers())
     assert run(script, tmp_path, str(dead.pid)).split() == ["2.0", "1.0"]
 
 
+def test_what_a_dead_worker_counted_stays_in_few_bytes(tmp_path: Path) -> None:
+    script = """
+metrics.request("classify", "champion", "CPU", 200, 0.01)
+sample()
+labels = {"route": "classify", "arm": "champion", "backend": "CPU", "code": "200"}
+counted = lambda: metrics.registry.get_sample_value("ticket_sentiment_requests_total", labels)
+for own in [*folder.glob("counter_*.db"), *folder.glob("histogram_*.db")]:
+    shutil.copyfile(own, folder / own.name.replace(str(os.getpid()), sys.argv[2]))
+before = counted()
+metrics.sample(%r, {}, 1)
+print(before, counted(), sum(path.stat().st_size for path in folder.glob(f"*_{sys.argv[2]}.db")) < 40_000)
+"""
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    imports = "import os, shutil\n"
+    assert run(imports + script % GAUGES, tmp_path, str(dead.pid)).split() == ["2.0", "2.0", "True"]
+
+
 def test_the_blocks_of_a_workers_files_are_its_own_before_it_counts(tmp_path: Path) -> None:
     script = """
 sample()

@@ -95,6 +95,7 @@ def test_whatever_it_answers_the_ticket_is_answered_here(
             lambda tickets: [*tickets[:-1], {"ticket_id": "1", "error": {"code": "model_not_loaded"}}],
             "mismatch",
         ),
+        (lambda tickets: [{"ticket_id": "1", "error": {"code": "overloaded"}}] * len(tickets), "error"),
     ],
 )
 def test_a_batch_that_it_answers_wrong_is_answered_here(results: Callable[[Any], Any], outcome: str) -> None:

@@ -133,6 +133,58 @@ def test_more_batches_than_may_be_in_progress_are_refused() -> None:
     run(test, FakeClassifier(seconds=0.01), max_batches=2)
 
 
+PATIENT = {"x-request-timeout-ms": "20000"}
+
+
+def batch_of(count: int) -> dict[str, Any]:
+    return {"tickets": [{"text": f"ticket {number}"} for number in range(count)]}
+
+
+@pytest.mark.parametrize("threaded", [False, True], ids=["CPU", "GPU"])
+def test_as_many_batches_as_may_be_in_progress_are_answered_whole(threaded: bool) -> None:
+    async def test(service: Service) -> None:
+        many = [service.ask(batch_of(64), "/v1/classify/batch", **PATIENT) for _ in range(8)]
+        for reply in await asyncio.gather(*many):
+            results = json.loads(reply.body)["results"]
+            assert [item.get("label") for item in results] == ["positive"] * 64
+
+    model = FakeClassifier(max_batch=32 if threaded else 1, seconds=0.002)
+    run(test, model, threaded=threaded, max_batches=8, max_queue=64)
+
+
+def test_a_batch_waits_for_room_while_single_tickets_fill_the_queue() -> None:
+    async def test(service: Service) -> None:
+        singles = [asyncio.create_task(service.ask({"text": "a"}, **PATIENT)) for _ in range(4)]
+        await asyncio.sleep(0)
+        reply = await service.ask(batch_of(5), "/v1/classify/batch", **PATIENT)
+        results = json.loads(reply.body)["results"]
+        assert [item.get("label") for item in results] == ["positive"] * 5
+        assert [task.result().status for task in singles] == [200] * 4
+        late = await service.ask(batch_of(5), "/v1/classify/batch", **{"x-request-timeout-ms": "40"})
+        codes = {item.get("error", {}).get("code") for item in json.loads(late.body)["results"]}
+        assert codes <= {None, "deadline_exceeded", "overloaded"}
+
+    run(test, FakeClassifier(seconds=0.02), max_queue=4)
+
+
+def test_batches_of_slow_tickets_leave_single_ones_their_place() -> None:
+    """A model of 10 ms, and half of an objective of 100 ms to wait in: two batches alone would fill that."""
+
+    async def test(service: Service) -> None:
+        service.engine.text_seconds = 0.01
+        many = [service.ask(batch_of(20), "/v1/classify/batch", **PATIENT) for _ in range(8)]
+        batches = asyncio.gather(*many)
+        statuses = []
+        while not batches.done():
+            await asyncio.sleep(0.02)
+            statuses.append((await service.ask({"text": "a"})).status)
+        assert len(statuses) > 10
+        assert set(statuses) == {200}
+        await batches
+
+    run(test, FakeClassifier(seconds=0.01), max_batches=8)
+
+
 def test_a_batch_larger_than_the_burst_costs_a_full_bucket_and_passes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,11 +78,12 @@ class Service:
         remote_url: str | None = None,
         remote_key: str | None = None,
         tracing: Tracing | None = None,
+        threaded: bool = False,
         **changes: Any,
     ) -> None:
         serve = SERVE.model_copy(update=changes)
         self.store, self.metrics = Store(), Metrics(None, serve.objective_ms)
-        self.engine = Engine(serve.max_queue, serve.max_shadow_queue, serve.objective_ms / 1000)
+        self.engine = Engine(serve.max_queue, serve.max_shadow_queue, serve.objective_ms / 1000, threaded)
         self.arms, self.cache = Arms(models), PredictionCache(0, 1.0) if cache is None else cache
         self.remote: Remote | None = None
         if remote_url is not None:

@@ -27,6 +27,7 @@ AWKWARD = [
     "Straße ΣΑΣ İstanbul ıI ǅ Ⅷ ² ½ ﬁne ｆｕｌｌ",
     "cafe\u0301 CAFÉ Ångström A\u030angstro\u0308m \u1e9b\u0323",
     "zero\u200bwidth soft\u00adhyphen \u202eright to left\u202c byte\ufefforder",
+    "many marks: Z" + "\u0301\u0327\U00010a0f" * 40 + "algo &#x301;" + "&#x327;" * 40,
     "می‌خواهم برگردانم, لا يعمل ٠٣٠ ١٢٣٤٥٦٧",
     "这个产品太差了 退款 日本語です カタカナ 한국어",
     "Не работает уже неделю, спасибо большое",

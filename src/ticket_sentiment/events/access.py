@@ -5,8 +5,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -29,12 +30,19 @@ logger = logging.getLogger(__name__)
 
 READ_S = 300  # that a sum over many rows may take; what a service asks for may take database.WAIT_S
 HANG_S = 20  # after which a service's call that is not back counts as lost: several times database.WAIT_S
+T = TypeVar("T")
+CHUNK = 500  # values of one query: SQLite takes at most 32,766 parameters, older ones 999
 INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def url_of(settings: Events, environ: Mapping[str, str] = os.environ) -> str:
     """Of the event database: the variable that `events.url_env` names goes before `events.url`."""
     return environ.get(settings.url_env) or settings.url
+
+
+def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """As many of the values as one query takes, and the next ones."""
+    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
 
 
 def is_about_a_row(error: SQLAlchemyError) -> bool:

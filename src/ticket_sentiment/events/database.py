@@ -1,5 +1,6 @@
 """Connections to the event database: SQLite or PostgreSQL, bounded waits, and errors that tell no secret."""
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -109,6 +110,17 @@ def _use_wal(connection: sqlite3.Connection) -> None:
                 "use a local disk, or PostgreSQL"
             )
         return
+
+
+def truncate_log(engine: sa.Engine) -> bool:
+    """Write SQLite's log into the file and empty it; False where somebody reads there for longer than WAIT_S.
+
+    Args:
+        engine: of `open_engine`, to SQLite.
+    """
+    with contextlib.closing(engine.raw_connection()) as connection:
+        busy, *_ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -40,7 +40,14 @@ from ticket_sentiment.rollout.state import RolloutState
 logger = logging.getLogger(__name__)
 
 _REMEMBERED_UNITS = 50_000
+MOST_CHARACTERS = 20_000_000  # of the texts that wait: an outage must not cost the pod's memory
 _Queued = tuple[int, Prediction | Failure] | Exposure
+
+
+def _characters(queued: _Queued) -> int:
+    """Of the text, which is held until its row is made, whether it is stored or not."""
+    event = queued if isinstance(queued, Exposure) else queued[1]
+    return len(event.text or "") if isinstance(event, Prediction) else 0
 
 
 class EventStore:
@@ -78,7 +85,9 @@ class EventStore:
         self._sequence = itertools.count()
         self._epoch, self._units = 0, set[str]()
         self._refused = False  # the database, what was last to be written in the background
-        self._writer: BackgroundWriter[_Queued] = BackgroundWriter(self._write, queue)
+        self._writer: BackgroundWriter[_Queued] = BackgroundWriter(
+            self._write, queue, _characters, MOST_CHARACTERS
+        )
 
     @classmethod
     def open(cls, settings: Events, environ: Mapping[str, str] = os.environ) -> "EventStore":

@@ -24,15 +24,24 @@ class BackgroundWriter(Generic[Item]):
     the queue is full, the new ones are dropped. The thread is a daemon: call `close` before the process ends.
     """
 
-    def __init__(self, write: Callable[[Sequence[Item]], int], capacity: int) -> None:
+    def __init__(
+        self,
+        write: Callable[[Sequence[Item]], int],
+        capacity: int,
+        size: Callable[[Item], int] = lambda _: 0,
+        most: int = 0,
+    ) -> None:
         """Start the thread.
 
         Args:
             write: stores items and returns how many of them it stored; the others cannot be stored and count
                 as dropped. Raises EventStoreUnavailable when a later try may store them all.
             capacity: items that wait, those being written included.
+            size: of an item, in a unit of the caller's.
+            most: of the sizes of the items that wait, which one item may pass.
         """
         self._write, self._capacity = write, capacity
+        self._size, self._most, self._held = size, most, 0
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._waiting: list[Item] = []
@@ -61,10 +70,12 @@ class BackgroundWriter(Generic[Item]):
     def put(self, item: Item) -> bool:
         """Queue an item; False when it was dropped. From any thread; never waits for the database."""
         with self._lock:
-            if self._closing or len(self._waiting) + self._writing >= self._capacity:
+            full = len(self._waiting) + self._writing >= self._capacity or self._held > self._most
+            if self._closing or full:
                 self._dropped += 1
                 return False
             self._waiting.append(item)
+            self._held += self._size(item)
             self._taken += 1
             return True
 
@@ -123,6 +134,7 @@ class BackgroundWriter(Generic[Item]):
                     if not self._abandoned:
                         self._waiting[:0] = batch
                     return False
+                self._held -= sum(map(self._size, batch))
                 self._written += stored
                 self._dropped += (0 if self._abandoned else len(batch)) - stored
                 self._idle.notify_all()

@@ -13,13 +13,13 @@ from typing import Any
 
 import yaml
 
-from ticket_sentiment.errors import TicketSentimentError, Unavailable
+from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import sha256_tree, write_json, write_text
 from ticket_sentiment.hotfix.champion import Champion, fetch_bundle
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.registry.registry import snapshot_tag
 from ticket_sentiment.registry.store import Store
-from ticket_sentiment.tickets.dvc import has_remote, run_dvc
+from ticket_sentiment.tickets.dvc import bring
 
 FOLDERS = Path("var/hotfix")
 STAGES = Path("dvc.hotfix.yaml")
@@ -162,16 +162,10 @@ def _link_one(root: Path, folder: Path, key: str, path: Path) -> None:
 
 def _bring(folder: Path, champion: Champion) -> None:
     """Weights and tickets out of DVC's cache, else from its remote."""
+    tag = snapshot_tag(champion.version)
+    remedy = (
+        f"where the version was made, run `git checkout {tag} && dvc push`, and run this again; or run "
+        "`make retrain`"
+    )
     for pointer in sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*.dvc")):
-        checkout = ("--wait-for-lock", "checkout", "--force", pointer)
-        if run_dvc(folder, *checkout).returncode == 0:
-            continue
-        run_dvc(folder, "--wait-for-lock", "fetch", pointer)
-        if run_dvc(folder, *checkout).returncode:
-            tag = snapshot_tag(champion.version)
-            kind = Unavailable if has_remote(folder) else TicketSentimentError
-            raise kind(
-                f"{pointer.removesuffix('.dvc')} of the champion, version {champion.version}, is neither in "
-                f"DVC's cache nor in its remote: where the version was made, run `git checkout {tag} && "
-                "dvc push`, and run this again; or run `make retrain`"
-            )
+        bring(folder, pointer, remedy, f" of the champion, version {champion.version},")

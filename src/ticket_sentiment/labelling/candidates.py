@@ -1,6 +1,6 @@
 """Tickets that were answered lately: how sure the model was, whether the arms agree, what else is known."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.access import chunks
 from ticket_sentiment.events.schema import feedback, predictions
 from ticket_sentiment.gates.evidence import VALIDATION, Missing, read_part
 from ticket_sentiment.gates.evidence_types import Validation
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.tickets.schema import FEEDBACK, TICKETS, month_files, read_feedback
 
-CHUNK = 500  # ids of one query: SQLite takes at most 32,766 parameters, older ones 999
 PROBABILITIES = tuple(f"p_{label}" for label in LABELS)
 
 
@@ -90,14 +90,10 @@ def answered_since(connection: sa.Connection, since: datetime, sources: Sources)
     return frame[["ticket_id", "at", "margin", *flags]].astype(flags)
 
 
-def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))
-
-
 def stored_texts(connection: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str | None]]:
     """Masked text and channel of tickets whose text the event database keeps, the latest of each."""
     found: dict[str, tuple[str, str | None]] = {}
-    for chunk in _chunks(ids):
+    for chunk in chunks(ids):
         query = (
             sa.select(predictions.c.ticket_id, predictions.c.text, predictions.c.channel)
             .where(predictions.c.ticket_id.in_(chunk), predictions.c.text.is_not(None))
@@ -145,7 +141,7 @@ def doubted(connection: sa.Connection, root: Path) -> list[str]:
         raise TicketSentimentError(f"{report.sentence.removesuffix('.')}: run `dvc repro -f validate`")
     ids = [suspect.ticket_id for suspect in report.label_noise.suspects]
     again = set(read_feedback(root / FEEDBACK)["ticket_id"])
-    for chunk in _chunks(ids):
+    for chunk in chunks(ids):
         query = sa.select(feedback.c.ticket_id).where(feedback.c.ticket_id.in_(chunk)).distinct()
         again.update(connection.scalars(query))
     return [id_ for id_ in ids if id_ not in again]
@@ -167,7 +163,7 @@ def unknown_tickets(connection: sa.Connection, ids: Sequence[str], root: Path) -
     known: set[str] = set()
     for path in month_files(root / TICKETS).values():
         known.update(pq.read_table(path, columns=["ticket_id"])["ticket_id"].to_pylist())
-    for chunk in _chunks([id_ for id_ in ids if id_ not in known]):
+    for chunk in chunks([id_ for id_ in ids if id_ not in known]):
         query = sa.select(predictions.c.ticket_id).where(predictions.c.ticket_id.in_(chunk)).distinct()
         known.update(connection.scalars(query))
     return set(ids) - known

@@ -76,7 +76,9 @@ class Engine:
         self._normal: deque[Job] = deque()
         self._shadow: deque[ShadowJob] = deque()
         self._closed = self._awake = False
-        self.width = THREADED_WIDTH if threaded else 2  # texts that a batch request may have in the queue
+        # Texts that all batches of this worker together may have in the queue: so many keep the model busy,
+        # and single tickets find at most these before them.
+        self.width = THREADED_WIDTH if threaded else 2
         self._wake = threading.Event()
         self.pending = 0  # jobs submitted and not yet finished, the running one too
         self.text_seconds = 0.001  # from one answer to the next while texts wait, smoothed
@@ -97,6 +99,11 @@ class Engine:
     def wait(self) -> float:
         """Seconds that a text submitted now would wait."""
         return self.pending * self.text_seconds
+
+    @property
+    def urgent_wait(self) -> float:
+        """Seconds that an urgent text would wait: for others of its kind, and for those that are running."""
+        return (self.pending - len(self._normal)) * self.text_seconds
 
     @property
     def shadow_pending(self) -> int:
@@ -120,24 +127,25 @@ class Engine:
         Raises:
             ApiError: the queue is full, or the answer would come too late. Refused at once.
         """
-        self.require_room(expires, patient)
+        self.require_room(expires, patient, urgent)
         future = self._loop.create_future()
         self.pending += 1
         (self._urgent if urgent else self._normal).append(Job(model, text, expires, future))
         self._rouse()
         return future
 
-    def require_room(self, expires: float, patient: bool) -> None:
+    def require_room(self, expires: float, patient: bool, urgent: bool = False) -> None:
         """Refuse a text that would wait in vain. It need not be known yet.
 
         Args:
             expires: as of `submit`.
             patient: as of `submit`.
+            urgent: as of `submit`.
 
         Raises:
             ApiError: the queue is full, or the answer would come too late.
         """
-        wait = self.wait
+        wait = self.urgent_wait if urgent else self.wait
         allowed = expires - time.monotonic()
         if allowed <= 0:
             raise ApiError("deadline_exceeded")

@@ -5,8 +5,10 @@ each listens on the metrics port, so that the kernel picks one of them for a scr
 """
 
 import contextlib
+import mmap
 import os
 import socket
+import struct
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -137,14 +139,18 @@ class Metrics:
         )  # fmt: skip
 
     def _forget_the_dead(self) -> None:
-        """Take the gauges of workers that were killed out of the sums."""
+        """Take the gauges of killed workers out of the sums; what they counted stays, in few bytes."""
         if self._folder is None:
             return
-        for path in self._folder.glob("gauge_live*_*.db"):
+        for path in self._folder.glob("*_*.db"):
             pid = path.stem.rpartition("_")[2]
-            if not Path("/proc", pid).exists():
-                with contextlib.suppress(FileNotFoundError):  # another worker was faster
+            if Path("/proc", pid).exists():
+                continue
+            with contextlib.suppress(FileNotFoundError):  # another worker was faster
+                if path.name.startswith("gauge_live"):
                     mark_process_dead(int(pid), str(self._folder))
+                elif path.stat().st_size == _FILE_BYTES:
+                    _shorten(path)
 
     def loaded(self, arm: str, digest: str, version: str, backend: str) -> None:
         """A bundle is in an arm; its series exist from now on, at zero."""
@@ -214,10 +220,19 @@ class MetricsServer:
         self._server.should_exit = True
 
 
+def _shorten(path: Path) -> None:
+    """A dead worker's file without what it had reserved: the first four bytes say how much it used."""
+    with path.open("r+b") as stream:
+        (used,) = struct.unpack("i", stream.read(4))
+        stream.truncate(max(used, mmap.PAGESIZE))  # an empty one could not be read
+
+
 def _reserve_files(folder: Path) -> None:
     """Make files of zeros, which prometheus_client takes for new ones; it could not read empty ones."""
     paths = [folder / f"{kind}_{os.getpid()}.db" for kind in _KINDS]
-    missing = [path for path in paths if not path.exists()]  # a dead worker may have had this number
+    missing = [path for path in paths if not path.exists()]
+    for path in set(paths).difference(missing):  # of a dead worker that had this number
+        reserve(path, _FILE_BYTES)
     aside = [path.with_suffix(".new") for path in missing]
     try:
         for path in aside:

@@ -265,6 +265,9 @@ class Remote:
         refusals = [reply.error.code for reply in replies if isinstance(reply, _Unanswered)]
         if "model_not_loaded" in refusals:
             return _Outcome("mismatch")
+        if set(refusals) == {"overloaded"} and not given:  # as the status 503 of one that is refused whole
+            self._complain("overload")
+            return _Outcome("error")
         return _Outcome("answered", [_answer(reply) for reply in replies])
 
     def _rest(self, seconds: float) -> None:

@@ -29,6 +29,7 @@ FEEDBACK_SHARE = 0.25  # of the requests in flight may wait for the database; th
 FEEDBACK_SECONDS = 10.0  # the store's own waits are shorter; nobody waits for it as for a ticket's answer
 TOO_SLOW = "the event database did not answer in time; send it again: the same event is stored once"
 BATCH_GRACE_SECONDS = 1.0  # for the tickets that a batch has in hand at its deadline
+LEAST_PAUSE_SECONDS = 0.005  # until a ticket of a batch, for which there was no room, asks again
 
 
 class Route(NamedTuple):
@@ -47,6 +48,7 @@ class Routes:
         self._serve, self._scorer, self._metrics = serve, scorer, metrics
         self._feedback = FeedbackQueue(store, max(1, int(FEEDBACK_SHARE * serve.max_in_flight)))
         self._batches = 0
+        self._places = asyncio.Semaphore(scorer.engine.width)
         self._openapi = to_json(openapi(serve))
         self.by_path = {
             "/v1/classify": Route("classify", "POST", self.classify),
@@ -99,7 +101,6 @@ class Routes:
                 case.began = asked
             # What is answered here need not wait for the other service; what it leaves unanswered comes last.
             todo = iter(sorted(range(len(items)), key=lambda n: n in cases and cases[n].route != "local"))
-            # A few at a time, so that a batch does not fill the queue that single tickets wait in.
             async with asyncio.TaskGroup() as group:
                 sent = group.create_task(self._scorer.forward(chosen, request)) if chosen else None
                 for _ in range(min(self._scorer.engine.width, len(items))):
@@ -117,7 +118,9 @@ class Routes:
             if case is not None and case.route != "local":
                 assert sent is not None
                 await sent
-            results[position] = await self._of_batch(items[position], case, request)
+            # All batches together have few in the queue that single tickets wait in, and take turns.
+            async with self._places:
+                results[position] = await self._of_batch(items[position], case, request)
             await asyncio.sleep(0)  # masking and the cache never wait: others have their turn here
 
     async def _cases(self, items: list[Any], request: Request) -> dict[int, Case]:
@@ -149,12 +152,23 @@ class Routes:
             case = case or self._case(item, request)
             if case.route != "remote":
                 case.began = began
-            return await self._scorer.answer(case, request)
+            return await self._answered(case, request)
         except ApiError as error:
             return self._unclassified(item, error)
         except Exception as error:
             log_failure(logger, "a ticket of a batch failed", error, request_id=request.request_id)
             return self._unclassified(item, ApiError("internal"))
+
+    async def _answered(self, case: Case, request: Request) -> dict[str, Any]:
+        """As of `Scorer.answer`; while single tickets fill the queue, as long as the batch may last."""
+        while True:
+            try:
+                return await self._scorer.answer(case, request)
+            except ApiError as error:
+                pause = max(self._scorer.engine.wait, LEAST_PAUSE_SECONDS)
+                if error.code != "overloaded" or time.monotonic() + pause >= request.expires:
+                    raise
+            await asyncio.sleep(pause)
 
     def _unclassified(self, item: Any, error: ApiError) -> dict[str, Any]:
         self._metrics.refused(error.code)

@@ -195,9 +195,9 @@ class Scorer:
         if remote is None or request.forwarded is not None:
             return []
         candidates = [case for case in cases if case.urgent or len(cases) >= remote.min_batch]
-        for case in candidates:
-            case.found = await self._cache.look_up(case.key, case.digest)
-            case.cached = case.found is not None
+        found = await asyncio.gather(*(self._cache.look_up(case.key, case.digest) for case in candidates))
+        for case, answer in zip(candidates, found, strict=True):
+            case.found, case.cached = answer, answer is not None
         unknown = [case for case in candidates if case.found is None]
         chosen = [case for case in unknown if case.urgent or len(unknown) >= remote.min_batch]
         for case in chosen:

@@ -6,6 +6,7 @@ pass through its layers: see serving/front.py.
 
 import atexit
 import contextlib
+import fcntl
 import logging
 import os
 import shutil
@@ -117,6 +118,8 @@ class Sentiment:
         os.environ.setdefault(HOME, os.getcwd())
         try:
             shared = tempfile.mkdtemp(prefix="ticket-sentiment-")
+            # As long as this process lives: systemd-tmpfiles takes nothing old out of a locked folder.
+            fcntl.flock(os.open(shared, os.O_RDONLY), fcntl.LOCK_SH)
         except OSError as error:
             print(f"error: no folder for what the workers share: {error}", file=sys.stderr, flush=True)
             os._exit(1)

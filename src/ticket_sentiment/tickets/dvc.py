@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ticket_sentiment.dvc_locks import mend_dvc_locks
-from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.errors import TicketSentimentError, Unavailable
 
 
 def run_dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -46,3 +46,26 @@ def require(
         lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
         reason = next((line for line in lines if line.startswith("ERROR")), lines[-1])
         raise kind(f"{problem} ({reason.removeprefix('ERROR: ')}): {remedy}")
+
+
+def bring(root: Path, pointer: str, remedy: str, what: str = "") -> None:
+    """Make what a file of DVC's is about lie on disk: out of the cache, else from the remote.
+
+    Args:
+        root: the repository.
+        pointer: the file, relative to it.
+        remedy: what a person can do where neither has it.
+        what: it is, for the message.
+
+    Raises:
+        Unavailable: the remote did not bring it.
+        TicketSentimentError: there is no remote either.
+    """
+    checkout = ("--wait-for-lock", "checkout", "--force", pointer)
+    if run_dvc(root, *checkout).returncode == 0:
+        return
+    run_dvc(root, "--wait-for-lock", "fetch", pointer)
+    if run_dvc(root, *checkout).returncode:
+        kind = Unavailable if has_remote(root) else TicketSentimentError
+        name = pointer.removesuffix(".dvc")
+        raise kind(f"{name}{what} is neither in DVC's cache nor in its remote: {remedy}")

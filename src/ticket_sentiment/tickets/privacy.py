@@ -27,6 +27,7 @@ NO_KEY = (
     "set one secret, the same in all services and flows, before the first tickets are collected"
 )
 _PASSES = 10
+_MOST_MARKS = 30  # on one letter, as in the Stream-Safe Text Format (UAX #15, section 13)
 
 MASK = re.compile(r"\[(" + "|".join(TOKENS) + r")\]")
 # Invisible characters: controls, soft hyphen, zero width, bidirectional marks, byte order mark, tags.
@@ -40,18 +41,43 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _ENDLESS_REFERENCE = re.compile(r"&#[0-9]{400,};?")  # Python reads no number of more than 4,300 digits
 
 
+_FIRST_MARK = "\u0300"
+_MAYBE_MARKS = re.compile(rf"[{_FIRST_MARK}-\U0010ffff]{{{_MOST_MARKS + 1},}}")
+
+
+def _few_marks(run: re.Match[str]) -> str:
+    kept, marks = [], 0
+    for character in run[0]:
+        marks = marks + 1 if unicodedata.category(character)[0] == "M" else 0
+        if marks <= _MOST_MARKS:
+            kept.append(character)
+    return "".join(kept)
+
+
+def _composed(text: str) -> str:
+    """NFC. It sorts the marks on a letter in a time that grows with the square of their number: so of few."""
+    if (
+        max(text[_MOST_MARKS :: _MOST_MARKS + 1], default="") >= _FIRST_MARK
+    ):  # a run of more meets one of these
+        text = _MAYBE_MARKS.sub(_few_marks, text)
+    return unicodedata.normalize("NFC", text)
+
+
 def _tidy(text: str) -> str:
     if text.isascii() and "&" not in text:  # of all below only this can change it
         return " ".join((text if text.isprintable() else _INVISIBLE.sub("", text)).split())
-    text = _ENDLESS_REFERENCE.sub("\ufffd", unicodedata.normalize("NFC", text))
+    text = _ENDLESS_REFERENCE.sub("\ufffd", _composed(text))
     text = html.unescape(text)
     text = _SURROGATE.sub("\ufffd", text)
     text = _STRAY_JOINER.sub("", _INVISIBLE.sub("", text))
-    return unicodedata.normalize("NFC", " ".join(text.split()))
+    return _composed(" ".join(text.split()))
 
 
 def normalise(text: str) -> str:
-    """NFC, HTML entities unescaped, invisible characters gone, white space collapsed. Idempotent."""
+    """NFC, HTML entities unescaped, invisible characters gone, white space collapsed. Idempotent.
+
+    Of more than 30 marks on a letter the first 30 stay.
+    """
     for _ in range(_PASSES):
         tidied = _tidy(text)
         if tidied == text:
@@ -271,6 +297,7 @@ PATTERNS: dict[str, re.Pattern[str]] = {
 }
 NUMBERS = {
     "passes": _PASSES,
+    "most_marks": _MOST_MARKS,
     "url_tail": _URL_TAIL,
     "card_groups": sorted(_CARD_GROUPS),
 }

@@ -9,15 +9,31 @@ from ticket_sentiment.errors import TicketSentimentError, Unavailable
 from ticket_sentiment.tickets.dvc import has_remote, require, run_dvc
 from ticket_sentiment.tickets.schema import MONTH_FILE, TICKET_TABLE, Table
 
+ERASING = Path("var/erasing.json")  # there while an erasure is under way, or was killed
+
 
 class MonthVersions:
     """The DVC side of a folder of months in one repository."""
 
-    def __init__(self, root: Path, kind: Table = TICKET_TABLE) -> None:
-        """Raises TicketSentimentError where there is no DVC repository, before anything is read."""
+    def __init__(self, root: Path, kind: Table = TICKET_TABLE, erasing: bool = False) -> None:
+        """Find the repository, before anything is read.
+
+        Args:
+            root: of the repository.
+            kind: of the table.
+            erasing: whether it is the erasure itself that asks.
+
+        Raises:
+            TicketSentimentError: there is no DVC repository, or an erasure was killed.
+        """
         if not (root / ".dvc").is_dir():
             raise TicketSentimentError(
                 f"{root.resolve()} is no DVC repository: run from the repository's root, or `dvc init` first"
+            )
+        if not erasing and (root / ERASING).is_file():
+            raise TicketSentimentError(
+                f"{ERASING}: an erasure is under way or was killed: wait for its end, or finish it with "
+                "`ticket-sentiment erase`"
             )
         self.root = root
         self.kind = kind

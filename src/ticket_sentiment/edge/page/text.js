@@ -39,6 +39,7 @@ export class Privacy extends Reader {
     this.patterns = compiled(rules.privacy.patterns);
     this.html = rules.html;
     this.zeros = rules.digit_zeros;
+    this.marks = regex(`\\p{M}{${this.numbers.most_marks + 1},}`, "g");
   }
 
   clean(text) {
@@ -58,9 +59,13 @@ export class Privacy extends Reader {
 
   tidy(text) {
     const { surrogate, invisible, stray_joiner: joiner } = this.patterns;
-    text = this.unescape(text.normalize("NFC")).replace(surrogate.every, "\ufffd");
+    text = this.unescape(this.composed(text)).replace(surrogate.every, "\ufffd");
     text = text.replace(invisible.every, "").replace(joiner.every, "");
-    return this.words(text).join(" ").normalize("NFC");
+    return this.composed(this.words(text).join(" "));
+  }
+
+  composed(text) {
+    return text.replace(this.marks, (run) => first(run, this.numbers.most_marks)).normalize("NFC");
   }
 
   unescape(text) {
