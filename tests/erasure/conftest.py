@@ -59,7 +59,7 @@ class Desk:
         """Months that a collection writes."""
         return collect(self.params, root=self.root, today=APRIL.date()).written
 
-    def answer(self, ticket: str, customer: str | None, text: str) -> None:
+    def answer(self, ticket: str | None, customer: str | None, text: str) -> None:
         whose = None if customer is None else pseudonym(customer)
         one = prediction(at=MARCH, ticket_id=ticket, customer=whose, text=text, request_id=f"r-{ticket}")
         self.store.predicted(one)

@@ -12,6 +12,8 @@ from tests.support.front import Service
 from tests.support.hybrid import LOCAL, URGENT, routes, settings
 from tests.support.remote import Impostor, good, http
 from tests.support.serving import FakeClassifier
+from ticket_sentiment.cache.answer import Answer
+from ticket_sentiment.cache.cache import PredictionCache
 from ticket_sentiment.serving import remote as module
 
 
@@ -123,6 +125,37 @@ def test_tickets_that_it_refuses_are_answered_here_and_the_others_there() -> Non
             service = Service(FakeClassifier(LOCAL), remote_url=other.url, remote=settings(max_batch=9))
             reply = await service.ask({"tickets": [{"text": "a"}] * 4}, "/v1/classify/batch")
             assert routes(json.loads(reply.body)["results"]) == ["fallback", "remote", "remote", "remote"]
+            await service.remote.close()
+
+    asyncio.run(test())
+
+
+class CountingCache(PredictionCache):
+    """Knows nothing, and how many ask at once."""
+
+    now = most = 0
+
+    async def look_up(self, key: str, digest: str) -> Answer | None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.001)
+        self.now -= 1
+        return None
+
+
+def test_of_a_large_batch_a_few_are_looked_up_at_a_time() -> None:
+    """A shared cache takes sixteen at once and knows nothing of the others."""
+    cache = CountingCache(10, 60.0)
+
+    async def test() -> None:
+        async with Impostor(lambda body: http({"results": [good(one) for one in body["tickets"]]})) as other:
+            service = Service(
+                FakeClassifier(LOCAL), cache=cache, remote_url=other.url, remote=settings(max_batch=64)
+            )
+            tickets = [{"text": f"invoice {n}"} for n in range(40)]
+            reply = await service.ask({"tickets": tickets}, "/v1/classify/batch")
+            assert routes(json.loads(reply.body)["results"]) == ["remote"] * 40
+            assert 4 <= cache.most <= 8
             await service.remote.close()
 
     asyncio.run(test())

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from ticket_sentiment.erasure import tables
 from ticket_sentiment.erasure.events import (
+    AWAY,
     answered_tickets,
     erase_events,
     others_answers,
     overwrite,
     refuse_during_rollout,
+    their_texts,
 )
 from ticket_sentiment.erasure.note import Note
 from ticket_sentiment.erasure.wanted import Wanted, spelled
@@ -19,17 +21,15 @@ from ticket_sentiment.errors import TicketSentimentError, Unavailable
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.feedback.database import NoEventDatabase, event_url
 from ticket_sentiment.files import exclusive
-from ticket_sentiment.labelling.candidates import stored_texts
 from ticket_sentiment.params import Params
 from ticket_sentiment.pipeline import RETRAIN_LOCK, RETRAINING
 from ticket_sentiment.tickets.corrections import key_of
-from ticket_sentiment.tickets.privacy import PSEUDONYM_KEY
+from ticket_sentiment.tickets.privacy import PSEUDONYM_KEY, pseudonym
 from ticket_sentiment.tickets.schema import FEEDBACK_TABLE, TICKET_TABLE
 from ticket_sentiment.tickets.sources import map_rows, read_raw
 from ticket_sentiment.tickets.versions import MonthVersions
 
 WORDS = {"predictions": "answer", "feedback": "label", "exposures": "exposure", "failures": "failure"}
-NOTHING = "nothing is erased"
 LEFT = (
     "commit the .dvc files that changed; `make retrain` makes data/prepared and the reports without them",
     "versions whose reports, in git and MLflow, hold their words or the ids of their tickets",
@@ -72,17 +72,16 @@ def erase(
             rollout is on, or a table is not as versioned.
         Unavailable: the database, the source or DVC's remote is away.
     """
-    names = spelled(customers)
     with exclusive(root / RETRAIN_LOCK, RETRAINING):
         killed = Note.read(root)
-        wanted = Wanted.of(names, tickets)
+        wanted = Wanted.of(spelled(customers), tickets)
         if killed is not None:
             wanted |= killed.wanted
         if not wanted:
             raise TicketSentimentError("name whom or what to erase: --customer ID, --ticket ID")
         ledger = _ledger(params, environ, without_events)
         try:
-            return _erase(params, wanted, names, root, ledger, killed)
+            return _erase(params, wanted, root, ledger, finishing=killed is not None)
         finally:
             if ledger is not None:
                 ledger.close()
@@ -97,34 +96,28 @@ def _ledger(params: Params, environ: Mapping[str, str], without_events: bool) ->
         raise TicketSentimentError(f"{error}; where there is none, say --without-events") from None
 
 
-def _erase(
-    params: Params,
-    wanted: Wanted,
-    names: frozenset[str],
-    root: Path,
-    ledger: Ledger | None,
-    killed: Note | None,
-) -> Erased:
+def _erase(params: Params, wanted: Wanted, root: Path, ledger: Ledger | None, finishing: bool) -> Erased:
     tickets, labels = (MonthVersions(root, kind, erasing=True) for kind in (TICKET_TABLE, FEEDBACK_TABLE))
     if ledger is not None:
-        with ledger.database.counting(NOTHING) as connection:
-            refuse_during_rollout(connection)
+        with ledger.database.counting(AWAY) as connection:
+            if not finishing:  # what was begun is finished as far as it goes
+                refuse_during_rollout(connection)
             wanted = wanted.knowing(answered_tickets(connection, wanted))
     months = tables.find(tickets, wanted)
     wanted = wanted.knowing(id_ for month in months for id_ in month.rows["ticket_id"][month.theirs])
-    _require_gone_from_source(params, wanted, names, root)
-    texts, others = frozenset[str](), tables.others(root, wanted)
+    _require_gone_from_source(params, wanted, root)
+    texts, others = tables.texts(months), tables.others(root, wanted)
     if ledger is not None:
-        with ledger.database.counting(NOTHING) as connection:
+        with ledger.database.counting(AWAY) as connection:
             others += others_answers(connection, wanted)
-            stored = stored_texts(connection, sorted(wanted.tickets))
-            texts = frozenset(key_of(text) for text, _ in stored.values())
+            texts |= set(map(key_of, their_texts(connection, wanted)))
     said = tables.find(labels, wanted)
-    corrections = tables.find_corrections(root, wanted, texts | tables.texts(months))
-    note = Note.begin(wanted, (TICKET_TABLE, FEEDBACK_TABLE), root, killed)
+    corrections = tables.find_corrections(root, wanted, texts)
+    note = Note.begin(wanted, (TICKET_TABLE, FEEDBACK_TABLE), root)
     tables.remove_copies(root, corrections)
     tables.take_out(labels, said, note.opened(FEEDBACK_TABLE))
     tables.take_out(tickets, months, note.opened(TICKET_TABLE))
+    Note.tables_done(root)
     counts = erase_events(ledger, wanted) if ledger is not None else {}
     Note.end(root)
     lines = [
@@ -140,7 +133,8 @@ def _erase(
         )
     if ledger is not None and not overwrite(ledger):
         lines.append("the database's log is being read and may still hold what was deleted: run this again")
-    return Erased(bool(months or said or corrections or sum(counts.values())), tuple(lines))
+    found = finishing or months or said or corrections or sum(counts.values())
+    return Erased(bool(found), tuple(lines))
 
 
 def _counted(pair: tuple[str, int]) -> str:
@@ -148,7 +142,7 @@ def _counted(pair: tuple[str, int]) -> str:
     return f"{count:,} {WORDS[name]}{'' if count == 1 else 's'}"
 
 
-def _require_gone_from_source(params: Params, wanted: Wanted, names: frozenset[str], root: Path) -> None:
+def _require_gone_from_source(params: Params, wanted: Wanted, root: Path) -> None:
     """Refuse while the source holds them; where it cannot be read, a person is told to look."""
     try:
         rows = map_rows(read_raw(params.tickets, root), params.tickets)
@@ -157,18 +151,15 @@ def _require_gone_from_source(params: Params, wanted: Wanted, names: frozenset[s
     except TicketSentimentError as error:
         print(f"the source was not looked through ({error}): see that it holds them no more")
         return
-    whose = rows["customer_id"]
     theirs = rows[
-        whose.isin(names)
-        | rows["ticket_id"].isin(wanted.named)
-        | rows["ticket_id"].isin(wanted.tickets) & whose.isna()
+        wanted.rows(rows.assign(customer_id=rows["customer_id"].map(pseudonym, na_action="ignore")))
     ]
     if not theirs.empty:
         first = theirs.iloc[0]
         raise TicketSentimentError(
             f"{first['file']} row {first['row']}: the source still holds {len(theirs):,} tickets of theirs, "
             "which the next collection would bring back: take them out there, and run this again (or name "
-            "another source in params.yaml, where it is one that does not change). Nothing was erased"
+            "another source in params.yaml, where it is one that does not change)"
         )
 
 

@@ -46,6 +46,15 @@ def others_answers(connection: sa.Connection, wanted: Wanted) -> int:
     return count
 
 
+def their_texts(connection: sa.Connection, wanted: Wanted) -> set[str]:
+    """The masked texts of theirs that are kept, also of answers without a ticket's id."""
+    text, found = predictions.c.text, set[str]()
+    for table, condition in _conditions(wanted):
+        if table is predictions:
+            found.update(connection.scalars(sa.select(text).where(condition, text.is_not(None)).distinct()))
+    return found
+
+
 def _conditions(wanted: Wanted) -> Iterator[tuple[sa.Table, sa.ColumnElement[bool]]]:
     """Labels before answers: only these know which tickets are theirs."""
     nobody = predictions.c.customer.is_(None)
@@ -89,8 +98,6 @@ def erase_events(ledger: Ledger, wanted: Wanted) -> dict[str, int]:
 def _delete(ledger: Ledger, table: sa.Table, keys: Any) -> int:
     with ledger.database.writing(AWAY) as connection:
         refuse_during_rollout(connection)
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql("PRAGMA secure_delete = ON")
         return connection.execute(sa.delete(table).where(sa.tuple_(*table.primary_key).in_(keys))).rowcount
 
 

@@ -10,6 +10,8 @@ from ticket_sentiment.tickets.months import noted
 from ticket_sentiment.tickets.schema import Table
 from ticket_sentiment.tickets.versions import ERASING
 
+EVENTS_LEFT = Path("var/erasing-events.json")  # there where the tables are done, and the database is not
+
 
 @dataclass(frozen=True)
 class Note:
@@ -25,15 +27,18 @@ class Note:
         Raises:
             TicketSentimentError: it cannot be read.
         """
-        path = root / ERASING
-        if not path.is_file():
-            return None
-        content = read_json(path, f"remove {path} and run the erasure again with all it was asked for")
-        return cls(Wanted.from_json(content["wanted"]), content["open"])
+        for path in (root / ERASING, root / EVENTS_LEFT):
+            if path.is_file():
+                content = read_json(
+                    path, f"remove {path} and run the erasure again with all it was asked for"
+                )
+                return cls(Wanted.from_json(content["wanted"]), content["open"])
+        return None
 
     @classmethod
-    def begin(cls, wanted: Wanted, kinds: Iterable[Table], root: Path, killed: "Note | None") -> "Note":
-        """Write it, before the first is erased. Of a killed erasure the months that were open then count."""
+    def begin(cls, wanted: Wanted, kinds: Iterable[Table], root: Path) -> "Note":
+        """Write it, before the first is erased. What was open when a killed erasure wrote tables counts."""
+        killed = cls.read(root) if (root / ERASING).is_file() else None
         now = {kind.folder.as_posix(): sorted(noted(root / kind.open_note)) for kind in kinds}
         made = cls(wanted, killed.open if killed else now)
         write_json(root / ERASING, {"wanted": wanted.as_json(), "open": made.open})
@@ -44,6 +49,11 @@ class Note:
         return set(self.open[kind.folder.as_posix()])
 
     @staticmethod
+    def tables_done(root: Path) -> None:
+        """Tickets may be collected again; what is in the event database is still to be erased."""
+        (root / ERASING).replace(root / EVENTS_LEFT)
+
+    @staticmethod
     def end(root: Path) -> None:
         """All is erased."""
-        (root / ERASING).unlink()
+        (root / EVENTS_LEFT).unlink()

@@ -86,9 +86,9 @@ def line(kind: Table, months: Collection[Month]) -> str:
     return f"{kind.folder}: {', '.join(counts) or 'none'}"
 
 
-def texts(months: Collection[Month]) -> frozenset[str]:
+def texts(months: Collection[Month]) -> set[str]:
     """What they wrote, in the form in which two texts are the same to the model."""
-    return frozenset(key for month in months for key in month.rows.loc[month.theirs, "text"].map(key_of))
+    return {key for month in months for key in month.rows.loc[month.theirs, "text"].map(key_of)}
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Corrections:
         return f"{self.path.name} ({self.theirs:,} of {self.count:,} theirs)"
 
 
-def find_corrections(root: Path, wanted: Wanted, keys: frozenset[str]) -> list[Corrections]:
+def find_corrections(root: Path, wanted: Wanted, keys: set[str]) -> list[Corrections]:
     """Files of corrected tickets that hold a ticket or a text of theirs.
 
     Raises:

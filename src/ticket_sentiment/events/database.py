@@ -75,6 +75,7 @@ def _sqlite(url: sa.URL, durable: bool) -> sa.Engine:
         connection.isolation_level = None  # `begun` opens transactions, not the driver
         _use_wal(connection)
         connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        connection.execute("PRAGMA secure_delete=ON")  # what is deleted, by age or on demand, is overwritten
         record.info["file"] = _identity(path)
 
     def checked_out(_: Any, record: Any, __: Any) -> None:

@@ -25,7 +25,7 @@ from ticket_sentiment.serving.logs import log_failure
 
 logger = logging.getLogger(__name__)
 
-THREADED_WIDTH = 32
+BATCH_SHARE = 0.75  # of the queue that batches may fill on a GPU: one call that runs, and half of the next
 # Of the objective that a text may wait; the rest is for its own run, for the loop's other work, which under
 # overload is most of it, and for what the estimate has wrong. A longer queue adds no throughput.
 QUEUE_SHARE = 0.5
@@ -78,7 +78,7 @@ class Engine:
         self._closed = self._awake = False
         # Texts that all batches of this worker together may have in the queue: so many keep the model busy,
         # and single tickets find at most these before them.
-        self.width = THREADED_WIDTH if threaded else 2
+        self.width = max(2, int(BATCH_SHARE * max_queue)) if threaded else 2
         self._wake = threading.Event()
         self.pending = 0  # jobs submitted and not yet finished, the running one too
         self.text_seconds = 0.001  # from one answer to the next while texts wait, smoothed
@@ -99,11 +99,6 @@ class Engine:
     def wait(self) -> float:
         """Seconds that a text submitted now would wait."""
         return self.pending * self.text_seconds
-
-    @property
-    def urgent_wait(self) -> float:
-        """Seconds that an urgent text would wait: for others of its kind, and for those that are running."""
-        return (self.pending - len(self._normal)) * self.text_seconds
 
     @property
     def shadow_pending(self) -> int:
@@ -145,11 +140,13 @@ class Engine:
         Raises:
             ApiError: the queue is full, or the answer would come too late.
         """
-        wait = self.urgent_wait if urgent else self.wait
+        # Before an urgent text are others of its kind, and those that are running.
+        before = self.pending - len(self._normal) if urgent else self.pending
+        wait = before * self.text_seconds
         allowed = expires - time.monotonic()
         if allowed <= 0:
             raise ApiError("deadline_exceeded")
-        if self.pending >= self._max_queue or wait > (allowed if patient else min(allowed, self._max_wait)):
+        if before >= self._max_queue or wait > (allowed if patient else min(allowed, self._max_wait)):
             self._refused = time.monotonic()
             raise ApiError("overloaded", retry_after=wait)
 

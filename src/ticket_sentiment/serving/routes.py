@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -118,9 +118,7 @@ class Routes:
             if case is not None and case.route != "local":
                 assert sent is not None
                 await sent
-            # All batches together have few in the queue that single tickets wait in, and take turns.
-            async with self._places:
-                results[position] = await self._of_batch(items[position], case, request)
+            results[position] = await self._of_batch(items[position], case, request)
             await asyncio.sleep(0)  # masking and the cache never wait: others have their turn here
 
     async def _cases(self, items: list[Any], request: Request) -> dict[int, Case]:
@@ -144,15 +142,11 @@ class Routes:
         that was not begun at the deadline is no failure of its arm; one that the other service was asked for
         and nobody answered is, as it would be alone.
         """
-        began = time.monotonic()
         try:
             untouched = case is None or (case.route == "local" and case.found is None)
-            if began >= request.expires and untouched:
+            if time.monotonic() >= request.expires and untouched:
                 raise ApiError("deadline_exceeded")
-            case = case or self._case(item, request)
-            if case.route != "remote":
-                case.began = began
-            return await self._answered(case, request)
+            return await self._answered(case or self._case(item, request), request)
         except ApiError as error:
             return self._unclassified(item, error)
         except Exception as error:
@@ -160,15 +154,47 @@ class Routes:
             return self._unclassified(item, ApiError("internal"))
 
     async def _answered(self, case: Case, request: Request) -> dict[str, Any]:
-        """As of `Scorer.answer`; while single tickets fill the queue, as long as the batch may last."""
+        """As of `Scorer.answer`; while single tickets fill the queue, as long as the batch may last.
+
+        What is waited for here is no latency of the ticket's arm, nor is its refusal the arm's.
+        """
         while True:
             try:
-                return await self._scorer.answer(case, request)
+                async with self._place(case, request):
+                    if case.route != "remote":
+                        case.began = time.monotonic()
+                    return await self._scorer.answer(case, request)
             except ApiError as error:
                 pause = max(self._scorer.engine.wait, LEAST_PAUSE_SECONDS)
                 if error.code != "overloaded" or time.monotonic() + pause >= request.expires:
                     raise
+                refusal = error
             await asyncio.sleep(pause)
+            if time.monotonic() >= request.expires:
+                raise refusal
+
+    @contextlib.asynccontextmanager
+    async def _place(self, case: Case, request: Request) -> AsyncIterator[None]:
+        """One of the places that all batches together have in the queue; only what the model reads needs it.
+
+        Raises:
+            ApiError: the batch's time is over.
+        """
+        if case.found is not None:
+            yield
+            return
+        if self._places.locked():
+            try:
+                async with asyncio.timeout(max(0.0, request.expires - time.monotonic())):
+                    await self._places.acquire()
+            except TimeoutError:
+                raise ApiError("deadline_exceeded") from None
+        else:
+            await self._places.acquire()
+        try:
+            yield
+        finally:
+            self._places.release()
 
     def _unclassified(self, item: Any, error: ApiError) -> dict[str, Any]:
         self._metrics.refused(error.code)

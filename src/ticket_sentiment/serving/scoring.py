@@ -32,6 +32,10 @@ logger = logging.getLogger(__name__)
 # Of a request's time, what the other service never gets; beside it, twice what the CPU's work will take.
 RESERVE_SECONDS = 0.05
 
+# Of a shared cache at a time, for those who may go to the other service: fewer than it takes at once
+# (cache.shared), so that single tickets are looked up beside them.
+LOOK_UPS = 8
+
 # Codes of refusals that are the model's or its slowness' doing. What is overload says nothing of one arm.
 OWED = ("internal", "deadline_exceeded")
 # A timer of the event loop may fire this much before its time (uvloop counts milliseconds).
@@ -91,6 +95,7 @@ class Scorer:
         self.arms, self.engine, self._records, self._cache = arms, engine, records, cache
         self._metrics, self._abstain_below, self.remote = metrics, abstain_below, remote
         self.remote_answers = self.remote_fallbacks = 0
+        self._look_ups = asyncio.Semaphore(LOOK_UPS)
 
     def may_wait(self, ticket: Ticket) -> bool:
         """Whether a ticket that is asked for now may wait for something, so that its caller can leave."""
@@ -195,9 +200,13 @@ class Scorer:
         if remote is None or request.forwarded is not None:
             return []
         candidates = [case for case in cases if case.urgent or len(cases) >= remote.min_batch]
-        found = await asyncio.gather(*(self._cache.look_up(case.key, case.digest) for case in candidates))
-        for case, answer in zip(candidates, found, strict=True):
-            case.found, case.cached = answer, answer is not None
+
+        async def look_up(case: Case) -> None:
+            async with self._look_ups:
+                case.found = await self._cache.look_up(case.key, case.digest)
+                case.cached = case.found is not None
+
+        await asyncio.gather(*map(look_up, candidates))
         unknown = [case for case in candidates if case.found is None]
         chosen = [case for case in unknown if case.urgent or len(unknown) >= remote.min_batch]
         for case in chosen:

@@ -39,10 +39,7 @@ _INVISIBLE = re.compile(
 _STRAY_JOINER = re.compile("(?<![^\x00-\x7f])[\u200c\u200d]+|[\u200c\u200d]+(?![^\x00-\x7f])")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ENDLESS_REFERENCE = re.compile(r"&#[0-9]{400,};?")  # Python reads no number of more than 4,300 digits
-
-
-_FIRST_MARK = "\u0300"
-_MAYBE_MARKS = re.compile(rf"[{_FIRST_MARK}-\U0010ffff]{{{_MOST_MARKS + 1},}}")
+_MAYBE_MARKS = re.compile(f"[\u0300-\U0010ffff]{{{_MOST_MARKS + 1},}}")  # no mark comes before U+0300
 
 
 def _few_marks(run: re.Match[str]) -> str:
@@ -56,9 +53,8 @@ def _few_marks(run: re.Match[str]) -> str:
 
 def _composed(text: str) -> str:
     """NFC. It sorts the marks on a letter in a time that grows with the square of their number: so of few."""
-    if (
-        max(text[_MOST_MARKS :: _MOST_MARKS + 1], default="") >= _FIRST_MARK
-    ):  # a run of more meets one of these
+    # A run of more meets one of these.
+    if any(unicodedata.category(character)[0] == "M" for character in text[_MOST_MARKS :: _MOST_MARKS + 1]):
         text = _MAYBE_MARKS.sub(_few_marks, text)
     return unicodedata.normalize("NFC", text)
 
