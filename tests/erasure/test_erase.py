@@ -64,11 +64,11 @@ def test_nothing_of_a_customer_is_left_and_all_of_the_others(desk, rows):
     assert after["exposures"] == after["failures"] == others
     assert len(before["corrections"]) == 4 and len(after["corrections"]) == 2
     assert after["hotfixes"] == set()
-    assert erased.lines[0] == (
+    assert erased.counts[0] == (
         "data/tickets: 3 of 3 in 2025-12, 1 of 120 in 2026-01, 1 of 120 in 2026-02, 1 of 120 in 2026-03"
     )
     assert not (desk.root / "data/tickets/2025-12.parquet").exists()
-    assert erased.lines[3] == "event database: 2 answers, 2 labels, 1 exposure, 2 failures"
+    assert erased.counts[3] == "event database: 2 answers, 2 labels, 1 exposure, 2 failures"
     assert desk.collect() == ()  # what is stored is what the source holds
 
 
@@ -310,10 +310,10 @@ def test_what_another_customer_wrote_under_the_same_id_stays_and_is_said(desk, r
     assert rows(desk.url, "SELECT text FROM predictions WHERE ticket_id = 'A-1'") != []
     assert rows(desk.url, "SELECT text FROM predictions WHERE ticket_id = 'B-3'") == []
     assert "B-3" in held(desk, rows)["tickets"]
-    assert erased.lines[-1].startswith(
+    assert erased.remarks[-1].startswith(
         "2 rows of other customers have the id of a ticket of theirs, and stay"
     )
-    assert "--ticket" in erased.lines[-1]
+    assert "--ticket" in erased.remarks[-1]
 
 
 @SQLITE
@@ -331,9 +331,9 @@ def test_a_log_that_is_being_read_is_said(desk, monkeypatch):
     reader = sqlite3.connect(desk.url.removeprefix("sqlite:///"))
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM predictions").fetchall()
-    assert desk.erase(ANNA).lines[-1].startswith("the database's log is being read")
+    assert desk.erase(ANNA).remarks[-1].startswith("the database's log is being read")
     reader.close()
-    assert "log" not in desk.erase(ANNA).lines[-1]
+    assert desk.erase(ANNA).remarks == ()
 
 
 @SQLITE
@@ -356,7 +356,7 @@ def test_that_there_is_no_event_database_has_to_be_said(desk, rows, tmp_path):
         command.erase(params, [ANNA], (), desk.root, {})
     assert held(desk, rows) == before
     erased = command.erase(params, [ANNA], (), desk.root, {}, without_events=True)
-    assert erased.lines[-1] == "event database: there is none"
+    assert erased.counts[-1] == "event database: there is none"
     assert_gone(desk)
 
 

@@ -40,10 +40,17 @@ LEFT = (
 
 @dataclass(frozen=True)
 class Erased:
-    """What was erased, for the terminal; `found` is false where there was nothing."""
+    """What was erased, for the terminal.
+
+    Attributes:
+        found: false where there was nothing.
+        counts: a line for each place.
+        remarks: what a person should know.
+    """
 
     found: bool
-    lines: tuple[str, ...]
+    counts: tuple[str, ...]
+    remarks: tuple[str, ...]
 
 
 def erase(
@@ -120,21 +127,22 @@ def _erase(params: Params, wanted: Wanted, root: Path, ledger: Ledger | None, fi
     Note.tables_done(root)
     counts = erase_events(ledger, wanted) if ledger is not None else {}
     Note.end(root)
-    lines = [
+    counted = (
         tables.line(TICKET_TABLE, months),
         tables.line(FEEDBACK_TABLE, said),
         f"data/hotfix: {', '.join(one.line() for one in corrections) or 'none'}",
         f"event database: {', '.join(map(_counted, counts.items())) or 'there is none'}",
-    ]
+    )
+    remarks = []
     if others:
-        lines.append(
+        remarks.append(
             f"{others:,} rows of other customers have the id of a ticket of theirs, and stay: where that is "
             "the same customer in another spelling, name it by --customer, or the ticket by --ticket"
         )
     if ledger is not None and not overwrite(ledger):
-        lines.append("the database's log is being read and may still hold what was deleted: run this again")
+        remarks.append("the database's log is being read and may still hold what was deleted: run this again")
     found = finishing or months or said or corrections or sum(counts.values())
-    return Erased(bool(found), tuple(lines))
+    return Erased(bool(found), counted, tuple(remarks))
 
 
 def _counted(pair: tuple[str, int]) -> str:
@@ -166,12 +174,12 @@ def _require_gone_from_source(params: Params, wanted: Wanted, root: Path) -> Non
 def main(params: Params, customers: Iterable[str], tickets: Iterable[str], without_events: bool) -> None:
     """Erase, and say what went and what only a person can do. The customers' ids are not printed."""
     erased = erase(params, customers, tickets, without_events=without_events)
-    if erased.found:
-        print("\n".join(["erased from", *(f"  {line}" for line in erased.lines)]))
-    else:
-        print(
+    if not erased.found:
+        hint = (
             "nothing of theirs was found; customers are known by pseudonyms: is the id spelled as in the "
             f"source and by the service's callers, and {PSEUDONYM_KEY} the key of that time?"
         )
-        print("\n".join(erased.lines[4:]))
+        print("\n".join([hint, *erased.remarks]))
+        return
+    print("\n".join(["erased from", *(f"  {line}" for line in (*erased.counts, *erased.remarks))]))
     print("\n".join(["left to you (docs/security.md, Erasing a customer)", *(f"  {line}" for line in LEFT)]))
