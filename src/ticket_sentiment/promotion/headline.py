@@ -122,7 +122,7 @@ def _at_rest(entry: Entry) -> Headline:
         "promote": ("pass", f"Promoted: {serves} since {at}"),
         "rollback": ("fail", f"Rolled back on {at}: {serves}"),
         "stop": ("review", f"{stopped(change)} on {at}: {serves}"),
-        "adopt": ("wait", f"Set by a person or found so: {serves} since {at}"),
+        "adopt": ("wait", f"As MLflow has it: {serves} since {at}"),
     }
     tone, title = titles[change.action]
     then = "No rollout is on. The next one begins with the next challenger."

@@ -38,7 +38,7 @@ ACTIONS = {
     "advance": "Next step",
     "promote": "Promoted: it answers everybody",
     "rollback": "Rolled back",
-    "adopt": "Set by a person, or found so",
+    "adopt": "Taken from MLflow",
 }
 
 
