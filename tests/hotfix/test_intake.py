@@ -183,8 +183,8 @@ def test_corrections_reach_the_next_retraining_by_id_or_by_text(
     found = recall(*given)
     assert (found.new, found.known, found.without_ticket) == (4, 0, 1)
     assert "1 have no known ticket" in found.line()
-    assert "No ticket has the ticket_id of 2 corrections: a spreadsheet may have" in found.line()
-    assert "No ticket has" not in recall(*given[:2]).line()
+    assert "No ticket of that text has the ticket_id of 2 corrections: a spreadsheet" in found.line()
+    assert "No ticket of" not in recall(*given[:2]).line()
     source = params.hotfix.source
     assert [tuple(row.values()) for row in rows(url, QUERY)] == [
         ("T-1", source, "negative"),
@@ -194,6 +194,23 @@ def test_corrections_reach_the_next_retraining_by_id_or_by_text(
     ]
     again = recall(*given)
     assert (again.new, again.known) == (0, 4)
+
+
+def test_all_tickets_with_a_corrected_text_get_its_label(store, recall, rows, url, tmp_path):
+    """With one label of the correction and another of the export nobody would learn the text."""
+    collect(tmp_path, ("T-1", "Down again. Love it."), ("T-2", "down again, love it"), ("T-3", "Thanks"))
+    assert recall(("T-1", "Down again. Love it.", "negative")).new == 2
+    assert [(row["ticket_id"], row["label"]) for row in rows(url, QUERY)] == [
+        ("T-1", "negative"),
+        ("T-2", "negative"),
+    ]
+
+
+def test_an_id_of_a_ticket_with_another_text_is_not_believed(store, recall, rows, url, tmp_path):
+    collect(tmp_path, ("7", "Where is my invoice?"), ("007", "It broke again after a week."))
+    found = recall(("7", "It broke again after a week!", "negative"))
+    assert (found.new, found.unknown_ids) == (1, 1)
+    assert [row["ticket_id"] for row in rows(url, QUERY)] == ["007"]
 
 
 def test_where_no_service_has_run_yet_the_event_database_is_made(params, tmp_path, rows):

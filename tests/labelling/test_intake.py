@@ -30,10 +30,13 @@ NOW = datetime(2026, 11, 3, 9, tzinfo=UTC)
 QUERY = "SELECT ticket_id, source, label FROM feedback ORDER BY ticket_id, at"
 
 
+TEXTS = ("It broke after a week.", "When is my invoice due?", "Thanks!", "Great.", "text of T-5")
+
+
 @pytest.fixture
 def known(answered):
-    for number in range(1, 6):
-        answered(f"T-{number}")
+    for number, text in enumerate(TEXTS, start=1):
+        answered(f"T-{number}", text=text)
 
 
 @pytest.fixture
@@ -277,7 +280,7 @@ def test_the_command_prints_one_line_and_no_text(known, url, stored, tmp_path, m
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(VARIABLE, url)
     (tmp_path / "params.yaml").write_text(params_file().read_text())
-    rows = [row | {"text": "canary"} for row in filled(("T-1", "negative"), ("T-2", ""))]
+    rows = [row | {"why": "canary"} for row in filled(("T-1", "negative"), ("T-2", ""))]
     rows[0]["labelled_at"] = "2026-11-02"
     sheet(tmp_path / "q.csv", *rows)
     assert cli(["label-import", "q.csv", "--source", "agent"]) == 0
@@ -285,3 +288,42 @@ def test_the_command_prints_one_line_and_no_text(known, url, stored, tmp_path, m
     printed = capsys.readouterr().out
     assert printed == "q.csv: 1 labels imported, 0 were there before; 1 tickets without a label\n"
     assert "canary" not in caplog.text
+
+
+def test_a_column_that_was_sorted_alone_is_refused(known, take, stored, tmp_path):
+    rows = [
+        {"ticket_id": "T-1", "text": TEXTS[0], "label": "negative"},
+        {"ticket_id": "T-2", "text": TEXTS[3], "label": "positive"},
+    ]
+    with pytest.raises(
+        TicketSentimentError, match=r"q\.csv row 3: ticket_id: is that of a ticket with another"
+    ):
+        take(sheet(tmp_path / "q.csv", *rows))
+    assert stored() == []
+
+
+def test_a_text_that_a_spreadsheet_cut_or_changed_is_the_tickets(known, answered, take, tmp_path):
+    answered("T-6", text="The router at [EMAIL] drops every evening – since May.")
+    answered("T-7", text="这个产品太差了 退款")
+    rows = [
+        {
+            "ticket_id": "T-6",
+            "text": "The router at jane@x.io drops every evening ? since",
+            "label": "negative",
+        },
+        {"ticket_id": "T-7", "text": "这个产品太差", "label": "negative"},
+    ]
+    assert take(sheet(tmp_path / "q.csv", *rows)).new == 2
+
+
+def test_a_label_from_before_its_ticket_is_refused(known, take, stored, tmp_path):
+    early = f"{NOON - timedelta(minutes=5):%Y-%m-%d %H:%M}"
+    row = {"ticket_id": "T-1", "text": TEXTS[0], "label": "negative", "labelled_at": early}
+    with pytest.raises(
+        TicketSentimentError,
+        match=r"q\.csv row 2: labelled_at: is before the ticket \(2026-11-01 12:00 UTC\)",
+    ):
+        take(sheet(tmp_path / "q.csv", row))
+    assert stored() == []
+    take(sheet(tmp_path / "q.csv", row | {"labelled_at": f"{early}-05:00"}))
+    assert len(stored()) == 1

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.project import DVC_LOCK, Project, git
+from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import sha256_file, write_text
 from ticket_sentiment.registry.lineage import (
     lineage,
@@ -31,6 +34,21 @@ def test_dirty_means_changed_code_not_a_retraining(project: Project) -> None:
     assert lineage(project.root)["git.dirty"] == "false"
     write_text(project.root / "code.py", "2\n")
     assert lineage(project.root)["git.dirty"] == "true"
+
+
+def test_new_code_that_nobody_committed_is_dirty(project: Project) -> None:
+    write_text(project.root / "src/new.py", "1\n")
+    assert lineage(project.root)["git.dirty"] == "true"
+    write_text(project.root / ".gitignore", "new.py\n")
+    git(project.root, "add", ".gitignore")
+    git(project.root, "commit", "--quiet", "-m", "ignored")
+    assert lineage(project.root)["git.dirty"] == "false"
+
+
+def test_a_snapshot_that_git_cannot_make_is_an_error(project: Project) -> None:
+    write_text(project.root / ".git/refs/tags/model/v1.lock", "")  # as a kill in the middle leaves it
+    with pytest.raises(TicketSentimentError, match=r"git update-ref failed \(.*v1.lock.*\).*run again"):
+        snapshot(project.root, snapshot_files(project.root), "model/v1")
 
 
 def test_lock_digest_ignores_layout_and_later_stages_but_not_the_model(tmp_path: Path) -> None:

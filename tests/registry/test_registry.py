@@ -460,6 +460,7 @@ def test_export_is_not_repeated_and_goes_when_the_champion_goes(
         (registry.Registration(2, "r", None, "pass", True), "version 2, asks for its rollout (new)"),
         (registry.Registration(2, "r", None, "pass", False), "waits for its rollout, or has had it (known"),
         (registry.Registration(2, "r", None, "review", True), "waits for a person"),
+        (registry.Registration(2, "r", None, "pass", True, True), "git tag model/v2 cannot make it again"),
     ],
 )
 def test_lines_say_what_became_of_the_result(registration: registry.Registration, expected: str) -> None:

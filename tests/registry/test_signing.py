@@ -1,11 +1,12 @@
 """Versions are signed as they are registered, or later, and their signatures reach builds and releases."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.support.project import Project
+from tests.support.project import Project, git
 from tests.support.signing import key_of, public_half
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.ledger import Ledger
@@ -108,6 +109,38 @@ def test_signing_again_with_another_key_reaches_the_release_that_is_there(
     sign(required.params, "1", required.root)
     assert (folder / name).stat().st_ino == before
     load_release(folder, name, "cpu", NEW_KEYS)
+
+
+def swapped(project: Project) -> None:
+    """Other weights in the place of version 1's, with the tags of their digests."""
+    store = project.store
+    project.result(seed=5)
+    project.register()
+    for device in ("cpu", "gpu"):
+        tag = f"bundle.{device}.digest"
+        other = store.client.get_model_version(store.model, "2").tags[tag]
+        store.client.set_model_version_tag(store.model, "1", tag, other)
+        source, target = (
+            Path(store.client.get_run(store.client.get_model_version(store.model, number).run_id).info
+                 .artifact_uri.removeprefix("file://")) / "bundles" / device
+            for number in ("2", "1")
+        )  # fmt: skip
+        shutil.rmtree(target)
+        shutil.copytree(source, target)
+
+
+@pytest.mark.parametrize("snapshot", [True, False], ids=["git knows it", "its signature"])
+def test_what_took_the_place_of_a_version_is_not_signed(
+    required: Project, monkeypatch: pytest.MonkeyPatch, snapshot: bool
+) -> None:
+    use(required, monkeypatch, OLD.line)
+    required.register()
+    swapped(required)
+    if not snapshot:
+        git(required.root, "tag", "-d", "model/v1")
+    use(required, monkeypatch, NEW.line)
+    with pytest.raises(TicketSentimentError, match=r"may not be what was registered: (git|its signature)"):
+        sign(required.params, "1", required.root)
 
 
 def test_a_release_of_old_weights_under_a_new_name_is_refused(

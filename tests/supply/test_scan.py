@@ -96,7 +96,12 @@ def test_what_a_later_layer_deletes_and_what_the_configuration_says_are_found(tm
         (PARAMS.serve.remote.key_env, "Zk3vQ9sLx0aB" + "7mT2cR8yW4uE", "value that looks like a secret"),
         (PARAMS.registry.signing_key_env, "b7Qm2xV9tLc4" + "Rz8Kp1Wd6Hs3", "value that looks like a secret"),
         (PARAMS.cache.redis_url_env, "redis://:hunter22" + "@cache.internal:6379/0", "URL with a password"),
+        (PARAMS.cache.redis_url_env, "redis://:pa$sw0rd!'x" + "@cache/0", "URL with a password"),
         (PARAMS.cache.redis_url_env, "redis://cache.internal:6379/0", None),
+        (PARAMS.cache.redis_url_env, "redis://:$REDIS_PASSWORD@cache.internal:6379/0", None),
+        ("MLFLOW_TRACKING_PASSWORD", "Sommer2026!" + "Katze", "value that looks like a secret"),
+        (PSEUDONYM_KEY, "correct horse " + "battery", "value that looks like a secret"),
+        ("GPG_KEY", "A035C8C19219BA821ECEA86B64E628F8D684696D", None),
     ],
 )
 def test_a_setting_of_an_image_that_is_secret_is_found(
@@ -185,6 +190,16 @@ def test_what_cannot_be_looked_through_is_refused(tmp_path: Path) -> None:
         scan(tmp_path / "image.tar", None)
     image = save_image(tmp_path / "image.tar", [{"a": b"a"}])
     image.write_bytes(image.read_bytes().replace(b'"0.tar"', b'"7.tar"'))
+    with pytest.raises(TicketSentimentError, match="is no saved image"):
+        scan(image, None)
+
+
+def test_a_layer_that_cannot_be_read_to_its_end_is_refused(tmp_path: Path) -> None:
+    """tarfile takes a damaged header for the end, and what comes behind would not be looked through."""
+    image = save_image(tmp_path / "image.tar", [{"first": b"a" * 512, "second": b"b" * 512}])
+    content = image.read_bytes()
+    at = content.index(b"second")
+    image.write_bytes(content[:at] + b"S" + content[at + 1 :])
     with pytest.raises(TicketSentimentError, match="is no saved image"):
         scan(image, None)
 

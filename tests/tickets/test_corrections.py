@@ -132,3 +132,14 @@ def test_a_name_with_the_signs_of_a_glob_is_that_file(tmp_path):
     csv_file(tmp_path, "text,label\nother,neutral\n", "fixesa.csv")
     found = read_corrections(csv_file(tmp_path, "text,label\nfine,positive\n", "fixes[a].csv"), PARAMS)
     assert found["text"].tolist() == ["fine"]
+
+
+def test_two_columns_that_could_both_be_meant_must_agree(tmp_path):
+    """An export's own label beside the right one that somebody added."""
+    tickets = PARAMS.tickets.model_copy(update={"columns": {"label": "sentiment"}})
+    params = PARAMS.model_copy(update={"tickets": tickets})
+    path = csv_file(tmp_path, "text,sentiment,label\nIt broke.,positive,negative\n")
+    with pytest.raises(TicketSentimentError, match=r"'sentiment' .*columns.label\) and 'label' differ"):
+        read_corrections(path, params)
+    agreeing = csv_file(tmp_path, "text,sentiment,label\nIt broke.,negative,negative\n")
+    assert list(read_corrections(agreeing, params)["label"]) == ["negative"]

@@ -7,8 +7,7 @@ from typing import Any
 import yaml
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.registry.lineage import NONE, read_snapshot
-from ticket_sentiment.registry.registry import snapshot_tag
+from ticket_sentiment.registry.lineage import NONE, read_snapshot, snapshot_tag
 from ticket_sentiment.registry.releases import release_name
 from ticket_sentiment.registry.store import Store, champion_version, digest_at, place_bundle
 

@@ -17,7 +17,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import sha256_tree, write_json, write_text
 from ticket_sentiment.hotfix.champion import Champion, fetch_bundle
 from ticket_sentiment.model.bundle import load_bundle
-from ticket_sentiment.registry.registry import snapshot_tag
+from ticket_sentiment.registry.lineage import snapshot_tag
 from ticket_sentiment.registry.store import Store
 from ticket_sentiment.tickets.dvc import bring
 

@@ -17,7 +17,13 @@ from ticket_sentiment.events.store import EventStore
 from ticket_sentiment.events.types import Feedback
 from ticket_sentiment.feedback.database import NoEventDatabase, event_url, reading_events
 from ticket_sentiment.feedback.export import labels_where
-from ticket_sentiment.labelling.candidates import collected_texts, stored_texts, unknown_tickets
+from ticket_sentiment.labelling.candidates import (
+    collected_texts,
+    known_texts,
+    same_ticket,
+    stored_texts,
+    unknown_tickets,
+)
 from ticket_sentiment.labelling.filled import Filled
 from ticket_sentiment.labelling.intake import event_id
 from ticket_sentiment.params import Params
@@ -168,8 +174,8 @@ class Remembered:
             else ""
         )
         changed = (
-            f". No ticket has the ticket_id of {self.unknown_ids:,} corrections: a spreadsheet may have "
-            "changed it, such as 007 to 7; only their texts were looked for"
+            f". No ticket of that text has the ticket_id of {self.unknown_ids:,} corrections: a spreadsheet "
+            "may have changed it, such as 007 to 7; only their texts were looked for"
             if self.unknown_ids
             else ""
         )
@@ -229,14 +235,20 @@ def remember(
 
 
 def _labels(corrections: pd.DataFrame, url: str, root: Path) -> tuple[list[tuple[str, str]], int, int]:
-    """Ticket id and label, of each known ticket; how many corrections have none, and an id nobody knows."""
+    """Ticket id and label, of each known ticket; how many corrections have none, and an id nobody knows.
+
+    All tickets with a corrected text get its label, also where the correction names one of them: a text with
+    two labels is learnt by nobody.
+    """
     named = corrections[corrections["ticket_id"].notna()]
+    ids = named["ticket_id"].tolist()
     with reading_events(url) as connection:
-        unknown = unknown_tickets(connection, named["ticket_id"].tolist(), root)
-    known = named[~named["ticket_id"].isin(unknown)]
-    others = corrections.drop(known.index)
+        unknown = unknown_tickets(connection, ids, root)
+        texts = known_texts(connection, ids, root)
+    alike = {id_: same_ticket(text, texts.get(id_)) for id_, text in zip(ids, named["text"], strict=True)}
+    known = named[~named["ticket_id"].isin(unknown) & named["ticket_id"].map(alike).astype(bool)]
     found = dict(zip(known["ticket_id"], known["label"], strict=True))
-    by_key = dict(zip(others["text"].map(key_of), others["label"], strict=True))
+    by_key = dict(zip(corrections["text"].map(key_of), corrections["label"], strict=True))
     matched = set()
     if by_key and month_files(root / TICKETS):
         tickets = read_months(root / TICKETS)
@@ -246,4 +258,5 @@ def _labels(corrections: pd.DataFrame, url: str, root: Path) -> tuple[list[tuple
         found = {
             id_: by_key[key] for id_, key in zip(same["ticket_id"], keys[same.index], strict=True)
         } | found
-    return sorted(found.items()), len(set(by_key) - matched), len(named) - len(known)
+    without = set(corrections.drop(known.index)["text"].map(key_of)) - matched
+    return sorted(found.items()), len(without), len(named) - len(known)

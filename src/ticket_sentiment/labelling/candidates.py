@@ -18,6 +18,8 @@ from ticket_sentiment.events.schema import feedback, predictions
 from ticket_sentiment.gates.evidence import VALIDATION, Missing, read_part
 from ticket_sentiment.gates.evidence_types import Validation
 from ticket_sentiment.labels import LABELS
+from ticket_sentiment.tickets.corrections import key_of
+from ticket_sentiment.tickets.privacy import clean
 from ticket_sentiment.tickets.schema import FEEDBACK, TICKETS, month_files, read_feedback
 
 PROBABILITIES = tuple(f"p_{label}" for label in LABELS)
@@ -167,3 +169,45 @@ def unknown_tickets(connection: sa.Connection, ids: Sequence[str], root: Path) -
         query = sa.select(predictions.c.ticket_id).where(predictions.c.ticket_id.in_(chunk)).distinct()
         known.update(connection.scalars(query))
     return set(ids) - known
+
+
+def known_texts(connection: sa.Connection, ids: Sequence[str], root: Path) -> dict[str, str]:
+    """Masked texts of those of these tickets whose text is kept."""
+    stored = {id_: text for id_, (text, _) in stored_texts(connection, ids).items()}
+    return stored | {id_: text for id_, (text, _) in collected_texts(root, ids).items()}
+
+
+def same_ticket(text: str, kept: str | None) -> bool:
+    """Whether a text of a file can be a ticket's: they have half of their words in common, or more.
+
+    A spreadsheet may cut a text or change its marks; sorting one column alone makes it another ticket's.
+
+    Args:
+        text: of the file, masked or not.
+        kept: the ticket's, where it is kept.
+    """
+    if kept is None or not any(map(str.isalnum, text)):
+        return True
+    ours, theirs = (key_of(clean(one)) for one in (text, kept))
+    if ours in theirs or theirs in ours:  # whole or cut, also in a language without blanks
+        return True
+    words, others = set(ours.split()), set(theirs.split())
+    return 2 * len(words & others) >= min(len(words), len(others))
+
+
+def first_seen(connection: sa.Connection, ids: Sequence[str], root: Path) -> dict[str, datetime]:
+    """When these tickets were written, or, as long as they are not collected, answered first."""
+    found: dict[str, datetime] = {}
+    for chunk in chunks(ids):
+        query = (
+            sa.select(predictions.c.ticket_id, sa.func.min(predictions.c.at, type_=predictions.c.at.type))
+            .where(predictions.c.ticket_id.in_(chunk))
+            .group_by(predictions.c.ticket_id)
+        )
+        found.update(tuple(row) for row in connection.execute(query))
+    wanted = pa.array(ids, pa.string())
+    for path in month_files(root / TICKETS).values():
+        table = pq.read_table(path, columns=["ticket_id", "created_at"])
+        for row in table.filter(pc.is_in(table["ticket_id"], value_set=wanted)).to_pylist():
+            found[row["ticket_id"]] = row["created_at"]
+    return found

@@ -31,6 +31,7 @@ class Filled:
             as its first one it would be from before a ticket of that day, and not count.
         mark: what tells this label from another of the same ticket in the tool it comes from; may be empty.
         all_day: whether `at` stands for a day.
+        text: of the ticket, as the file has it; empty where it has none.
     """
 
     where: str
@@ -39,6 +40,7 @@ class Filled:
     at: datetime | None
     mark: str
     all_day: bool = False
+    text: str = ""
 
 
 def read_filled(path: Path, zone: tzinfo = UTC) -> tuple[list[Filled], int]:
@@ -138,7 +140,8 @@ def _read_csv(content: str, path: Path, zone: tzinfo) -> Iterator[Filled | None]
         all_day = _is_day(row.get("labelled_at"))
         if at and all_day:
             at += timedelta(days=1, seconds=-1)
-        yield Filled(where, _id(unescaped(row["ticket_id"]), where), label, at, "", all_day)
+        id_, text = _id(unescaped(row["ticket_id"]), where), unescaped(row.get("text", ""))
+        yield Filled(where, id_, label, at, "", all_day, text)
 
 
 def _read_json(content: str, path: Path, zone: tzinfo) -> Iterator[Filled | None]:
@@ -205,7 +208,15 @@ def _labelled(
     data: dict[str, Any], label: str, said: dict[str, Any], mark: Any, where: str, key: str
 ) -> Filled:
     at = _time(said.get("updated_at") or said.get("created_at"), UTC, where, key)
-    return Filled(where, _id(data.get("ticket_id"), where), label, at, "" if mark is None else str(mark))
+    text = data.get("text")
+    return Filled(
+        where,
+        _id(data.get("ticket_id"), where),
+        label,
+        at,
+        "" if mark is None else str(mark),
+        text=text if isinstance(text, str) else "",
+    )
 
 
 def _refuse_contradictions(filled: list[Filled]) -> None:

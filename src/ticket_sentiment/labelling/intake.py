@@ -13,7 +13,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.store import EventStore
 from ticket_sentiment.events.types import Feedback
 from ticket_sentiment.feedback.database import event_url, reading_events
-from ticket_sentiment.labelling.candidates import unknown_tickets
+from ticket_sentiment.labelling.candidates import first_seen, known_texts, same_ticket, unknown_tickets
 from ticket_sentiment.labelling.filled import Filled, read_filled
 from ticket_sentiment.params import Params
 
@@ -91,7 +91,10 @@ def import_labels(
     url = event_url(params.events, environ)
     events = [_event(row, source, now) for row in filled]  # before the database sees an id
     with reading_events(url) as connection:
-        _refuse_unknown(filled, unknown_tickets(connection, [row.ticket_id for row in filled], root))
+        ids = [row.ticket_id for row in filled]
+        _refuse_unknown(filled, unknown_tickets(connection, ids, root))
+        _refuse_others_texts(filled, known_texts(connection, ids, root))
+        _refuse_too_early(filled, events, first_seen(connection, ids, root))
     store = EventStore(url, queue=1, store_text=False)
     try:
         results = store.feedback_together(events)
@@ -134,6 +137,26 @@ def _refuse_unknown(filled: list[Filled], unknown: set[str]) -> None:
             f"{where}: ticket_id: no ticket has this id ({len(unknown)} such ids in the file): a "
             "spreadsheet may have changed it, such as 007 to 7; nothing of the file was imported"
         )
+
+
+def _refuse_others_texts(filled: list[Filled], kept: Mapping[str, str]) -> None:
+    for row in filled:
+        if row.text and not same_ticket(row.text, kept.get(row.ticket_id)):
+            raise TicketSentimentError(
+                f"{row.where}: ticket_id: is that of a ticket with another text: a column may have been "
+                "sorted alone, or an id changed, such as 007 to 7; nothing of the file was imported"
+            )
+
+
+def _refuse_too_early(filled: list[Filled], events: list[Feedback], seen: Mapping[str, datetime]) -> None:
+    """A label from before its ticket counts nowhere, and the ticket would not be asked for again."""
+    for row, event in zip(filled, events, strict=True):
+        if row.ticket_id in seen and event.at < seen[row.ticket_id]:
+            raise TicketSentimentError(
+                f"{row.where}: labelled_at: is before the ticket ({seen[row.ticket_id]:%Y-%m-%d %H:%M} UTC): "
+                "correct it, or give its time zone, such as 2026-03-31T17:05:00-05:00; nothing of the file "
+                "was imported"
+            )
 
 
 def main(params: Params, path: Path, source: str | None = None) -> None:

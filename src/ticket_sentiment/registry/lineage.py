@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import read_json, sha256_file
 
 NONE = "none"  # the value of a tag whose source is not there; an empty tag would not be shown
@@ -28,16 +29,19 @@ SNAPSHOT_PATHS = (
     "reports/**/*.json",
 )
 HOTFIX_PATHS = (*SNAPSHOT_PATHS, "champion/*.dvc", "champion/*.json")  # what a hotfix started from
+CODE = ("src", "flows", "dvc.hotfix.yaml", "data/*.yaml")
 GIT_LOCATIONS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 IDENTITY = {"NAME": "Ticket Sentiment", "EMAIL": "ticket-sentiment@localhost"}
 
 
-def _run_git(root: Path, *arguments: str, given: str | None = None, **environment: str) -> bytes | None:
-    """What a git command writes, or None when it fails (no git, no repository, no commit)."""
+def _run_git(
+    root: Path, *arguments: str, given: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[bytes] | None:
+    """A git command; None where there is no git."""
     # Inside a git hook these would point at another repository or index.
     inherited = {name: value for name, value in os.environ.items() if name not in GIT_LOCATIONS}
     try:
-        result = subprocess.run(
+        return subprocess.run(
             # Without optional locks even `git status` leaves the index file untouched.
             ["git", "--no-optional-locks", "-C", str(root), *arguments],
             capture_output=True,
@@ -46,13 +50,30 @@ def _run_git(root: Path, *arguments: str, given: str | None = None, **environmen
         )
     except OSError:
         return None
-    return result.stdout if result.returncode == 0 else None
 
 
-def _git(root: Path, *arguments: str, given: str | None = None, **environment: str) -> str | None:
+def _output(root: Path, *arguments: str) -> bytes | None:
+    """What a git command writes, or None when it fails (no git, no repository, no commit)."""
+    done = _run_git(root, *arguments)
+    return done.stdout if done is not None and done.returncode == 0 else None
+
+
+def _git(root: Path, *arguments: str) -> str | None:
     """The same, as text."""
-    output = _run_git(root, *arguments, given=given, **environment)
+    output = _output(root, *arguments)
     return None if output is None else output.decode().strip()
+
+
+def _require_git(root: Path, *arguments: str, given: str | None = None, **environment: str) -> str:
+    """The same, of a command that must not fail."""
+    done = _run_git(root, *arguments, given=given, **environment)
+    if done is None or done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() if done is not None else []
+        raise TicketSentimentError(
+            f"git {arguments[0]} failed ({lines[0] if lines else 'no reason given'}): what the version was "
+            "made from is not kept yet: correct that and run again"
+        )
+    return done.stdout.decode().strip()
 
 
 def read_snapshot(root: Path, commit: str, path: str) -> bytes | None:
@@ -63,7 +84,7 @@ def read_snapshot(root: Path, commit: str, path: str) -> bytes | None:
         commit: its hash.
         path: relative to `root`.
     """
-    return _run_git(root, "show", f"{commit}:./{path}")
+    return _output(root, "show", f"{commit}:./{path}")
 
 
 def snapshot_files(root: Path, patterns: Sequence[str] = SNAPSHOT_PATHS) -> list[str]:
@@ -73,9 +94,13 @@ def snapshot_files(root: Path, patterns: Sequence[str] = SNAPSHOT_PATHS) -> list
 
 
 def is_dirty(root: Path) -> bool:
-    """Whether a tracked file differs from the commit, other than those that a snapshot holds."""
+    """Whether a tracked file differs from the commit, other than those that a snapshot holds, or code is new.
+
+    New code is a file below `CODE` that git neither tracks nor ignores.
+    """
     excluded = [f":(exclude,glob){pattern}" for pattern in SNAPSHOT_PATHS]
-    return bool(_git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *excluded))
+    changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *excluded)
+    return bool(changed or _git(root, "ls-files", "--others", "--exclude-standard", "--", *CODE))
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -125,8 +150,7 @@ def lineage(root: Path, made_in: Path | None = None) -> dict[str, str]:
         made_in: where its stages ran, if not there.
 
     Returns:
-        git.commit; git.dirty (`true` when a tracked file other than those of a snapshot differs from
-        the commit); dvc.lock.sha256; dvc.data.md5; dvc.feedback.md5; params.sha256;
+        git.commit; git.dirty (`is_dirty`); dvc.lock.sha256; dvc.data.md5; dvc.feedback.md5; params.sha256;
         data.{train,tune,holdout}.sha256; python, onnxruntime, torch and transformers (versions). `none`
         stands for what is not there.
     """
@@ -145,6 +169,11 @@ def lineage(root: Path, made_in: Path | None = None) -> dict[str, str]:
     }
 
 
+def snapshot_tag(version: int | str) -> str:
+    """The git tag that brings a version back: `git checkout model/v3 && dvc pull`."""
+    return f"model/v{version}"
+
+
 def snapshot(root: Path, paths: Sequence[str], name: str, made_in: Path | None = None) -> str | None:
     """Commit HEAD's tree plus the working copies of `paths`, and tag it `name`.
 
@@ -160,6 +189,9 @@ def snapshot(root: Path, paths: Sequence[str], name: str, made_in: Path | None =
 
     Returns:
         The commit's hash; None when there is no git repository or no commit yet.
+
+    Raises:
+        TicketSentimentError: git cannot do its part, as on a full disk or with a lock that a kill has left.
     """
     head, prefix = _git(root, "rev-parse", "HEAD"), _git(root, "rev-parse", "--show-prefix")
     date = _git(root, "log", "-1", "--format=%cd", "--date=raw")
@@ -168,21 +200,17 @@ def snapshot(root: Path, paths: Sequence[str], name: str, made_in: Path | None =
     folder = made_in or root
     present = [path for path in paths if (folder / path).is_file()]
     stored = "\n".join(str((folder / path).resolve()) for path in present)
-    blobs = _git(root, "hash-object", "-w", "--no-filters", "--stdin-paths", given=stored)
-    if blobs is None:
-        return None
+    blobs = _require_git(root, "hash-object", "-w", "--no-filters", "--stdin-paths", given=stored)
     entries = [f"100644 {blob}\t{prefix}{path}" for blob, path in zip(blobs.split(), present, strict=True)]
     roles = ("AUTHOR", "COMMITTER")
     identity = {f"GIT_{role}_{key}": value for role in roles for key, value in IDENTITY.items()}
     identity |= {f"GIT_{role}_DATE": date for role in roles}
     with tempfile.TemporaryDirectory() as temporary:
         index = {"GIT_INDEX_FILE": str(Path(temporary) / "index")}
-        read = _git(root, "read-tree", "HEAD", **index)
-        added = _git(root, "update-index", "--add", "--index-info", given="\n".join(entries), **index)
-        if read is None or added is None:
-            return None
-        tree = _git(root, "write-tree", **index)
-    commit = tree and _git(root, "commit-tree", tree, "-p", head, "-m", f"Snapshot for {name}", **identity)
-    if not commit or _git(root, "update-ref", f"refs/tags/{name}", commit) is None:
-        return None
+        _require_git(root, "read-tree", "HEAD", **index)
+        _require_git(root, "update-index", "--add", "--index-info", given="\n".join(entries), **index)
+        tree = _require_git(root, "write-tree", **index)
+    message = f"Snapshot for {name}"
+    commit = _require_git(root, "commit-tree", tree, "-p", head, "-m", message, **identity)
+    _require_git(root, "update-ref", f"refs/tags/{name}", commit)
     return commit

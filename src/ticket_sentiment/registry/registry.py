@@ -59,6 +59,7 @@ class Registration:
     alias: str | None
     decision: str
     created: bool  # whether this call made the version
+    uncommitted: bool = False  # whether code that no commit holds made it
 
     def lines(self) -> list[str]:
         """What became of the result, for a person."""
@@ -73,6 +74,12 @@ class Registration:
         if self.decision == "review" and not self.alias:
             lines.append(
                 "waits for a person: read the report, then give the version an alias in MLflow (`make ui`)"
+            )
+        if self.uncommitted:
+            tag = lineage.snapshot_tag(self.version)
+            lines.append(
+                f"its code is not all committed, so that git tag {tag} cannot make it again: see "
+                "`git status`, commit, and retrain"
             )
         return lines
 
@@ -200,17 +207,12 @@ def _settle(
         client.set_model_version_tag(name, number, key, value)
     patterns = lineage.SNAPSHOT_PATHS if made_in == root else lineage.HOTFIX_PATHS
     files = lineage.snapshot_files(made_in, patterns)
-    commit = lineage.snapshot(root, files, snapshot_tag(number), made_in)
+    commit = lineage.snapshot(root, files, lineage.snapshot_tag(number), made_in)
     client.set_model_version_tag(name, number, "git.snapshot", commit or lineage.NONE)
     if signer:
         sign_bundles(store, version, result.digests, signer)
     _set_alias(store, number, result.decision)
     client.set_model_version_tag(name, number, STATE, "complete")
-
-
-def snapshot_tag(version: int | str) -> str:
-    """The git tag that brings a version back: `git checkout model/v3 && dvc pull`."""
-    return f"model/v{version}"
 
 
 def _alias_of(store: Store, version: int | str) -> str | None:
@@ -255,7 +257,8 @@ def register(params: Params, root: Path = Path(), made_in: Path | None = None) -
     if not settled:
         _settle(store, root, made_in, version, run_id, result, signer)
     number = int(version.version)
-    return Registration(number, run_id, _alias_of(store, number), result.decision, created)
+    dirty = result.tags.get("git.dirty") == "true"
+    return Registration(number, run_id, _alias_of(store, number), result.decision, created, dirty)
 
 
 @asking("the champion is not here to be compared with")

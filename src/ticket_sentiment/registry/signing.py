@@ -1,5 +1,6 @@
 """Signatures of registered versions: tags of the version, by device, beside the digests that they are of."""
 
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 from mlflow.entities.model_registry import ModelVersion
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.params import Params
+from ticket_sentiment.params import Device, Params
+from ticket_sentiment.registry.lineage import read_snapshot, snapshot_tag
 from ticket_sentiment.registry.releases import put_release, release_name, signed_by, subject
 from ticket_sentiment.registry.store import (
     DEVICES,
@@ -53,10 +55,50 @@ def sign(params: Params, number: str, root: Path = Path()) -> None:
             "`ticket-sentiment keygen` makes one"
         )
     version = registered_version(store, number)
-    sign_bundles(store, version, _verified(store, version), key)
+    digests = _verified(store, version)
+    _require_own(store, version, digests, root, params)
+    sign_bundles(store, version, digests, key)
     print(f"version {number}: signed with key {key.name}")
     if (root / params.serve.releases / release_name(store, number)).is_dir():
         put_release(store, params, number, root)
+
+
+def _require_own(
+    store: Store, version: ModelVersion, digests: Mapping[str, str], root: Path, params: Params
+) -> None:
+    """Refuse bundles that took the place of those that were registered, with the tags of their digests.
+
+    What was registered is known by the release's report in its git tag, else by its old signatures.
+    """
+    number = version.version
+    judged = read_snapshot(root, snapshot_tag(number), "reports/gate.json")
+    if judged is not None:
+        gate = json.loads(judged)
+        kept = {"cpu": gate.get("bundle_digest"), "gpu": gate.get("gpu_bundle_digest")}
+        foreign = [device for device in DEVICES if kept.get(device) not in (None, digests[device])]
+        why = f"git tag {snapshot_tag(number)} knows it by another digest"
+    else:
+        signed = [device for device in DEVICES if signature_tag(device) in version.tags]
+        keys = public_keys(params.serve, root) if signed else {}
+        foreign = [device for device in signed if not _is_of(store, version, digests, device, keys)]
+        why = "its signature is of none of the public keys: keep the old one there until this is signed anew"
+    if foreign:
+        raise TicketSentimentError(
+            f"{store.model} version {number}: the {foreign[0]} bundle may not be what was registered: {why}"
+        )
+
+
+def _is_of(
+    store: Store,
+    version: ModelVersion,
+    digests: Mapping[str, str],
+    device: Device,
+    keys: Mapping[str, bytes],
+) -> bool:
+    try:
+        return signed_by(store, version, digests, device, keys) is not None
+    except TicketSentimentError:
+        return False
 
 
 def verify(params: Params, number: str, root: Path = Path()) -> None:

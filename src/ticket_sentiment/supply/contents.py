@@ -70,11 +70,22 @@ def _of_archive(path: Path) -> Iterator[File]:
                                 f"layer {number} of {len(layers)}",
                                 lambda layer=layer, member=member: layer.extractfile(member),
                             )
+                    _require_end(layer)
     except (tarfile.TarError, KeyError, ValueError, EOFError) as error:
         raise TicketSentimentError(
             f"{path} is no saved image ({type(error).__name__}): expected what `docker save` or "
             "`podman save` wrote"
         ) from None
+
+
+def _require_end(layer: tarfile.TarFile) -> None:
+    """tarfile takes a damaged header for the end: behind the true one there are zeros alone."""
+    stream = layer.fileobj
+    assert stream is not None
+    stream.seek(layer.offset)
+    while block := stream.read(1 << 20):
+        if block.strip(b"\0"):
+            raise tarfile.ReadError("a damaged header")
 
 
 def files_of(place: Path) -> Iterator[File]:

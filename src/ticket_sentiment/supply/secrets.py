@@ -56,13 +56,18 @@ OWN = (
     _rule(
         "URL with a password",
         "://",
-        # Redis has passwords without a user.
-        r"://[^\s/:@\"'<>{}$]*:(?!password@|\*)[^\s/:@\"'<>{}$]{3,}@[\w.-]",
+        # Redis has passwords without a user. What begins as a template's place is none.
+        r"://[^\s/:@\"'<>{}$]*:(?!password@|[*$<{'])[^\s/:@\"{}]{3,}@[\w.-]",
     ),
 )
 ASSIGNED = re.compile(
     rb"(?i)(?:secret|token|passw(?:or)?d|(?:api|access|signing|pseudonym|remote)[_-]?key)[\w-]{0,20}[\"']?"
     rb"\s{0,4}[:=]\s{0,4}[\"']?([A-Za-z0-9+/=_-]{16,200})(?![\w(.\[])"
+)
+# As an image's configuration has its environment, whatever characters: no entropy is asked of it.
+ENVIRONMENT = re.compile(
+    rb"\"(?:(?:TICKETS?|MLFLOW|AWS|PREFECT|DVC|REDIS|PG|POSTGRES|HF)[A-Z0-9_]*KEYS?"
+    rb"|[A-Z][A-Z0-9_]*(?:PASSWORD|SECRET|TOKEN))=(?!\$)[^\"]{6,}\""
 )
 # Of this project's: what has no business in a delivery, whatever is in it.
 UNWELCOME = (
@@ -89,6 +94,9 @@ def secrets_in(data: bytes, own: bool) -> Iterator[str]:
         if rule.anchor in data and rule.pattern.search(data):
             yield rule.name
     if own:
+        if ENVIRONMENT.search(data):
+            yield "value that looks like a secret"
+            return
         for match in ASSIGNED.finditer(data):
             value = match[1]
             if entropy(value) >= MIN_ENTROPY and re.search(rb"\d", value) and re.search(rb"[A-Za-z]", value):

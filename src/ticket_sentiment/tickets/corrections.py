@@ -99,6 +99,12 @@ def _rows(raw: RawTable, tickets: Tickets, delimiter: str | None) -> list[tuple[
 
 def _column(raw: RawTable, name: str, tickets: Tickets, delimiter: str | None) -> tuple[str, list[Any]]:
     theirs = tickets.columns.get(name, name)
+    both = theirs != name and theirs in raw.columns and name in raw.columns
+    if both and any(map(_differ, raw.columns[theirs], raw.columns[name])):
+        raise TicketSentimentError(
+            f"{raw.name}: the columns {theirs!r} (tickets.columns.{name}) and {name!r} differ: keep the one "
+            "that is right"
+        )
     column = theirs if theirs in raw.columns else name
     if column in raw.columns:
         return column, raw.columns[column]
@@ -110,6 +116,10 @@ def _column(raw: RawTable, name: str, tickets: Tickets, delimiter: str | None) -
             f"if you know it, ticket_id{between}"
         )
     return name, [None] * len(raw.numbers)
+
+
+def _differ(one: Any, other: Any) -> bool:
+    return cell_text(one) != cell_text(other)
 
 
 def _as_saved(path: Path, source: FilesSource) -> dict[str, str]:
