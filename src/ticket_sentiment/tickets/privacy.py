@@ -278,6 +278,7 @@ _RULES: tuple[tuple[Callable[[str], bool], tuple[tuple[re.Pattern[str], Replacem
 PATTERNS: dict[str, re.Pattern[str]] = {
     "invisible": _INVISIBLE,
     "stray_joiner": _STRAY_JOINER,
+    "maybe_marks": _MAYBE_MARKS,
     "surrogate": _SURROGATE,
     "url": _URL,
     "email": _EMAIL,

@@ -39,7 +39,7 @@ export class Privacy extends Reader {
     this.patterns = compiled(rules.privacy.patterns);
     this.html = rules.html;
     this.zeros = rules.digit_zeros;
-    this.marks = regex(`\\p{M}{${this.numbers.most_marks + 1},}`, "g");
+    this.mark = regex("\\p{M}");
   }
 
   clean(text) {
@@ -65,7 +65,16 @@ export class Privacy extends Reader {
   }
 
   composed(text) {
-    return text.replace(this.marks, (run) => first(run, this.numbers.most_marks)).normalize("NFC");
+    return text.replace(this.patterns.maybe_marks.every, (run) => this.fewMarks(run)).normalize("NFC");
+  }
+
+  fewMarks(run) {
+    let marks = 0;
+    const few = [...run].filter((character) => {
+      marks = this.mark.test(character) ? marks + 1 : 0;
+      return marks <= this.numbers.most_marks;
+    });
+    return few.join("");
   }
 
   unescape(text) {
