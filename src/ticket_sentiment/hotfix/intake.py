@@ -18,10 +18,8 @@ from ticket_sentiment.events.types import Feedback
 from ticket_sentiment.feedback.database import NoEventDatabase, event_url, reading_events
 from ticket_sentiment.feedback.export import labels_where
 from ticket_sentiment.labelling.candidates import (
-    collected_texts,
-    known_texts,
+    kept_texts,
     same_ticket,
-    stored_texts,
     unknown_tickets,
 )
 from ticket_sentiment.labelling.filled import Filled
@@ -85,9 +83,7 @@ def gather_feedback(
         rows = connection.execute(labels_where(feedback.c.ticket_id.in_(labelled))).all()
         said = pd.DataFrame([tuple(row) for row in rows], columns=FEEDBACK_SCHEMA.names, dtype=object)
         ids = sorted(set(said["ticket_id"]))
-        collected = collected_texts(root, ids)
-        stored = stored_texts(connection, [ticket for ticket in ids if ticket not in collected])
-        texts = {ticket: text for ticket, (text, _) in (stored | collected).items()}
+        texts = {ticket: text for ticket, (text, _) in kept_texts(connection, ids, root).items()}
     said["at"] = pd.to_datetime(said["at"], utc=True)
     tickets, _ = relabel(_exported(ids, root), said, params.prepare)
     answered = said.sort_values("at").drop_duplicates("ticket_id", keep="last").set_index("ticket_id")
@@ -244,8 +240,11 @@ def _labels(corrections: pd.DataFrame, url: str, root: Path) -> tuple[list[tuple
     ids = named["ticket_id"].tolist()
     with reading_events(url) as connection:
         unknown = unknown_tickets(connection, ids, root)
-        texts = known_texts(connection, ids, root)
-    alike = {id_: same_ticket(text, texts.get(id_)) for id_, text in zip(ids, named["text"], strict=True)}
+        texts = kept_texts(connection, ids, root)
+    alike = {
+        id_: id_ not in texts or same_ticket(text, texts[id_][0])
+        for id_, text in zip(ids, named["text"], strict=True)
+    }
     known = named[~named["ticket_id"].isin(unknown) & named["ticket_id"].map(alike).astype(bool)]
     found = dict(zip(known["ticket_id"], known["label"], strict=True))
     by_key = dict(zip(corrections["text"].map(key_of), corrections["label"], strict=True))

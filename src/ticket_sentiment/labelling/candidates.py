@@ -1,9 +1,9 @@
 """Tickets that were answered lately: how sure the model was, whether the arms agree, what else is known."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -149,15 +149,18 @@ def doubted(connection: sa.Connection, root: Path) -> list[str]:
     return [id_ for id_ in ids if id_ not in again]
 
 
+def _collected(root: Path, ids: Sequence[str], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The rows of these tickets in data/tickets, the oldest month first."""
+    wanted = pa.array(ids, pa.string())
+    for path in month_files(root / TICKETS).values():
+        table = pq.read_table(path, columns=["ticket_id", *columns])
+        yield from table.filter(pc.is_in(table["ticket_id"], value_set=wanted)).to_pylist()
+
+
 def collected_texts(root: Path, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Masked text and channel of tickets that are in data/tickets."""
-    wanted, found = pa.array(ids, pa.string()), {}
-    for path in month_files(root / TICKETS).values():
-        table = pq.read_table(path, columns=["ticket_id", "text", "channel"])
-        chosen = table.filter(pc.is_in(table["ticket_id"], value_set=wanted))
-        for row in chosen.to_pylist():
-            found[row["ticket_id"]] = (row["text"], row["channel"])
-    return found
+    rows = _collected(root, ids, ("text", "channel"))
+    return {row["ticket_id"]: (row["text"], row["channel"]) for row in rows}
 
 
 def unknown_tickets(connection: sa.Connection, ids: Sequence[str], root: Path) -> set[str]:
@@ -171,22 +174,24 @@ def unknown_tickets(connection: sa.Connection, ids: Sequence[str], root: Path) -
     return set(ids) - known
 
 
-def known_texts(connection: sa.Connection, ids: Sequence[str], root: Path) -> dict[str, str]:
-    """Masked texts of those of these tickets whose text is kept."""
-    stored = {id_: text for id_, (text, _) in stored_texts(connection, ids).items()}
-    return stored | {id_: text for id_, (text, _) in collected_texts(root, ids).items()}
+def kept_texts(
+    connection: sa.Connection, ids: Sequence[str], root: Path
+) -> dict[str, tuple[str, str | None]]:
+    """Masked text and channel: from data/tickets, else as the event database keeps them."""
+    texts: dict[str, tuple[str, str | None]] = dict(collected_texts(root, ids))
+    return texts | stored_texts(connection, [id_ for id_ in ids if id_ not in texts])
 
 
-def same_ticket(text: str, kept: str | None) -> bool:
+def same_ticket(text: str, kept: str) -> bool:
     """Whether a text of a file can be a ticket's: they have half of their words in common, or more.
 
     A spreadsheet may cut a text or change its marks; sorting one column alone makes it another ticket's.
 
     Args:
         text: of the file, masked or not.
-        kept: the ticket's, where it is kept.
+        kept: the ticket's, masked.
     """
-    if kept is None or not any(map(str.isalnum, text)):
+    if not any(map(str.isalnum, text)):
         return True
     ours, theirs = (key_of(clean(one)) for one in (text, kept))
     if ours in theirs or theirs in ours:  # whole or cut, also in a language without blanks
@@ -205,9 +210,5 @@ def first_seen(connection: sa.Connection, ids: Sequence[str], root: Path) -> dic
             .group_by(predictions.c.ticket_id)
         )
         found.update(tuple(row) for row in connection.execute(query))
-    wanted = pa.array(ids, pa.string())
-    for path in month_files(root / TICKETS).values():
-        table = pq.read_table(path, columns=["ticket_id", "created_at"])
-        for row in table.filter(pc.is_in(table["ticket_id"], value_set=wanted)).to_pylist():
-            found[row["ticket_id"]] = row["created_at"]
+    found.update((row["ticket_id"], row["created_at"]) for row in _collected(root, ids, ("created_at",)))
     return found

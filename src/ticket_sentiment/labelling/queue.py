@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-import sqlalchemy as sa
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.feedback.database import event_url, reading_events
@@ -109,7 +108,7 @@ def make_queue(
         here = answered["stored"] | answered["ticket_id"].isin(known.index)
         wanted = ~labelled & here
         open_ = answered[wanted]
-        texts = _texts(connection, list(open_["ticket_id"]), root)
+        texts = found.kept_texts(connection, list(open_["ticket_id"]), root)
         repeated = _repeated(open_[~drawn[wanted]], texts)
         open_ = open_.drop(repeated).reset_index(drop=True)
         asked = set(answered.loc[wanted, "ticket_id"])
@@ -129,7 +128,7 @@ def make_queue(
         scores = _novelty(open_["ticket_id"], texts, settings, root)
         open_["novelty"] = np.nan if scores is None else open_["ticket_id"].map(scores)
         chosen = choose(open_, suspects, count or settings.count, settings, salt, share)
-        texts |= _texts(connection, [id_ for id_ in chosen["ticket_id"] if id_ not in texts], root)
+        texts |= found.kept_texts(connection, [id_ for id_ in chosen["ticket_id"] if id_ not in texts], root)
     return Queue(
         rows=list(_rows(chosen, texts)),
         labelled=int(labelled.sum()),
@@ -138,13 +137,6 @@ def make_queue(
         waiting=int((drawn & wanted).sum()) - int((chosen["why"] == "audit").sum()),
         compared=scores is not None,
     )
-
-
-def _texts(connection: sa.Connection, ids: list[str], root: Path) -> Texts:
-    """Text and channel: from data/tickets, else as the event database keeps them."""
-    texts: Texts = dict(found.collected_texts(root, ids))
-    rest = [id_ for id_ in ids if id_ not in texts]
-    return texts | found.stored_texts(connection, rest)
 
 
 def _repeated(others: pd.DataFrame, texts: Texts) -> pd.Index:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mlflow.entities.model_registry import ModelVersion
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.params import Device, Params
+from ticket_sentiment.params import Params
 from ticket_sentiment.registry.lineage import read_snapshot, snapshot_tag
 from ticket_sentiment.registry.releases import put_release, release_name, signed_by, subject
 from ticket_sentiment.registry.store import (
@@ -80,25 +80,17 @@ def _require_own(
     else:
         signed = [device for device in DEVICES if signature_tag(device) in version.tags]
         keys = public_keys(params.serve, root) if signed else {}
-        foreign = [device for device in signed if not _is_of(store, version, digests, device, keys)]
+        foreign = []
+        for device in signed:
+            try:
+                signed_by(store, version, digests, device, keys)
+            except TicketSentimentError:
+                foreign.append(device)
         why = "its signature is of none of the public keys: keep the old one there until this is signed anew"
     if foreign:
         raise TicketSentimentError(
             f"{store.model} version {number}: the {foreign[0]} bundle may not be what was registered: {why}"
         )
-
-
-def _is_of(
-    store: Store,
-    version: ModelVersion,
-    digests: Mapping[str, str],
-    device: Device,
-    keys: Mapping[str, bytes],
-) -> bool:
-    try:
-        return signed_by(store, version, digests, device, keys) is not None
-    except TicketSentimentError:
-        return False
 
 
 def verify(params: Params, number: str, root: Path = Path()) -> None:

@@ -99,8 +99,8 @@ def _rows(raw: RawTable, tickets: Tickets, delimiter: str | None) -> list[tuple[
 
 def _column(raw: RawTable, name: str, tickets: Tickets, delimiter: str | None) -> tuple[str, list[Any]]:
     theirs = tickets.columns.get(name, name)
-    both = theirs != name and theirs in raw.columns and name in raw.columns
-    if both and any(map(_differ, raw.columns[theirs], raw.columns[name])):
+    both = [list(map(cell_text, raw.columns[one])) for one in (theirs, name) if one in raw.columns]
+    if len(both) == 2 and both[0] != both[1]:
         raise TicketSentimentError(
             f"{raw.name}: the columns {theirs!r} (tickets.columns.{name}) and {name!r} differ: keep the one "
             "that is right"
@@ -116,10 +116,6 @@ def _column(raw: RawTable, name: str, tickets: Tickets, delimiter: str | None) -
             f"if you know it, ticket_id{between}"
         )
     return name, [None] * len(raw.numbers)
-
-
-def _differ(one: Any, other: Any) -> bool:
-    return cell_text(one) != cell_text(other)
 
 
 def _as_saved(path: Path, source: FilesSource) -> dict[str, str]:
