@@ -141,7 +141,7 @@ def instrument(clocks: Clocks) -> None:
         (routes, "parse_ticket", "parse and check"),
         (Request, "while_waiting", "watch for a caller that leaves"),
         (scoring, "clean", "mask personal data"),
-        (scoring, "canonical", "mark-up, greeting and signature off"),
+        (scoring, "canonical", "greeting and signature off"),
         (Split, "choose", "assignment"),
         (Scorer, "_expose", "exposure"),
         (Scorer, "classify", "scorer"),
@@ -244,7 +244,7 @@ def table(plain: dict[str, dict[str, float]], clocked: dict[str, dict[str, float
 ORDER = (
     "uvicorn: read", "uvicorn: call the application", "front: head, in flight, log", "guard: key",
     "guard: rate", "body, with its time limit", "parse and check", "watch for a caller that leaves",
-    "mask personal data", "mark-up, greeting and signature off", "assignment", "exposure", "cache", "queue",
+    "mask personal data", "greeting and signature off", "assignment", "exposure", "cache", "queue",
     "model: tokens", "model: ONNX Runtime", "model: probabilities, answer", "metrics",
     "record the prediction", "scorer", "answer to JSON", "respond", "uvicorn: write",
 )  # fmt: skip

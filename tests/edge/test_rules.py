@@ -4,13 +4,13 @@ import re
 import pytest
 
 from ticket_sentiment.edge.rules import rules
-from ticket_sentiment.tickets import canonical, privacy
+from ticket_sentiment.tickets import canonical, markup, privacy
 
 # Patterns that a text does not go through before the model, and prefilters.
 ELSEWHERE = {"MASK", "_PUNCTUATION", "_DIGIT", "_ENDLESS_REFERENCE"}
 
 
-@pytest.mark.parametrize("module", [privacy, canonical])
+@pytest.mark.parametrize("module", [privacy, markup, canonical])
 def test_every_pattern_that_a_text_goes_through_is_exported(module):
     own = {name for name, value in vars(module).items() if isinstance(value, re.Pattern)} - ELSEWHERE
     assert set(module.PATTERNS) == {name.removeprefix("_").lower() for name in own}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ticket_sentiment.tickets import canonical, privacy
+from ticket_sentiment.tickets import canonical, markup, privacy
 from ticket_sentiment.tickets.privacy import (
     _RULES,
     clean,
@@ -367,11 +367,11 @@ def _possessive_groups(node: object) -> bool:
     return isinstance(node, list | tuple) and any(map(_possessive_groups, node))
 
 
-@pytest.mark.parametrize("module", [privacy, canonical], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [privacy, markup, canonical], ids=lambda module: module.__name__)
 def test_no_group_is_repeated_possessively(module):
     """Python 3.11.2 then misses what it should match: card numbers stayed."""
     assert _possessive_groups(_parser.parse("a(?:b|(?:cd)*+)"))
     patterns = [one for one in vars(module).values() if isinstance(one, re.Pattern)]
-    assert len(patterns) > 3
+    assert patterns
     for pattern in patterns:
         assert not _possessive_groups(_parser.parse(pattern.pattern, pattern.flags)), pattern.pattern

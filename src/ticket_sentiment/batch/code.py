@@ -12,7 +12,7 @@ from ticket_sentiment.batch import csv_check, json_lines, output, scorer, source
 from ticket_sentiment.files import sha256_file
 from ticket_sentiment.model import runtime, wordpiece
 from ticket_sentiment.serving import classifier
-from ticket_sentiment.tickets import canonical, formats, privacy
+from ticket_sentiment.tickets import canonical, formats, markup, privacy
 
 # From a file to the part that holds its answers, each module that has a say. Who cuts chunks is among them:
 # with other boundaries the parts that are there would hold rows twice, and others never.
@@ -22,6 +22,7 @@ MODULES = (
     json_lines,
     source,
     scorer,
+    markup,
     privacy,
     canonical,
     wordpiece,

@@ -24,7 +24,8 @@ UNREGISTERED = "unregistered"
 # All that the program imports of this package; tests/edge/test_runner.py holds it against what is loaded.
 MODULES = (
     "__init__", "errors", "files", "labels", "edge/__init__", "edge/runner", "model/__init__", "model/edge",
-    "model/runtime", "model/wordpiece", "tickets/__init__", "tickets/canonical", "tickets/privacy",
+    "model/runtime", "model/wordpiece", "tickets/__init__", "tickets/canonical", "tickets/markup",
+    "tickets/privacy",
 )  # fmt: skip
 _START = "import sys\nfrom ticket_sentiment.edge.runner import main\nsys.exit(main())\n"
 _SOURCE = Path(ticket_sentiment.__file__).parent

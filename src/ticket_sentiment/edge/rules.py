@@ -9,7 +9,7 @@ from typing import Any
 
 from ticket_sentiment.edge.javascript import javascript
 from ticket_sentiment.model.wordpiece import character_tables
-from ticket_sentiment.tickets import canonical, privacy
+from ticket_sentiment.tickets import canonical, markup, privacy
 
 _PLANE = 0x10000
 
@@ -28,13 +28,13 @@ def _digit_zeros() -> list[int]:
 
 @functools.cache
 def rules() -> dict[str, Any]:
-    """Patterns, numbers and tables of `tickets.privacy`, `tickets.canonical` and `model.wordpiece`."""
+    """Patterns, numbers and tables of `tickets` (privacy, markup, canonical) and of `model.wordpiece`."""
     exported: dict[str, Any] = {
         name: {
             **module.NUMBERS,
             "patterns": {key: javascript(pattern) for key, pattern in module.PATTERNS.items()},
         }
-        for name, module in (("privacy", privacy), ("canonical", canonical))
+        for name, module in (("privacy", privacy), ("markup", markup), ("canonical", canonical))
     }
     return {
         **exported,

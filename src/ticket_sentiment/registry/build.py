@@ -51,6 +51,7 @@ SERVING_FILES = (
     "rollout/state.py",
     "tickets/__init__.py",
     "tickets/canonical.py",
+    "tickets/markup.py",
     "tickets/privacy.py",
     "tickets/shape.py",
     "serving/*.py",

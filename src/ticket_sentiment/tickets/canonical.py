@@ -1,32 +1,21 @@
-"""A ticket without mark-up, greeting and signature: what the model learns from, is judged by and reads.
+"""A ticket without greeting and signature: what the model learns from, is judged by and reads.
 
-All of these say nothing about the matter and change an answer all the same (500 demo tickets: a greeting
-put in front turns 4 to 12 % of a bundle's labels, another name in the signature 2 %; both together take 10
-points of macro-F1; <div> and <p> around made-up tickets turned 11 %). Without them two tickets that differ
-in nothing else have one answer, and may share it in a cache. Stage `prepare` takes them off what is learnt
-from and judged on, the service off what it scores: both by this one function.
+Both say nothing about the matter and change an answer all the same (500 demo tickets: a greeting put in front
+turns 4 to 12 % of a bundle's labels, another name in the signature 2 %; both together take 10 points of
+macro-F1). Without them two tickets that differ in nothing else have one answer, and may share it in a cache.
+Stage `prepare` takes them off what is learnt from and judged on, the service off what it scores: both by this
+one function.
 """
 
 import re
 from collections.abc import Sequence
 
 _HEAD, _TAIL = 80, 120  # characters in which a greeting, a signature must lie
-_PASSES = 3
 _MASK = re.compile(r"\[[A-Z]+\]")
 
 _ADDRESSEE = (
     r"(?:there|all|team|everyone|everybody|folks|support|sirs?|madam|sir (?:or|and|/) ?madam|sir/madam"
     r"|(?:the )?(?:customer (?:service|support|care)|support|service|help ?desk|sales|billing)(?: team)?)"
-)
-# What mails are made of. "a <b and c> d" stays: an attribute has a value.
-_MARKUP = re.compile(
-    r"<style\b[^<>]*+>[^<]*+</style>|<script\b[^<>]*+>[^<]*+</script>|<!--[^<>]*+>|<!(?:doctype\b|\[)[^<>]*+>"
-    r"|</?(?:a|b|big|blockquote|body|br|center|code|dd|div|dl|dt|em|font|footer|h[1-6]|head|header|hr|html|i|img|li"
-    r"|link|meta|o:p|ol|p|pre|s|section|small|span|strike|strong|style|sub|sup|table|tbody|td|tfoot|th|thead|title"
-    r"|tr|u|ul)(?>(?:\s++[\w:-]++\s*+=\s*+(?:\"[^\"<>]*+\"|'[^'<>]*+'|[^\s\"'<>]++))*)"
-    # style="font-family:&quot;Arial&quot;" is unescaped by now, and a quoted value ends before its end.
-    r"(?:(?<=[\"'])[^<>]*+)?\s*+/?>",
-    re.IGNORECASE,
 )
 _GREETING = re.compile(
     r"(?:hi|hello|hey|dear|greetings|good (?:morning|afternoon|evening|day)|to whom it may concern)"
@@ -65,7 +54,6 @@ _NO_NAME = re.compile(
 # By name, for edge/rules.py: the page of the edge reads with the same patterns.
 PATTERNS: dict[str, re.Pattern[str]] = {
     "mask": _MASK,
-    "markup": _MARKUP,
     "greeting": _GREETING,
     "valediction": _VALEDICTION,
     "device": _DEVICE,
@@ -73,7 +61,7 @@ PATTERNS: dict[str, re.Pattern[str]] = {
     "name_word": _NAME_WORD,
     "no_name": _NO_NAME,
 }
-NUMBERS = {"head": _HEAD, "tail": _TAIL, "passes": _PASSES}
+NUMBERS = {"head": _HEAD, "tail": _TAIL}
 
 
 def _is_name(words: Sequence[str]) -> bool:
@@ -95,15 +83,6 @@ def _is_signature(rest: str) -> bool:
     contact = [word for word in words if _MASK.fullmatch(word) or _CONTACT.fullmatch(word)]
     names = [word for word in words if word not in contact]
     return len(names) <= 3 and len(contact) <= 6 and (not names or _is_name(names))
-
-
-def _without_markup(text: str) -> str:
-    for _ in range(_PASSES):  # what is taken out can make a tag of what is around it
-        rest = " ".join(_MARKUP.sub(" ", text).split())
-        if rest == text or not rest:
-            return text
-        text = rest
-    return " ".join(text.replace("<", " ").split()) or text  # so deep in each other tags are no text
 
 
 def _without_greeting(text: str) -> str:
@@ -131,17 +110,15 @@ def _without_signature(text: str) -> str:
 
 
 def canonical(masked_text: str) -> str:
-    """A ticket without mark-up, greeting and signature: what the model reads. Idempotent.
+    """A ticket without greeting and signature: what the model reads. Idempotent.
 
-    Only what can mean nothing is taken off: "<br>", "Hello team," and "Kind regards, Anna Smith [PHONE]", but
-    not "Hello?", "Thanks, Anna" or "Regards, a disappointed customer". Never leaves a text empty.
+    Only what can mean nothing is taken off: "Hello team," and "Kind regards, Anna Smith [PHONE]", but not
+    "Hello?", "Thanks, Anna" or "Regards, a disappointed customer". Never leaves a text empty.
 
     Args:
         masked_text: of `tickets.privacy.clean`.
     """
     text = masked_text
-    if "<" in text and ">" in text:
-        text = _without_markup(text)
     if text[:1] in "hHdDgGtT":
         text = _without_greeting(text)
     low = text[-_TAIL:].lower()

@@ -19,6 +19,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable
 
+from ticket_sentiment.tickets.markup import without_markup
+
 TOKENS: tuple[str, ...] = ("EMAIL", "PHONE", "CARD", "ACCOUNT", "HANDLE", "URL")
 PSEUDONYM_KEY = "TICKET_SENTIMENT_PSEUDONYM_KEY"
 # Said once by a service and by a collection of tickets that are no demo, where `keyed` is false.
@@ -327,8 +329,14 @@ def mask(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Normalise, then mask: what is stored and what the model sees. Idempotent."""
-    return mask(normalise(text))
+    """Normalise, take out mark-up, then mask: what is stored and what the model sees. Idempotent."""
+    text = normalise(text)
+    for _ in range(_PASSES):  # a mask in an attribute can make a tag of what was none
+        cleaned = mask(without_markup(text))
+        if cleaned == text or "<" not in cleaned:
+            return cleaned
+        text = cleaned
+    return text
 
 
 # Punctuation, not symbols: an emoji is content.

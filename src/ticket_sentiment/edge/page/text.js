@@ -1,4 +1,4 @@
-// A ticket on its way to the model, as the service prepares it: tickets/privacy.py and tickets/canonical.py.
+// A ticket on its way to the model, as the service prepares it: tickets/privacy.py, markup.py and canonical.py.
 // Patterns and tables come from there (rules.json); what is written here anew is only the order of the steps.
 // Python counts characters, JavaScript halves of some: where a number of characters matters, they are spread.
 
@@ -40,10 +40,27 @@ export class Privacy extends Reader {
     this.html = rules.html;
     this.zeros = rules.digit_zeros;
     this.mark = regex("\\p{M}");
+    this.markup = { ...compiled(rules.markup.patterns).markup, passes: rules.markup.passes };
   }
 
   clean(text) {
-    return this.mask(this.normalise(text));
+    text = this.normalise(text);
+    for (let pass = 0; pass < this.numbers.passes; pass += 1) {
+      const cleaned = this.mask(this.withoutMarkup(text));
+      if (cleaned === text || !cleaned.includes("<")) return cleaned;
+      text = cleaned;
+    }
+    return text;
+  }
+
+  withoutMarkup(text) {
+    if (!text.includes("<") || !text.includes(">")) return text;
+    for (let pass = 0; pass < this.markup.passes; pass += 1) {
+      const rest = this.words(text.replace(this.markup.every, " ")).join(" ");
+      if (rest === text || !rest) return text;
+      text = rest;
+    }
+    return this.words(text.replaceAll("<", " ")).join(" ") || text;
   }
 
   normalise(text) {
@@ -197,17 +214,7 @@ export class Canonical extends Reader {
   }
 
   canonical(text) {
-    return this.withoutSignature(this.withoutGreeting(this.withoutMarkup(text)));
-  }
-
-  withoutMarkup(text) {
-    if (!text.includes("<") || !text.includes(">")) return text;
-    for (let pass = 0; pass < this.numbers.passes; pass += 1) {
-      const rest = this.words(text.replace(this.patterns.markup.every, " ")).join(" ");
-      if (rest === text || !rest) return text;
-      text = rest;
-    }
-    return this.words(text.replaceAll("<", " ")).join(" ") || text;
+    return this.withoutSignature(this.withoutGreeting(text));
   }
 
   withoutGreeting(text) {
