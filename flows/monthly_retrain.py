@@ -14,16 +14,17 @@ from ticket_sentiment.feedback.export import replacements
 from ticket_sentiment.monitoring.live import export_live
 from ticket_sentiment.params import Params, load_params
 from ticket_sentiment.processes import few_collections
-from ticket_sentiment.promotion.news import of_registration
+from ticket_sentiment.promotion.news import of_collection, of_registration
 from ticket_sentiment.registry.registry import Registration, export_champion, register
+from ticket_sentiment.tickets.collect import CollectResult
 from ticket_sentiment.tickets.collect import main as collect_tickets
 
 
 @task(cache_policy=NO_CACHE, retries=3, retry_delay_seconds=[10, 60, 300], retry_condition_fn=may_pass)
-def collect(params: Params, month: str | None, replace: list[str], early: bool) -> None:
+def collect(params: Params, month: str | None, replace: list[str], early: bool) -> CollectResult:
     tickets, labels = replacements(replace)
     export_feedback(params, labels, early)
-    collect_tickets(params, month, tickets, early)
+    return collect_tickets(params, month, tickets, early)
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=10, retry_condition_fn=may_pass)
@@ -53,7 +54,8 @@ def monthly_retrain(month: str | None = None, replace: list[str] | None = None, 
     quiet_environment()
     with alone():
         params = load_params()  # after the wait, as the stages read the file then
-        collect(params, month, replace or [], early)
+        silent = of_collection(collect(params, month, replace or [], early), params.objectives.runbooks)
+        news = tell_people(params, silent) if silent else []
         for stage in ("prepare", "train", "prune", "quantize"):
             repro(stage)
         fetch_champion(params)
@@ -63,7 +65,7 @@ def monthly_retrain(month: str | None = None, replace: list[str] | None = None, 
         bentos = build(params, registration.version) if registration.version else {}
         begun = told(follow(params, return_state=True))
         begun += tell_people(params, of_registration(registration, params.objectives.runbooks))
-        return publish(registration, [*sorted(bentos.values()), *begun])
+        return publish(registration, [*news, *sorted(bentos.values()), *begun])
 
 
 if __name__ == "__main__":

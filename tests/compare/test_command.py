@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -6,8 +7,12 @@ import pytest
 from tests.support.evidence import tickets
 from tests.support.page import Page
 from tests.support.tiny_bundle import make_tiny_bundle
+from ticket_sentiment.compare import bundles
 from ticket_sentiment.compare.command import compare, main
+from ticket_sentiment.compare.page import lines, write_page
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.model.bundle import load_bundle
+from ticket_sentiment.tickets.learnt import Learnt
 
 PAGE = Path("page.html")
 WRONG = {"slow": "positive", "fails": "positive"}  # what the second model thinks of these words
@@ -45,6 +50,38 @@ def test_versions_and_aliases_of_the_registry_are_found_and_others_named(project
     for name in ("9", "chamion"):
         with pytest.raises(TicketSentimentError, match="is no version and no alias"):
             compare(("1", name), project.params)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_a_hotfix_learnt_by_heart_is_left_out_or_said_to_be_unknown(two, params, monkeypatch, known):
+    """The first model is a hotfix of all negative tickets, many of which the second answers wrong."""
+    held = pd.read_parquet("data/prepared/holdout.parquet")
+    wrong = held["label"] == "negative"
+    list_ = Learnt.of(held[wrong]).as_json() if known else {"unknown": "the list is lost"}
+    monkeypatch.setattr(bundles, "connect", lambda *_: SimpleNamespace(client=SimpleNamespace(
+        get_model_version=lambda _, number: SimpleNamespace(version=number)), model="m"))  # fmt: skip
+    names = dict(zip("12", two, strict=True))
+    monkeypatch.setattr(
+        bundles, "download_bundle", lambda _s, version, *_: load_bundle(Path(names[version.version]))
+    )
+    monkeypatch.setattr(
+        bundles, "learnt_by", lambda _s, version, _h: list_ if version.version == "1" else None
+    )
+    found = compare(("1", "2"), params)
+    said = " ".join(lines(found))
+    if known:
+        assert found.by_heart == wrong.sum() > 50 and found.found.rows == (~wrong).sum()
+        assert (
+            found.found.quality.difference.high >= 0
+            and f"{wrong.sum()} tickets that one of them learnt" in said
+        )
+    else:
+        assert found.by_heart == 0 and found.found.quality.difference.high < 0
+        assert (
+            "Which tickets A learnt as a hotfix is not known, so none is left out: the list is lost." in said
+        )
+    write_page(found, PAGE, show_text=False)
+    assert "learnt as a hotfix" in Page(PAGE.read_text()).text
 
 
 def test_text_is_shown_on_the_page_alone_and_only_when_asked_for(two, params, capsys):

@@ -1,6 +1,7 @@
 import pandas as pd
 import pytest
 
+from tests.support.evidence import tickets
 from ticket_sentiment.compare.table import labelled, read_table
 from ticket_sentiment.errors import TicketSentimentError
 
@@ -25,6 +26,15 @@ def test_columns_and_labels_are_mapped_where_the_file_has_them(tmp_path, params)
     pd.DataFrame({"ticket_id": ["7"], "text": ["slow"], "label": ["negative"]}).to_parquet(ours)
     table = read_table(ours, mapped)
     assert (table["ticket_id"].tolist(), table["label"].tolist()) == (["7"], ["negative"])
+
+
+def test_a_table_of_ours_has_our_labels_already(tmp_path, params):
+    """`neutral` of the export means none here: the holdout's are not the export's."""
+    path = tmp_path / "holdout.parquet"
+    tickets(40, "2026-10", 3).to_parquet(path, index=False)
+    labels = {"neutral": None, "negative": "neutral", "mood": "negative"}
+    mapped = params.tickets.model_copy(update={"columns": {"label": "channel"}, "labels": labels})
+    assert read_table(path, mapped)["label"].tolist() == pd.read_parquet(path)["label"].tolist()
 
 
 @pytest.mark.parametrize(

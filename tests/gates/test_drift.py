@@ -36,8 +36,10 @@ from ticket_sentiment.gates.tables import read_prepared
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.model.runtime import Runtime
-from ticket_sentiment.params import Drift
-from ticket_sentiment.tickets.schema import NO_CHANNEL, write_tickets
+from ticket_sentiment.params import Drift, Prepare
+from ticket_sentiment.tickets.canonical import canonical
+from ticket_sentiment.tickets.privacy import dedup_key
+from ticket_sentiment.tickets.schema import FEEDBACK_TABLE, NO_CHANNEL, write_month, write_tickets
 
 PARAMS = Drift(
     max_rows=600,
@@ -53,6 +55,15 @@ PARAMS = Drift(
     quantile=0.95,
     max_changed_answers=0.2,
     seed=7,
+)
+PREPARE = Prepare(
+    holdout_months=1,
+    tune_months=1,
+    train_months=6,
+    max_unlabelled=1000,
+    label_sources=["agent", "import"],
+    unknown_sources="last",
+    customers="apart",
 )
 MEASURES = {*NUMERIC, *CATEGORICAL, "embedding"}
 FILLER = ("today", "again", "support", "answered", "me", "with", "an", "update")  # not in the vocabulary
@@ -175,7 +186,7 @@ def test_a_holdout_that_is_unlike_live_traffic_is_seen(reference, runtime, tmp_p
         (tickets(300, seed=5).assign(channel="email"), {"channel"}),
     ):
         live_answers(live, runtime).to_parquet(LIVE)
-        found = live_of("2026-09", digest, 60, REQUIRED)
+        found = live_of("2026-09", digest, 60, REQUIRED, PREPARE)
         assert (found.kind, len(found.table)) == ("predictions", 300)
         measures, _ = drift.holdout(held, found, runtime, embed, PARAMS, "en")
         assert set(measures) == {*LIVE_COLUMNS, "channel"}
@@ -189,20 +200,20 @@ def test_a_holdout_that_is_unlike_live_traffic_is_seen(reference, runtime, tmp_p
     ):
         some.assign(channel=some["channel"].where(some.index < said)).to_parquet(LIVE)
         measures, _ = drift.holdout(
-            held, live_of("2026-09", digest, 60, REQUIRED), runtime, embed, PARAMS, "en"
+            held, live_of("2026-09", digest, 60, REQUIRED, PREPARE), runtime, embed, PARAMS, "en"
         )
         assert set(measures) == expected, "of a few callers' channels nothing follows"
         assert not any(item["drifted"] for item in measures.values())
     some.to_parquet(LIVE)
     few = held["channel"].where(held.index % 20 > 0, NO_CHANNEL)
-    live = live_of("2026-09", digest, 60, REQUIRED)
+    live = live_of("2026-09", digest, 60, REQUIRED, PREPARE)
     measures, _ = drift.holdout(held.assign(channel=few), live, runtime, embed, PARAMS, "en")
     assert not measures["channel"]["drifted"], "one in twenty without a channel is no other mix"
     measures, _ = drift.holdout(held.assign(channel=NO_CHANNEL), live, runtime, embed, PARAMS, "en")
     assert set(measures) == set(LIVE_COLUMNS), "an export without channels is no change of them"
     assert len(read_answers(LIVE, "0" * 64, "2026-09")) == 0  # of another model
     assert len(read_answers(LIVE, digest, "2026-08")) == 0  # of another month
-    assert live_of("2026-09", None, 60, REQUIRED).kind == "none"  # nobody is in service
+    assert live_of("2026-09", None, 60, REQUIRED, PREPARE).kind == "none"  # nobody is in service
 
 
 def test_a_biased_choice_of_what_is_labelled_is_seen(runtime, tmp_path, monkeypatch):
@@ -218,12 +229,43 @@ def test_a_biased_choice_of_what_is_labelled_is_seen(runtime, tmp_path, monkeypa
         label=all_of_them["label"].where(short, None),
     )
     write_tickets(tmp_path / "data/tickets/2026-09.parquet", own)
-    found = live_of("2026-09", None, 60, REQUIRED)
+    found = live_of("2026-09", None, 60, REQUIRED, PREPARE)
     assert found.kind == "unlabelled"
     assert 0.3 < found.labelled_share < 0.7
     measures, _ = drift.holdout(all_of_them[short], found, runtime, embed, PARAMS, "en")
     assert measures["text_chars"]["drifted"]
     assert "label" not in measures
+
+
+def test_what_people_labelled_later_is_no_traffic_to_compare_it_with(tmp_path, monkeypatch):
+    """An export without labels, and agents labelled 400 of its 600 tickets: the others are what came in."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/tickets").mkdir(parents=True)
+    (tmp_path / "data/feedback").mkdir()
+    month = tickets(600, seed=2)
+    ids = [str(row) for row in range(600)]
+    own = month.assign(ticket_id=ids, customer_id=None, label_source=None, label=None)
+    write_tickets(tmp_path / "data/tickets/2026-09.parquet", own)
+    said = pd.DataFrame(
+        {
+            "event_id": ids[:400],
+            "ticket_id": ids[:400],
+            "label": month["label"][:400],
+            "source": "agent",
+            "at": month["created_at"][:400] + pd.Timedelta(days=1),
+            "received_at": month["created_at"][:400] + pd.Timedelta(days=1),
+            "served_arm": None,
+            "served_digest": None,
+            "served_label": None,
+        }
+    )
+    write_month(tmp_path / "data/feedback/2026-09.parquet", said, FEEDBACK_TABLE)
+    found = live_of("2026-09", None, 60, REQUIRED, PREPARE)
+    labelled = {dedup_key(canonical(text)) for text in month["text"][:400]}
+    assert found.kind == "unlabelled"
+    assert len(found.table) > 150
+    assert not labelled & {dedup_key(text) for text in found.table["text"]}
+    assert found.labelled_share == pytest.approx(len(labelled) / len(found.tickets))
 
 
 def test_a_candidate_that_answers_otherwise_is_seen(runtime, tmp_path):
@@ -391,6 +433,7 @@ def test_the_stage_writes_the_contract(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(drift, "base_embedding", lambda base_model, max_length: embed)
     params = SimpleNamespace(
         drift=PARAMS,
+        prepare=PREPARE,
         train=SimpleNamespace(base_model="stand-in", max_length=32),
         validate_=SimpleNamespace(language="en"),
     )

@@ -10,6 +10,7 @@ from tests.tickets.exports import export, state
 from ticket_sentiment.errors import TicketSentimentError, Unavailable
 from ticket_sentiment.files import sha256_tree
 from ticket_sentiment.params import DemoSource, Tickets
+from ticket_sentiment.promotion.news import of_collection
 from ticket_sentiment.tickets import collect as module
 from ticket_sentiment.tickets.collect import collect
 from ticket_sentiment.tickets.privacy import pseudonym
@@ -266,7 +267,20 @@ def test_the_command_prints_one_line(exported, files_params, capsys, month):
     assert printed.count("\n") == 1
     export(exported, "2026-01.csv", month("2026-01"))
     module.main(files_params("exports/2026-01.csv"))
-    assert "(1 written, 0 unchanged; 2 late labels), data " in capsys.readouterr().out
+    assert "(1 written, 0 unchanged; 2 late labels, no ticket of " in capsys.readouterr().out
+
+
+def test_months_without_a_ticket_are_said_and_the_newest_is_an_alert(run, exported):
+    result = run(today=date(2026, 4, 3))
+    assert result.missing == () and of_collection(result, "runbooks") is None
+    result = run(today=date(2026, 5, 3))
+    assert result.missing == ("2026-04",) and "no ticket of 2026-04" in result.line()
+    told = of_collection(result, "runbooks")
+    assert told.name == "TicketsMissing" and "2026-04" in told.text
+    (exported / "exports/2026-02.csv").unlink()
+    shutil.rmtree(exported / "data")
+    result = run(today=date(2026, 4, 3))
+    assert result.missing == ("2026-02",) and of_collection(result, "runbooks") is None
 
 
 def test_an_export_that_git_would_take_up_is_a_warning(exported, files_params, capsys):

@@ -212,6 +212,11 @@ BAD = {
         r"in/a\.csv row 2 .*not valid CSV",
     ),
     "column twice": (HEADER.replace("label", "text") + ROW, {}, r"row 1: column 4 has the name of column 3"),
+    "another delimiter": (
+        (HEADER + ROW).replace(",", ";"),
+        {},
+        r"a single column, of no known name: does tickets\.source\.delimiter hold for it\?",
+    ),
     "no date": (
         HEADER + ROW + "T-2,03/31/2026,x,\n",
         {},
@@ -252,6 +257,11 @@ def test_a_column_of_many_different_values_is_no_column_of_labels(read):
 def test_an_id_twice_in_two_files_names_both(read):
     with pytest.raises(TicketSentimentError, match=r"in/b\.csv row 2: .* already in in/a\.csv row 2"):
         read({"a.csv": HEADER + ROW, "b.csv": HEADER + ROW})
+
+
+def test_a_byte_order_mark_tells_the_encoding(read):
+    with pytest.raises(TicketSentimentError, match=r"set tickets\.source\.encoding \(utf-16, as its first"):
+        read({"a.csv": (HEADER + ROW).encode("utf-16")})
 
 
 def test_truncated_parquet_is_named(read, tmp_path):
@@ -394,6 +404,32 @@ def test_hub_without_its_package_says_what_to_install(tmp_path):
             read_raw(tickets, tmp_path)
     else:
         pytest.skip("datasets is installed here: test_hub_reads_a_local_data_set runs instead")
+
+
+def test_a_customer_is_one_whether_or_not_a_month_has_a_gap(read):
+    """pandas writes the whole numbers of a column with a gap as decimals."""
+    rows = "".join(f"{row},{who},2026-03-01,fine\n" for row, who in enumerate(["8", "7"]))
+    gap = "".join(f"{row},{who},2026-04-01,fine\n" for row, who in enumerate(["8.0", "", "7.0"], start=5))
+    head = "ticket_id,customer_id,created_at,text\n"
+    frame = read({"a.csv": head + rows, "b.csv": head + gap})
+    assert frame["customer_id"].tolist() == ["8", "7", "8", None, "7"]
+    names = "9,8.0,2026-05-01,fine\n10,v1.0,2026-05-01,fine\n"
+    assert read({"c.csv": head + names})["customer_id"].tolist()[-2:] == ["8.0", "v1.0"], "those are names"
+
+
+@pytest.mark.parametrize("broken", ["closed", "created_at"])
+def test_a_parquet_column_that_holds_no_value_matters_only_where_it_is_read(read, tmp_path, broken):
+    """`infinity` of a database becomes a day after the calendar's last."""
+    (tmp_path / "in").mkdir()
+    far = pa.array([2**60], pa.timestamp("us"))
+    near = pa.array([1_772_000_000_000_000], pa.timestamp("us"))
+    columns = {"ticket_id": pa.array(["1"]), "created_at": near, "text": pa.array(["a"]), "closed": near}
+    pq.write_table(pa.table({**columns, broken: far}), tmp_path / "in/a.parquet")
+    if broken == "closed":
+        assert read({})["ticket_id"].tolist() == ["1"]
+        return
+    with pytest.raises(TicketSentimentError, match=r"in/a\.parquet: column 'created_at' cannot be read"):
+        read({})
 
 
 def test_a_word_for_nobody_is_no_customer(read):

@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from sklearn.linear_model import SGDClassifier
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import sha256_tree
 from ticket_sentiment.tickets import demo, validate
+from ticket_sentiment.tickets import profile as profiling
 from ticket_sentiment.tickets.privacy import clean
 from ticket_sentiment.tickets.profile import profile
 from ticket_sentiment.tickets.schema import COLUMNS, month_files, read_tickets, write_tickets
@@ -286,3 +288,31 @@ def test_the_whole_demo_passes_every_expectation(demo_months, params, tmp_path):
     result = validate.validate(tmp_path, params.validate_)
     assert result["failures"] == []
     assert len(result["months"]) == 10
+
+
+def test_texts_are_repeated_of_one_earlier_month_at_most(limits, month):
+    """A third of each month are phrases of some month before, few of any one; an old month is all of one."""
+    names = [f"2025-{number:02d}" for number in range(1, 10)]
+    frames = {name: month(name, rows=90).assign(month=name) for name in names}
+    for place, name in enumerate(names[1:], start=1):
+        for row in range(30):
+            text = frames[names[row % place]]["text"].iloc[30 + (7 * place + row) % 60]
+            frames[name].loc[frames[name].index[row], "text"] = text
+    shares = profile(pd.concat(frames.values(), ignore_index=True), limits).summary.set_index("month")
+    assert shares.loc["2025-09", "repeated_share"] < 0.12 and shares.loc["2025-01", "repeated_share"] == 0
+    again = frames["2025-04"].assign(month="2025-10", ticket_id=lambda rows: rows["ticket_id"] + "x")
+    shares = profile(pd.concat([*frames.values(), again], ignore_index=True), limits).summary.set_index(
+        "month"
+    )
+    assert shares.loc["2025-10", "repeated_share"] == 1
+
+
+def test_the_signal_is_learnt_from_a_part_of_very_many_tickets(limits, month, monkeypatch):
+    learnt = []
+    fit = SGDClassifier.fit
+    monkeypatch.setattr(SGDClassifier, "fit", lambda self, x, y: learnt.append(x.shape[0]) or fit(self, x, y))
+    monkeypatch.setattr(profiling, "MOST_SIGNAL_ROWS", 200)
+    names = [f"2025-{number:02d}" for number in range(1, 6)]
+    tickets = pd.concat([month(name, rows=100).assign(month=name) for name in names], ignore_index=True)
+    found = profile(tickets, limits)
+    assert max(learnt[:5]) == 200 and found.summary["signal"].min() > 0.8

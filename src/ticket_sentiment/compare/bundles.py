@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -9,21 +10,41 @@ from mlflow.exceptions import MlflowException
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.bundle import MANIFEST, Bundle, load_bundle
 from ticket_sentiment.params import Params
+from ticket_sentiment.registry.learnt import learnt_by
 from ticket_sentiment.registry.store import by_alias, connect, download_bundle
+from ticket_sentiment.tickets.learnt import KEYS, LEARNT, Learnt
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: what a person calls it, its verified CPU bundle, and the bytes of that."""
+    """One of the two.
+
+    Attributes:
+        name: what a person calls it.
+        bundle: the CPU one, verified.
+        bytes: of that.
+        learnt: the tickets that it learnt as a hotfix: it knows them by heart, so they say nothing of it.
+        unknown: why it is a hotfix and the list cannot be had.
+    """
 
     name: str
     bundle: Bundle
     bytes: int
+    learnt: Learnt | None = None
+    unknown: str | None = None
 
     @classmethod
-    def of(cls, name: str, bundle: Bundle) -> "Side":
-        """With the size as it is now: a version's bundle lies in a folder that goes away."""
-        return cls(name, bundle, bundle.size_bytes)
+    def of(cls, name: str, bundle: Bundle, about: dict[str, Any] | None = None) -> "Side":
+        """With the size as it is now: a version's bundle lies in a folder that goes away.
+
+        Args:
+            name: see the class.
+            bundle: the same.
+            about: `registry.learnt.learnt_by`.
+        """
+        unknown = about.get("unknown") if about else None
+        learnt = Learnt(*(frozenset(about[key]) for key in KEYS)) if about and not unknown else None
+        return cls(name, bundle, bundle.size_bytes, learnt, unknown)
 
 
 def find_side(name: str, params: Params, folder: Path, root: Path = Path()) -> Side:
@@ -58,6 +79,6 @@ def find_side(name: str, params: Params, folder: Path, root: Path = Path()) -> S
         )
     held = f"version {version.version}"
     folder.mkdir(parents=True, exist_ok=True)
-    return Side.of(
-        held if name.isdecimal() else f"{held} ({name})", download_bundle(store, version, "cpu", folder)
-    )
+    bundle = download_bundle(store, version, "cpu", folder)
+    about = learnt_by(store, version, folder / LEARNT)
+    return Side.of(held if name.isdecimal() else f"{held} ({name})", bundle, about)

@@ -32,6 +32,7 @@ class Compared:
     found: Differences
     abstain_below: float
     faster: dict[str, float] | None  # times as fast B is as A; None where it was not measured
+    by_heart: int = 0  # tickets that were left out, as one of the two learnt them as a hotfix
 
     @property
     def same(self) -> bool:
@@ -41,6 +42,19 @@ class Compared:
 
 def _estimate(interval: Interval) -> Estimate:
     return Estimate(**asdict(interval))
+
+
+def left_out(compared: Compared) -> list[str]:
+    """What hotfixes learnt, and what is not known of it, a sentence each."""
+    said = []
+    if compared.by_heart:
+        said.append(f"{compared.by_heart:,} tickets that one of them learnt as a hotfix are left out.")
+    for name, side in (("A", compared.a), ("B", compared.b)):
+        if side.unknown:
+            said.append(
+                f"Which tickets {name} learnt as a hotfix is not known, so none is left out: {side.unknown}."
+            )
+    return said
 
 
 def title(compared: Compared) -> str:
@@ -191,6 +205,7 @@ def context(compared: Compared, show_text: bool) -> dict[str, Any]:
         "b": compared.b.name,
         "data": compared.data,
         "rows": f"{found.rows:,}",
+        "left_out": left_out(compared),
         "counts": _tiles(found),
         "agreement": _agreement(found),
         "transitions": matrix_rows(found.transitions.tolist()),
@@ -237,6 +252,7 @@ def lines(compared: Compared) -> list[str]:
         f"A         {compared.a.name}, bundle {compared.a.bundle.digest[:12]}",
         f"B         {compared.b.name}, bundle {compared.b.bundle.digest[:12]}",
         f"Table     {compared.data}, {found.rows:,} tickets",
+        *(f"          {sentence}" for sentence in left_out(compared)),
         f"Agreement {_agreement(found)}",
     ]
     if moved:

@@ -11,6 +11,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import FilesSource, Tickets
 from ticket_sentiment.tickets.canonical import canonical
 from ticket_sentiment.tickets.privacy import clean
+from ticket_sentiment.tickets.schema import COLUMNS
 from ticket_sentiment.tickets.sources import map_rows
 from ticket_sentiment.tickets.sources.files import read_files
 from ticket_sentiment.tickets.sources.mapping import FIELDS
@@ -22,7 +23,8 @@ def read_table(path: Path, tickets: Tickets) -> pd.DataFrame:
     """A CSV, JSON Lines or Parquet file of tickets; only the text has to be there.
 
     Column names and labels are mapped as `tickets` says, where the file has those columns, and are ours
-    otherwise. Texts are masked, greeting and signature off, as the service does before it scores.
+    otherwise; those of data/tickets and data/prepared are ours. Texts are masked, greeting and signature off,
+    as the service does before it scores.
 
     Args:
         path: of the file.
@@ -41,6 +43,8 @@ def read_table(path: Path, tickets: Tickets) -> pd.DataFrame:
         tickets.source if isinstance(tickets.source, FilesSource) else FilesSource(kind="files", path="*")
     )
     (raw,) = read_files(source.model_copy(update={"path": glob.escape(str(path)), "format": "auto"}), Path())
+    if set(raw.columns) == set(COLUMNS):
+        raw, tickets = replace(raw, identity=True), tickets.model_copy(update={"columns": {}})
     columns = {field: name for field, name in tickets.columns.items() if name in raw.columns}
     text = columns.get("text", "text")
     if text not in raw.columns:

@@ -197,7 +197,8 @@ def main(params: Params) -> None:
     candidate = TableRuntime(load_bundle(BUNDLE))
     champion = TableRuntime(load_bundle(CHAMPION)) if (CHAMPION / MANIFEST).exists() else None
     digest = champion.bundle.digest if champion else None
-    live = live_of(newest, digest, params.drift.min_live_rows, ("text", "channel", "created_at"))
+    wanted = ("text", "channel", "created_at")
+    live = live_of(newest, digest, params.drift.min_live_rows, wanted, params.prepare)
     embed = base_embedding(params.train.base_model, params.train.max_length)
     drift, language = params.drift, params.validate_.language
     asked = champion if champion and live.kind == "predictions" else candidate

@@ -1,8 +1,8 @@
 """What live traffic the newest month has, for stage `drift`: recorded answers, or tickets without a label.
 
 The monthly flow writes the champion's recorded answers to LIVE before the stage (monitoring/live.py); a stage
-reads files. They hold no text. A ticket that came in and was not labelled is in data/tickets only: stage
-`prepare` leaves it out of the holdout.
+reads files. They hold no text. A ticket that came in and that nobody labelled, in its export or in feedback,
+is in data/tickets only: stage `prepare` leaves it out of the holdout.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,11 @@ from ticket_sentiment.gates.drift_features import (
     months_of,
 )
 from ticket_sentiment.gates.tables import read_prepared
+from ticket_sentiment.params import Prepare
 from ticket_sentiment.tickets.canonical import canonical
 from ticket_sentiment.tickets.privacy import dedup_key
-from ticket_sentiment.tickets.schema import TICKETS, read_tickets
+from ticket_sentiment.tickets.relabel import relabel
+from ticket_sentiment.tickets.schema import FEEDBACK, TICKETS, read_feedback, read_tickets
 
 LIVE = Path("data/live/answers.parquet")
 # Those of an answer that the event database holds without a text.
@@ -51,7 +53,7 @@ class Live:
             label; `none`: neither, so that the holdout is all that is known of the month.
         table: created_at, LIVE_COLUMNS and CHANNEL, or tickets; None of `none`.
         tickets: all of the month, canonical, no text twice: created_at, text, channel.
-        labelled_share: of those.
+        labelled_share: of those, by whomever.
     """
 
     kind: Literal["predictions", "unlabelled", "none"]
@@ -89,9 +91,12 @@ def read_answers(path: Path, digest: str, month: str) -> pd.DataFrame:
     return mine.reset_index(drop=True)
 
 
-def read_month(month: str, folder: Path = TICKETS) -> pd.DataFrame:
-    """All tickets of a month as the holdout's are: canonical, each text once, the labelled one of two."""
-    tickets = read_tickets(folder / f"{month}.parquet")
+def read_month(month: str, rules: Prepare) -> pd.DataFrame:
+    """All tickets of a month as the holdout's are: canonical, each text once, the labelled one of two.
+
+    Labelled are those that stage `prepare` finds labelled: the holdout is not compared with itself.
+    """
+    tickets, _ = relabel(read_tickets(TICKETS / f"{month}.parquet"), read_feedback(FEEDBACK), rules)
     tickets = tickets.assign(text=[canonical(text) for text in tickets["text"]])
     tickets = tickets[tickets["text"] != ""]
     order = tickets.assign(key=[dedup_key(text) for text in tickets["text"]]).sort_values(
@@ -100,7 +105,7 @@ def read_month(month: str, folder: Path = TICKETS) -> pd.DataFrame:
     return order.drop_duplicates("key").sort_index().drop(columns="key").reset_index(drop=True)
 
 
-def live_of(month: str, champion: str | None, enough: int, wanted: Sequence[str]) -> Live:
+def live_of(month: str, champion: str | None, enough: int, wanted: Sequence[str], rules: Prepare) -> Live:
     """The live traffic of a month.
 
     Args:
@@ -108,11 +113,12 @@ def live_of(month: str, champion: str | None, enough: int, wanted: Sequence[str]
         champion: digest of the present champion's CPU bundle, None where there is none.
         enough: fewer rows are none.
         wanted: columns of tickets.
+        rules: of labels (params.prepare).
 
     Raises:
         TicketSentimentError: a file is missing or damaged.
     """
-    tickets = read_month(month)
+    tickets = read_month(month, rules)
     labelled = float(tickets["label"].notna().mean()) if len(tickets) else 1.0
     answers = read_answers(LIVE, champion, month) if champion else tickets[:0]
     unlabelled = tickets[tickets["label"].isna()][list(wanted)]

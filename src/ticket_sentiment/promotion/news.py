@@ -10,6 +10,7 @@ from ticket_sentiment.params import Severity
 if TYPE_CHECKING:  # most flows tell of a failure alone, and need nothing of what takes a second to import
     from ticket_sentiment.promotion.controller import Outcome
     from ticket_sentiment.registry.registry import Registration
+    from ticket_sentiment.tickets.collect import CollectResult
 
 DECISIONS: dict[str, tuple[str, Severity, str]] = {
     "fail": ("ReleaseRefused", "ticket", "the gate refuses the new model; the champion stays"),
@@ -22,8 +23,8 @@ ACTIONS: dict[str, tuple[str, Severity, str]] = {
     "advance": ("RolloutAdvanced", "info", "the rollout went one step on"),
     "promote": ("Promoted", "ticket", "version {version} answers all customers"),
 }
-FAILED = "FlowFailed"
-NAMES = (FAILED, *(name for table in (DECISIONS, ACTIONS) for name, *_ in table.values()))
+FAILED, SILENT = "FlowFailed", "TicketsMissing"
+NAMES = (FAILED, SILENT, *(name for table in (DECISIONS, ACTIONS) for name, *_ in table.values()))
 
 
 def _runbook(runbooks: str, name: str) -> str:
@@ -47,6 +48,16 @@ def of_failure(flow: str, error: object, runbooks: str) -> Alert:
 def failures_of(flow: str) -> str:
     """With what the keys of a flow's failures begin."""
     return f"failed {flow} "
+
+
+def of_collection(collected: "CollectResult", runbooks: str) -> Alert | None:
+    """The source has stopped: of the newest month that is over there is no ticket."""
+    newest = collected.newest
+    if newest not in collected.missing:
+        return None
+    summary = f"there is no ticket of {newest}, so nothing new is learnt"
+    details = (f"Months without a ticket: {', '.join(collected.missing)}.",)
+    return Alert(SILENT, "ticket", summary, details, _runbook(runbooks, SILENT), f"no tickets {newest}")
 
 
 def of_registration(registration: "Registration", runbooks: str) -> Alert:

@@ -62,7 +62,7 @@ def table_of(path: Path, tickets: Tickets) -> Tables:
             )
     rows: dict[str, list[tuple[str, int]]] = {name: [] for name in NAMES}
     seen: set[str] = set()
-    pairs = zip(table.columns[columns["text"]], table.columns[columns["label"]], strict=True)
+    pairs = zip(table.values(columns["text"]), table.values(columns["label"]), strict=True)
     for number, (text, label) in enumerate(pairs, start=1):
         cleaned = canonical(clean(str(text or "")))
         key = dedup_key(cleaned)

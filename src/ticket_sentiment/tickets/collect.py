@@ -1,6 +1,6 @@
 """The source into one Parquet file a month, masked, versioned with DVC. What is there stays as it is."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -48,6 +48,8 @@ class CollectResult:
         later: rows of months that are not over yet, left for a later run.
         touched: what the source holds of a month that it only begins in, left out; None where there is none.
         waits: what the present month holds, where it was asked for and is too little; else None.
+        newest: the newest month that is over.
+        missing: months up to it of which there is no ticket, in the source or stored, oldest first.
         data_sha256: hash of all of data/tickets (`files.sha256_tree`).
     """
 
@@ -62,6 +64,8 @@ class CollectResult:
     later: int
     touched: str | None
     waits: str | None
+    newest: str
+    missing: tuple[str, ...]
     data_sha256: str
 
     def line(self) -> str:
@@ -74,6 +78,9 @@ class CollectResult:
         notes += [f"{self.later} of months not over yet"] if self.later else []
         notes += [f"left out: {self.touched}"] if self.touched else []
         notes += [f"the present one is too little for validate: {self.waits}"] if self.waits else []
+        if self.missing:
+            before = f" and {len(self.missing) - 3} months before" if len(self.missing) > 3 else ""
+            notes.append(f"no ticket of {', '.join(self.missing[-3:])}{before}")
         return (
             f"collected {self.rows} tickets in {len(self.written) + len(self.unchanged)} months "
             f"({len(self.written)} written, {len(self.unchanged)} unchanged"
@@ -142,6 +149,8 @@ def collect(
         later=sum(len(frame) for month, frame in found.items() if month > last),
         touched=touched,
         waits=waits,
+        newest=month_before(today),
+        missing=() if demo or only_month else _missing(months, versions, month_before(today)),
         data_sha256=sha256_tree(root / TICKETS),
     )
 
@@ -229,6 +238,13 @@ def _too_little(month: pd.DataFrame, feedback: pd.DataFrame, params: Params) -> 
     return f"{len(month)} tickets, {len(labels)} different ones labelled, {rarest} of the rarest label"
 
 
+def _missing(months: Collection[str], versions: MonthVersions, newest: str) -> tuple[str, ...]:
+    """Months without a ticket, from the first that there is to the newest that is over."""
+    there = {*months, *month_files(versions.root / TICKETS)}
+    span = pd.period_range(min(there), newest, freq="M") if min(there) < newest else []
+    return tuple(month for month in map(str, span) if month not in there)
+
+
 def _require_any(
     months: dict[str, pd.DataFrame], only_month: str | None, last: str, touched: str | None
 ) -> None:
@@ -242,11 +258,15 @@ def _require_any(
         )
 
 
-def main(params: Params, month: str | None = None, replace: Iterable[str] = (), early: bool = False) -> None:
+def main(
+    params: Params, month: str | None = None, replace: Iterable[str] = (), early: bool = False
+) -> CollectResult:
     """`ticket-sentiment collect [--month YYYY-MM] [--replace YYYY-MM ...]`: prints one line.
 
     Before it a warning, where git would take up what customers wrote.
     """
     if warning := exposure(params.tickets, Path()):
         print(warning)
-    print(collect(params, only_month=month, replace=tuple(replace), early=early).line())
+    result = collect(params, only_month=month, replace=tuple(replace), early=early)
+    print(result.line())
+    return result

@@ -107,7 +107,7 @@ def _column(raw: RawTable, name: str, tickets: Tickets, delimiter: str | None) -
         )
     column = theirs if theirs in raw.columns else name
     if column in raw.columns:
-        return column, raw.columns[column]
+        return column, raw.values(column)
     if name in REQUIRED:
         known = raw.has([*COLUMNS, *tickets.columns.values()])
         between = f", with ',', ';' or tabs between them (read with {delimiter!r})" if delimiter else ""

@@ -19,6 +19,7 @@ from ticket_sentiment.tickets.privacy import TOKENS, clean, count_masks, dedup_k
 
 MIN_SIGNAL_ROWS = 30  # labelled rows to learn from and to judge on; fewer say nothing
 FOLDS = 5  # inside a single month
+MOST_SIGNAL_ROWS = 50_000  # to learn from: else the time grows with the square of the months
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,20 @@ def _repeated_texts(tickets: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
 
 
 def _known_texts(tickets: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
-    """Rows whose text was in an earlier month: many of them are an old month that is served as a new one."""
-    first = tickets.groupby("key")["month"].transform("min")
-    return _by_month(tickets[tickets["month"] > first], "repeated_share")
+    """Rows whose text was in an earlier month: many of them are an old month that is served as a new one.
+
+    Of the one month that has the most: over all of them stock phrases add up with the years.
+    """
+    often = tickets[tickets.groupby("key")["month"].transform("nunique") > 1]
+    keys = {str(month): group["key"] for month, group in often.groupby("month", sort=True)}
+    known = {month: frozenset(group) for month, group in keys.items()}
+    repeated = np.zeros(len(tickets), bool)
+    for month, own in keys.items():
+        before = [own.isin(known[other]) for other in keys if other < month]
+        most = max(before, key=lambda rows: int(rows.sum()), default=None)
+        if most is not None:
+            repeated[tickets.index.get_indexer(most.index[most])] = True
+    return _by_month(tickets[repeated], "repeated_share")
 
 
 def _unmasked(tickets: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
@@ -184,7 +196,7 @@ def bag_of_words(keys: pd.Series) -> Any:
 def signal(
     labelled: pd.DataFrame, features: Any, months: list[str]
 ) -> tuple[dict[str, float], dict[tuple[str, str], str]]:
-    """How well each month's labels can be told from its texts by a bag of words learnt on the others.
+    """How well each month's labels can be told from its texts by a bag of words learnt on others.
 
     Labels that slipped against their texts (a column shifted by a row) carry no such signal. A single
     month is cross-validated within itself.
@@ -230,8 +242,11 @@ def _macro_f1(actual: NDArray[np.str_], predicted: NDArray[np.str_]) -> float:
 def _learn(features: Any, labels: NDArray[np.str_], train: NDArray, test: NDArray) -> NDArray[np.str_]:
     from sklearn.linear_model import SGDClassifier
 
-    if len(set(labels[train])) == 1:
-        return np.full(len(labels[test]), labels[train][0])
+    rows = np.flatnonzero(train)
+    if len(rows) > MOST_SIGNAL_ROWS:
+        rows = np.sort(np.random.default_rng(0).choice(rows, MOST_SIGNAL_ROWS, replace=False))
+    if len(set(labels[rows])) == 1:
+        return np.full(len(labels[test]), labels[rows][0])
     learner = SGDClassifier(
         loss="log_loss",
         alpha=2e-5,
@@ -241,7 +256,7 @@ def _learn(features: Any, labels: NDArray[np.str_], train: NDArray, test: NDArra
         tol=None,
         random_state=0,
     )
-    return learner.fit(features[train], labels[train]).predict(features[test])
+    return learner.fit(features[rows], labels[rows]).predict(features[test])
 
 
 def _fold(features: Any, labels: NDArray[np.str_]) -> NDArray[np.str_]:

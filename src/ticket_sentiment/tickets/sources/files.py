@@ -1,5 +1,6 @@
 """Tickets from CSV, JSON Lines and Parquet files."""
 
+import codecs
 import csv
 import glob
 import io
@@ -70,9 +71,11 @@ def _decode(content: bytes, name: str, encoding: str) -> str:
     except UnicodeError as error:
         offset = getattr(error, "start", 0)
         line = content.count(b"\n", 0, offset) + 1
+        marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        likely = "utf-16, as its first bytes say" if marked else "often cp1252 for exports from Windows"
         raise TicketSentimentError(
             f"{name} is not {encoding}: byte {offset} (line {line}) does not decode: "
-            "set tickets.source.encoding (often cp1252 for exports from Windows)"
+            f"set tickets.source.encoding ({likely})"
         ) from None
     return text.removeprefix("\ufeff")
 
@@ -144,11 +147,18 @@ def _read_jsonl(text: str, name: str) -> RawTable:
 def _read_parquet(path: Path, name: str) -> RawTable:
     try:
         table = pq.ParquetFile(path).read()
-        columns = {field.name: values.to_pylist() for field, values in zip(table.schema, table, strict=True)}
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise TicketSentimentError(
             f"{name} is not a whole Parquet file ({reason}): copy or export it again"
         ) from None
+    columns: dict[str, list[Any]] = {}
+    unreadable: dict[str, str] = {}
+    for column, values in zip(table.column_names, table, strict=True):
+        try:
+            columns[column] = values.to_pylist()
+        except (pa.ArrowException, ValueError, OverflowError, LookupError) as error:  # of years and zones
+            columns[column] = [None] * table.num_rows
+            unreadable[column] = f"{type(error).__name__}, of the type {values.type}"
     twice = [column for column in columns if table.column_names.count(column) > 1]
-    return RawTable(name, columns, range(1, table.num_rows + 1), twice=twice)
+    return RawTable(name, columns, range(1, table.num_rows + 1), twice=twice, unreadable=unreadable)

@@ -89,6 +89,8 @@ def _map_table(table: RawTable, tickets: Tickets, zone: tzinfo) -> pd.DataFrame:
             "%s: every ticket_id ends in .0, as where numbers were read as decimals: feedback under the ids "
             "that people know will not find these tickets; export them as whole numbers or text", table.name,
         )  # fmt: skip
+    if not table.identity:
+        frame["customer_id"] = pd.Series(_whole(mapped["customer_id"]), dtype=object)
     sources = [None if label is None else table.label_source for label in mapped["label"]]
     frame["label_source"] = pd.Series(sources, dtype=object)
     return frame.assign(file=table.name, row=list(table.numbers))
@@ -103,7 +105,7 @@ def _column(table: RawTable, field: str, names: dict[str, str]) -> tuple[str, li
             f"tickets.columns.{field} to the ticket's"
         )
     if name in table.columns:
-        return name, table.columns[name]
+        return name, table.values(name)
     if wanted is None and field not in REQUIRED:
         return name, [None] * len(table.numbers)
     raise TicketSentimentError(
@@ -143,6 +145,14 @@ def cell_text(value: Any) -> str:
 def _customer(value: Any) -> str | None:
     text = cell_text(value)
     return None if text.lower() in NOBODY else text or None
+
+
+def _whole(customers: list[str | None]) -> list[str | None]:
+    """8.0 is customer 8, where every id of a table is so: a gap makes decimals of a month's whole numbers."""
+    known = [one for one in customers if one is not None]
+    if not known or not all(map(_FLOAT.fullmatch, known)):
+        return customers
+    return [None if one is None else one.removesuffix(".0") for one in customers]
 
 
 def _required_text(value: Any) -> str:

@@ -1,11 +1,12 @@
 """The one shape that every source delivers, and the choice of the source."""
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Tickets
 from ticket_sentiment.tickets.privacy import NO_KEY, keyed
 from ticket_sentiment.tickets.schema import DEMO_LABELS
@@ -23,6 +24,7 @@ class RawTable:
         numbers: where each row is, as a person counts: a CSV's header is row 1, JSON Lines by line.
         label_source: written beside each label.
         twice: names that several columns have, which of them is meant nobody knows.
+        unreadable: of columns that hold what is no value, why; it matters only if one is asked for.
     """
 
     name: str
@@ -30,13 +32,28 @@ class RawTable:
     numbers: Sequence[int]
     label_source: str = "import"
     twice: Collection[str] = ()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
     identity: bool = field(default=False)
     """Its columns and labels are ours already: tickets.columns and tickets.labels do not apply."""
+
+    def values(self, name: str) -> list[Any]:
+        """A column that is there.
+
+        Raises:
+            TicketSentimentError: it cannot be read; the message names it.
+        """
+        if name in self.unreadable:
+            raise TicketSentimentError(
+                f"{self.name}: column {name!r} cannot be read ({self.unreadable[name]}): correct the export"
+            )
+        return self.columns[name]
 
     def has(self, known: Iterable[str]) -> str:
         """Its columns, for a message; only `known` ones by name, as without a header others are a ticket."""
         named = [name for name in dict.fromkeys(known) if name in self.columns]
         if not named:
+            if len(self.columns) == 1:
+                return "a single column, of no known name: does tickets.source.delimiter hold for it?"
             return f"{len(self.columns)} columns, none of a known name: a file without a header line?"
         return f"{len(self.columns)} columns, of a known name: {', '.join(named)}"
 
