@@ -1,5 +1,6 @@
 """What people are told of flows: for whom, how loud, once, and nothing that is not meant for them."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,15 @@ def test_a_failure_is_told_in_full_only_where_it_is_meant_for_people():
     assert meant.key != other.key and all(
         one.key.startswith(failures_of("monthly-retrain")) for one in (meant, other)
     )
+
+
+def test_one_trouble_is_one_whatever_its_temporary_folder_and_the_seconds_that_are_left():
+    folder = tempfile.gettempdir()
+    first, second = (
+        of_failure("reconcile", TicketSentimentError(words), RUNBOOKS)
+        for words in (f"{folder}/tmpab/1: another {41.2} s", f"{folder}/tmpcd/1: another 30 s")
+    )
+    assert first.key == second.key and first.details != second.details
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from tests.promotion.loop import Loop
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.changes import LedgerConflict
 from ticket_sentiment.promotion import moves
-from ticket_sentiment.promotion.aliases import REFUSED, MlflowUnavailable
+from ticket_sentiment.promotion.aliases import REFUSED, MlflowUnavailable, answering
 from ticket_sentiment.promotion.moves import By, Model
 from ticket_sentiment.promotion.reconcile import reconcile
+from ticket_sentiment.promotion.releases import bring_releases
+from ticket_sentiment.registry.build import is_built
 from ticket_sentiment.rollout.state import RolloutState
 
 FLOW = By(moves.ROLLOUT, "Because.")
@@ -369,3 +372,109 @@ def test_mlflow_away_is_one_error_that_leaves_the_ledger(loop: Loop, monkeypatch
         reconcile(loop.ledger, replace(loop.store, client=away), loop.params, loop.root)
     loop.reconcile()
     loop.assert_agrees()
+
+
+def lose_mlflow(loop: Loop, empty: Path) -> None:
+    """MLflow and its artifacts are gone; the event database and the folder of releases are not."""
+    shutil.rmtree(loop.root / "var/mlartifacts")
+    shutil.copyfile(empty, loop.root / "var/anew.db")
+    registry = loop.params.registry.model_copy(update={"tracking_uri": "sqlite:///var/anew.db"})
+    loop.params = loop.project.params = loop.params.model_copy(update={"registry": registry})
+    loop.store = loop.project.store
+
+
+def test_a_registry_that_was_lost_begins_anew(loop: Loop, empty_database: Path) -> None:
+    """Its first version is the champion, though the ledger's has its number, and the next ones are tried."""
+    loop.begin(1, 2, 3)
+    moves.stop(loop.ledger, loop.entry, FLOW)
+    old = loop.entry.state.champion
+    lose_mlflow(loop, empty_database)
+    loop.register(4)
+    loop.reconcile()
+    assert loop.entry.state.champion == loop.digest(1) != old and loop.aliases()[0] == "1"
+    assert loop.told[-1].startswith("adopt")
+    loop.register(5)
+    loop.reconcile()
+    assert loop.serving[:2] == ("1", "2") and loop.entry.state.challenger == loop.digest(2)
+    loop.register(6)
+    loop.reconcile()
+    assert loop.serving[:2] == ("1", "3"), "in shadow a newer one takes its place, as in any registry"
+
+
+def test_a_release_that_mlflow_has_as_another_bundle_is_not_brought(loop: Loop) -> None:
+    loop.begin(1)
+    shutil.rmtree(loop.root / loop.params.serve.releases)
+    loop.tag(1, "bundle.cpu.digest", "0" * 64)
+    (line,) = bring_releases(loop.store, loop.params, loop.entry, loop.root)
+    assert "is bundle 000000000000 in MLflow, and the ledger means" in line
+    assert not (loop.root / loop.params.serve.releases).exists()
+
+
+def test_a_person_who_ended_a_rollout_is_not_overruled_by_a_look_that_promoted_it(
+    loop: Loop,
+) -> None:
+    loop.begin(1, 2)
+    loop.give("challenger", None)
+    moves.promote(loop.ledger, loop.entry, FLOW)
+    loop.reconcile()
+    assert loop.told[-2:] == ["promote by rollout flow", "rollback by person via MLflow"]
+    assert loop.serving[:2] == ("1", None)
+    loop.assert_agrees()
+    assert loop.reconcile().lines() == []
+
+
+def test_a_hotfix_that_cannot_be_brought_keeps_no_monthly_model_back(loop: Loop) -> None:
+    loop.begin(1)
+    shutil.rmtree(loop.root / "var/mlartifacts")
+    loop.register(2)
+    loop.make_hotfix(2, of=1)
+    _damage(loop)
+    loop.reconcile()
+    assert loop.serving == ("1", None, None)
+    loop.register(3)
+    report = loop.reconcile()
+    assert loop.serving == ("1", "3", None) and "version 2 as `challenger`" in report.refused[0]
+
+
+def test_a_monthly_model_that_waited_is_tried_after_a_hotfix_that_was_deleted(loop: Loop) -> None:
+    loop.begin(1, 2)
+    moves.advance(loop.ledger, loop.entry, 0.05, FLOW)
+    loop.register(3)  # waits: version 2 answers customers
+    loop.register(4)
+    loop.make_hotfix(4, of=1)
+    loop.reconcile()
+    assert loop.serving[1] == "4"
+    loop.store.client.delete_model_version(loop.store.model, "4")
+    loop.reconcile()
+    loop.reconcile()
+    assert loop.serving == ("1", "3", None)
+
+
+def test_a_refusal_that_is_over_is_not_told_for_ever(loop: Loop) -> None:
+    loop.begin(1)
+    shutil.rmtree(loop.root / "var/mlartifacts")
+    loop.register(2, decision="review")
+    _damage(loop)
+    loop.give("champion", 2)
+    loop.reconcile()
+    assert loop.tag(2, REFUSED)
+    loop.reconcile()
+    assert loop.tag(2, REFUSED), "it has the alias still"
+    loop.give("champion", 1)
+    loop.reconcile()
+    assert loop.tag(2, REFUSED) is None
+
+
+def test_a_champion_that_was_deleted_is_said_once_and_stops_no_flow(loop: Loop) -> None:
+    loop.begin(1)
+    loop.store.client.delete_model_version(loop.store.model, "1")
+    report = loop.reconcile()
+    assert report.refused == ("the alias `champion` belongs to version 1, which MLflow does not have",)
+    assert is_built(loop.params, "1", loop.root)
+
+
+def test_a_folder_that_cannot_be_written_is_not_laid_to_mlflow() -> None:
+    full = OSError(28, "No space left on device", "var/releases")
+    wanted = pytest.raises(TicketSentimentError, match=r"var/releases: No space left on device: nothing is")
+    with wanted, answering("nothing is known"):
+        raise full

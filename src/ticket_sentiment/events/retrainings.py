@@ -39,8 +39,8 @@ class EarlyRetraining:
 
     @property
     def name(self) -> str:
-        """What its run is named, the same however often it is made."""
-        return f"early-retraining-{self.number}"
+        """What its run is named, the same however often it is made, and no other's of a database before."""
+        return f"early-retraining-{self.number}-{self.at:%Y%m%d-%H%M%S}"
 
 
 def last(database: Database) -> EarlyRetraining | None:

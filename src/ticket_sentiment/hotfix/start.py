@@ -16,7 +16,7 @@ from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.model.runtime import Runtime
 from ticket_sentiment.params import Params, load_params
 from ticket_sentiment.registry.registry import Registration, register
-from ticket_sentiment.registry.store import champion_version, connect
+from ticket_sentiment.registry.store import asking, champion_version, connect
 from ticket_sentiment.tickets.corrections import content_digest, read_corrections
 from ticket_sentiment.tickets.hotfix import corrected_tickets
 
@@ -47,6 +47,7 @@ def since_when(text: str) -> datetime:
     return at
 
 
+@asking("the hotfix is not begun")
 def start(
     params: Params, file: Path | None = None, feedback_since: str | None = None, root: Path = Path()
 ) -> Started:
@@ -103,6 +104,7 @@ def _corrections(
     return gathered.corrections, [gathered.line()]
 
 
+@asking("the hotfix is not registered")
 def finish(params: Params, folder: Path, root: Path = Path()) -> Registration:
     """Register what was made in the folder of a hotfix.
 

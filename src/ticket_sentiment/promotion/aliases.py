@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from mlflow.exceptions import MlflowException
 
-from ticket_sentiment.errors import Unavailable
+from ticket_sentiment.errors import TicketSentimentError, Unavailable
 from ticket_sentiment.events.changes import Entry
 from ticket_sentiment.events.leases import Lease
 from ticket_sentiment.promotion.moves import challenger_of, champion_of, previous_of
@@ -37,10 +37,16 @@ def answering(consequence: str) -> Iterator[None]:
 
     Raises:
         MlflowUnavailable: MLflow does not answer, or refuses.
+        TicketSentimentError: a file here cannot be read or written.
     """
     try:
         yield
     except (MlflowException, OSError) as error:
+        if isinstance(error, OSError) and error.filename:  # a file of ours, and no connection
+            raise TicketSentimentError(
+                f"{error.filename}: {error.strerror}: {consequence}; see that the folder is there, has "
+                "room and may be written, the next reconcile goes on"
+            ) from None
         raise MlflowUnavailable(
             f"MLflow does not do what it was asked ({reason(error)}): {consequence}; see that its server or "
             "database (registry.tracking_uri) is there, the next reconcile goes on"

@@ -1,11 +1,13 @@
 """Versions that ask for a rollout, and which of them gets it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mlflow.entities.model_registry import ModelVersion
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.changes import Entry
+from ticket_sentiment.promotion.moves import Model, challenger_of, champion_of
 from ticket_sentiment.registry.lineage import NONE
 from ticket_sentiment.registry.registry import ASKED_BY, HOTFIX, MONTHLY, STATE
 from ticket_sentiment.registry.store import Store, registered
@@ -58,15 +60,11 @@ def asking(store: Store, history: Sequence[Entry]) -> list[ModelVersion]:
         history: of the ledger, all of it.
     """
     versions = registered(store)
-    hotfixes = {int(item.version) for item in versions if is_hotfix(item)}
-    named = {
-        int(version)
-        for entry in history
-        if entry.change
-        for version in (entry.change.champion_version, entry.change.challenger_version)
-        if version and version.isdecimal()
-    }
-    latest, latest_monthly = max(named, default=0), max(named - hotfixes, default=0)
+    tried = _named(versions, history)
+    latest, latest_monthly = (
+        max((int(model.version) for model in tried if not (monthly and model.hotfix)), default=0)
+        for monthly in (False, True)
+    )
     found = [
         item
         for item in versions
@@ -76,6 +74,27 @@ def asking(store: Store, history: Sequence[Entry]) -> list[ModelVersion]:
         and item.tags.get("gate.decision") == "pass"
     ]
     return sorted(found, key=lambda item: (is_hotfix(item), int(item.version)), reverse=True)
+
+
+def _named(versions: Sequence[ModelVersion], history: Sequence[Entry]) -> set[Model]:
+    """Champions and challengers of the ledger, as far as MLflow counts its versions on from theirs.
+
+    A registry that was lost counts from 1 again: what the ledger knows of those numbers is of other bundles.
+    A version that was deleted counts, unless its number was given again.
+    """
+    hotfixes = {(str(item.version), digest_of(item)) for item in versions if is_hotfix(item)}
+    known = {str(item.version): digest_of(item) for item in versions}
+    found = {
+        replace(model, hotfix=model.hotfix or (model.version, model.digest) in hotfixes)
+        for entry in history
+        if entry.change
+        for model in (champion_of(entry), challenger_of(entry))
+        if model and model.version.isdecimal()
+    }
+    if not any(known.get(model.version) == model.digest for model in found):
+        return set()
+    anew = [int(model.version) for model in found if known.get(model.version, model.digest) != model.digest]
+    return {model for model in found if int(model.version) < min(anew, default=int(model.version) + 1)}
 
 
 def corrects_another(version: ModelVersion, champion: str) -> bool:

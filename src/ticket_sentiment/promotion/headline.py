@@ -7,7 +7,7 @@ from typing import Literal
 from ticket_sentiment.events.changes import Change, Entry
 from ticket_sentiment.promotion import moves
 from ticket_sentiment.promotion.progress import Progress
-from ticket_sentiment.rollout.policy import Decision, Plan
+from ticket_sentiment.rollout.policy import Decision
 
 Tone = Literal["pass", "review", "fail", "wait"]  # classes of the style sheet
 
@@ -52,7 +52,7 @@ def stopped(change: Change) -> str:
     return "Withdrawn"
 
 
-def headline(found: Progress, plan: Plan) -> Headline:
+def headline(found: Progress) -> Headline:
     """What is said first about what is known."""
     if not found.reached:
         return _unknown("What serves whom is not known: the event database cannot be read", found)
@@ -64,8 +64,8 @@ def headline(found: Progress, plan: Plan) -> Headline:
     if not found.on:
         return _at_rest(entry)
     if found.decision is None:
-        return _unknown(f"{_standing(found, plan)}; how it does is not known", found)
-    return _going_on(found, found.decision, plan)
+        return _unknown(f"{_standing(found)}; how it does is not known", found)
+    return _going_on(found, found.decision)
 
 
 def _unknown(title: str, found: Progress) -> Headline:
@@ -79,18 +79,19 @@ def _unknown(title: str, found: Progress) -> Headline:
     )
 
 
-def _standing(found: Progress, plan: Plan) -> str:
-    share = plan.share(found.step)
+def _standing(found: Progress) -> str:
+    assert found.current is not None
+    share = found.current.state.challenger_share  # whatever params.yaml says by now
     if share == 0:
         return f"Version {found.challenger} works unseen"
     return f"Version {found.challenger} answers {share_in_words(share)}"
 
 
-def _going_on(found: Progress, decision: Decision, plan: Plan) -> Headline:
+def _going_on(found: Progress, decision: Decision) -> Headline:
     new, old = f"version {found.challenger}", f"version {found.champion}"
     reasons, then = decision.reasons, decision.next
     if decision.action == "wait":
-        title = f"Wait: {_standing(found, plan)[0].lower()}{_standing(found, plan)[1:]}"
+        title = f"Wait: {_standing(found)[0].lower()}{_standing(found)[1:]}"
         blocked = any(check.wrong for check in decision.split)
         lead = "It is not decided yet."
         if decision.nothing_against:

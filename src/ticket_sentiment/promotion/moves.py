@@ -94,6 +94,11 @@ def _noted(entry: Entry) -> Change:
     return entry.change
 
 
+def by_flow(entry: Entry, action: Action) -> bool:
+    """Whether the rollout flow made an entry, with this action."""
+    return entry.change is not None and (entry.change.actor, entry.change.action) == (ROLLOUT, action)
+
+
 def champion_since(history: Sequence[Entry]) -> Entry:
     """The entry with which the champion became it.
 

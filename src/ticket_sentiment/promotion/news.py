@@ -1,5 +1,7 @@
 """What people are told of the flows unasked: one that failed, what the gate said, what a rollout did."""
 
+import re
+import tempfile
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,10 @@ FAILED, SILENT = "FlowFailed", "TicketsMissing"
 NAMES = (FAILED, SILENT, *(name for table in (DECISIONS, ACTIONS) for name, *_ in table.values()))
 
 
+# What is another each time in the words of one trouble: temporary folders, and seconds that pass.
+PASSING = re.compile(rf"{re.escape(tempfile.gettempdir())}/\S+|\d+(?:\.\d+)? (?:s|seconds)\b")
+
+
 def _runbook(runbooks: str, name: str) -> str:
     return f"{runbooks}#{name.lower()}"
 
@@ -41,7 +47,8 @@ def of_failure(flow: str, error: object, runbooks: str) -> Alert:
         runbooks: `objectives.runbooks`.
     """
     why = str(error) if isinstance(error, TicketSentimentError) else type(error).__name__
-    key = f"{failures_of(flow)}{sha256(why.encode()).hexdigest()[:16]}"  # another trouble is news
+    same = PASSING.sub("", why)
+    key = f"{failures_of(flow)}{sha256(same.encode()).hexdigest()[:16]}"  # another trouble is news
     return Alert(FAILED, "ticket", f"the flow {flow} has failed", (why,), _runbook(runbooks, FAILED), key)
 
 

@@ -88,7 +88,7 @@ def write_page(found: Progress, params: Params, path: Path) -> Path:
 def context(found: Progress, params: Params) -> dict[str, Any]:
     """All that the template shows."""
     plan = Plan.of(params.rollout, found.hotfix)
-    said = headline(found, plan)
+    said = headline(found)
     evidence = found.evidence
     return {
         "found": found,
@@ -253,7 +253,7 @@ def decided(entry: Entry) -> tuple[str, str, str]:
 def markdown(found: Progress, params: Params) -> str:
     """The page in short, for an artifact of Prefect."""
     plan = Plan.of(params.rollout, found.hotfix)
-    return "\n".join(_markdown(found, plan, headline(found, plan), params.rollout)) + "\n"
+    return "\n".join(_markdown(found, plan, headline(found), params.rollout)) + "\n"
 
 
 def _markdown(found: Progress, plan: Plan, said: Headline, settings: Rollout) -> Iterator[str]:

@@ -25,7 +25,7 @@ from ticket_sentiment.promotion.releases import bring_releases
 from ticket_sentiment.registry.lineage import NONE
 from ticket_sentiment.registry.registry import AWAITING
 from ticket_sentiment.registry.releases import put_release, remove_releases
-from ticket_sentiment.registry.store import CHALLENGER, CHAMPION, Store, connect
+from ticket_sentiment.registry.store import CHALLENGER, CHAMPION, Store, connect, registered
 
 LEASE = "reconcile"
 LEASE_S = 60.0  # after a kill nobody else writes aliases for so long; renewed before each write
@@ -120,6 +120,7 @@ class _Attempt:
         self._history: Sequence[Entry] = ()  # of the ledger, all of it, the latest first
         self.done: list[str] = []
         self.refused: list[str] = []
+        self._kept_out: set[str] = set()  # versions that were refused
         self._left: set[str] = set()  # aliases that stay where a person put them although it has no effect
 
     @property
@@ -139,6 +140,7 @@ class _Attempt:
         self._withdrawn(self.entry)
         self._asked(self.entry)
         self._decided(self.entry)
+        self._forgive()
         self._follow(self.entry, aliases)
         self._releases()
 
@@ -164,15 +166,17 @@ class _Attempt:
 
     def _champion(self, entry: Entry, alias: Alias) -> None:
         """Of a person who moved the alias `champion`."""
-        if not alias.moved or alias.holder == champion_of(entry).version:
+        champion = champion_of(entry)
+        if not alias.moved or (alias.holder == champion.version and self._is(champion)):
             return
-        if self._gives_way(moves.champion_since(self._history), alias, champion_of(entry).version):
+        if self._gives_way(moves.champion_since(self._history), alias, champion.version):
             return
         if alias.holder == NOBODY:
-            self.refused.append(
-                f"the alias `{CHAMPION}` was taken away, but somebody must answer: version "
-                f"{champion_of(entry).version} has it again. To change that give it to another version."
-            )
+            if self._is(champion):
+                self.refused.append(
+                    f"the alias `{CHAMPION}` was taken away, but somebody must answer: version "
+                    f"{champion.version} has it again. To change that give it to another version."
+                )
             return
         version = self._version(alias.holder)
         model = self._bring(version, CHAMPION)
@@ -192,12 +196,21 @@ class _Attempt:
         """Of a person who moved the alias `challenger`, or took it away."""
         challenger = challenger_of(entry)
         current = challenger.version if challenger else NOBODY
-        if not alias.moved or alias.holder == current or self._gives_way(entry, alias, current):
+        promoted = champion_of(entry).version
+        if not alias.moved or self._gives_way(entry, alias, current):
             return
         if alias.holder == NOBODY:
             if challenger and current in alias.known:  # not of a rollout that began since
                 by = By(moves.PERSON, f"The alias `{CHALLENGER}` was taken away from version {current}.")
                 self._made(moves.stop(self._ledger, entry, by, self._lease))
+            elif moves.by_flow(entry, "promote") and promoted in alias.known:  # before a look promoted it
+                why = (
+                    f"The alias `{CHALLENGER}` was taken away from version {promoted} before it was promoted."
+                )
+                by, to = By(moves.PERSON, why), moves.previous_of(entry)
+                self._made(moves.rollback(self._ledger, entry, by, to, self._lease))
+            return
+        if alias.holder == current:
             return
         version = self._version(alias.holder)
         if asked.digest_of(version) == entry.state.champion:
@@ -247,7 +260,10 @@ class _Attempt:
             self._made(moves.stop(self._ledger, entry, By(flow, why), self._lease))
 
     def _asked(self, entry: Entry) -> None:
-        """Begin the rollout of the newest version that asks for one, if it may go before what is on."""
+        """Begin the rollout of the newest version that asks for one, if it may go before what is on.
+
+        One that cannot be brought is passed over: it must not keep back what comes after it.
+        """
         for version in asked.asking(self._store, self._history):
             if asked.digest_of(version) == entry.state.champion:
                 continue
@@ -255,20 +271,22 @@ class _Attempt:
                 why = f"it corrects another champion than version {champion_of(entry).version}: run it again"
                 self._refuse(CHALLENGER, version, why, held=False)
                 continue
-            self._begin(entry, version)
-            return
+            if self._begin(entry, version):
+                return
 
-    def _begin(self, entry: Entry, version: ModelVersion) -> None:
+    def _begin(self, entry: Entry, version: ModelVersion) -> bool:
+        """Whether it is its turn: it begins, or waits for what is on trial."""
         hotfix = asked.is_hotfix(version)
         on_trial = challenger_of(entry)
         if on_trial and not asked.may_start(self._history, hotfix):
             self.done.append(f"Version {version.version} waits: version {on_trial.version} is on trial.")
-            return
+            return True
         model = self._bring(version, CHALLENGER, held=False)
         if model:
             why = f"Version {version.version} passed the gate{' as a hotfix' if hotfix else ''}."
             by = By(asked.actor_of(version) or moves.RECONCILE, why)
             self._made(moves.start(self._ledger, entry, model, by, self._lease))
+        return model is not None
 
     def _decided(self, entry: Entry) -> None:
         """Who serves or is tried waits for no person any more."""
@@ -321,6 +339,21 @@ class _Attempt:
         gone = remove_releases(self._params, keep, self._root)
         self.done += [f"Releases: {name[:12]} removed, nobody names it." for name in gone]
 
+    def _forgive(self) -> None:
+        """A refusal is over where nobody gives that version the alias any more, and no flow asks for it."""
+        for version in registered(self._store):
+            if REFUSED in version.tags and str(version.version) not in self._kept_out:
+                self._store.client.delete_model_version_tag(self._store.model, version.version, REFUSED)
+
+    def _is(self, model: Model) -> bool:
+        """Whether MLflow has a version, with the bundle that the ledger means."""
+        try:
+            return asked.digest_of(self._version(model.version)) == model.digest
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+        return False
+
     def _version(self, number: str) -> ModelVersion:
         return self._store.client.get_model_version(self._store.model, number)
 
@@ -337,13 +370,12 @@ class _Attempt:
         except (TicketSentimentError, OSError) as error:
             self._refuse(alias, version, str(error), held)
             return None
-        if REFUSED in version.tags:
-            self._store.client.delete_model_version_tag(self._store.model, version.version, REFUSED)
         return Model(str(version.version), digest, asked.is_hotfix(version))
 
     def _refuse(self, alias: str, version: ModelVersion, why: str, held: bool = True) -> None:
         text = f"version {version.version} as `{alias}`: {why}"
         self.refused.append(text)
+        self._kept_out.add(str(version.version))
         if held:
             self._left.add(alias)
         if version.tags.get(REFUSED) != text:

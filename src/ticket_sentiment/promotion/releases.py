@@ -27,7 +27,7 @@ def bring_releases(store: Store, params: Params, entry: Entry, root: Path = Path
             if is_whole(root / params.serve.releases, model.digest, keys):
                 continue
             with answering("its bundles are not known"):
-                put_release(store, params, model.version, root)
+                put_release(store, params, model.version, root, model.digest)
         except TicketSentimentError as error:
             failed.append(f"the release of version {model.version} cannot be brought: {error}")
     return failed

@@ -98,7 +98,7 @@ def _missing(params: Params, to: Model, root: Path) -> str | None:
     if is_whole(root / params.serve.releases, to.digest):
         return None
     try:
-        _bring(params, to.version, root)
+        _bring(params, to.version, root, to.digest)
     except TicketSentimentError as error:
         return str(error)
     return None
@@ -189,13 +189,13 @@ def _named(ledger: Ledger, params: Params, version: str, root: Path) -> Model:
         ) from None
 
 
-def _bring(params: Params, version: str, root: Path) -> str:
+def _bring(params: Params, version: str, root: Path, wanted: str | None = None) -> str:
     # Only here MLflow is needed: importing it takes as long as all the rest.
     from ticket_sentiment.registry.releases import put_release
     from ticket_sentiment.registry.store import connect
 
     try:
-        return put_release(connect(params, root), params, version, root)
+        return put_release(connect(params, root), params, version, root, wanted)
     except TicketSentimentError:
         raise
     except Exception as error:  # MLflow's, the disk's, or any of a cloud's client: no credentials

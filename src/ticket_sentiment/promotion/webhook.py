@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Params, Webhook
-from ticket_sentiment.registry.store import Store
+from ticket_sentiment.registry.store import Store, reason
 
 PATH = "/mlflow"
 NAME = "ticket-sentiment-reconcile"
@@ -160,8 +160,10 @@ def announce(store: Store, params: Params, url: str) -> str:
         else:
             client.create_webhook(**told)
     except MlflowException as error:
+        refused = error.error_code == "INVALID_PARAMETER_VALUE"  # the text of others quotes MLflow's address
+        why = error.message.rstrip(".") if refused else reason(error)
         raise TicketSentimentError(
-            f"MLflow does not take the webhook {address}: {error.message.rstrip('.')}: docs/promotion.md "
+            f"MLflow does not take the webhook {address}: {why}: docs/promotion.md "
             "says what its server must be started with"
         ) from None
     return address

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bentoml
+from mlflow.exceptions import MlflowException
 
 import ticket_sentiment
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import sha256_tree, write_json, write_text
+from ticket_sentiment.files import exclusive, sha256_tree, write_json, write_text
 from ticket_sentiment.model.bundle import Bundle, load_bundle
 from ticket_sentiment.params import Params
 from ticket_sentiment.registry.lineage import NONE
@@ -31,6 +32,8 @@ from ticket_sentiment.registry.store import (
 from ticket_sentiment.signing.signature import signature_path
 
 BENTOFILE = "bentofile.yaml"
+BUILD_LOCK = Path("var/build.lock")
+BUILD_WAIT_S = 1200.0  # for another who builds
 # All that the service imports, and no more: what is not here cannot find its way into the image.
 SERVING_FILES = (
     "__init__.py",
@@ -200,12 +203,13 @@ def build_service(
             "git_commit": commit,
             "context_sha256": sha256_tree(context),
         }
-        found = find_bento(tag)
-        if found and is_current(found, labels["context_sha256"]):
-            return tag
-        if found:  # the same models, but other code or settings, or damaged
-            bentoml.delete(tag)
-        _run_build(context, tag, device, params.serve.workers, labels)
+        with exclusive(root / BUILD_LOCK, "a build of services", BUILD_WAIT_S):  # the minute's reconcile
+            found = find_bento(tag)
+            if found and is_current(found, labels["context_sha256"]):
+                return tag
+            if found:  # the same models, but other code or settings, or damaged
+                bentoml.delete(tag)
+            _run_build(context, tag, device, params.serve.workers, labels)
     return tag
 
 
@@ -268,10 +272,20 @@ def build_champion(params: Params, root: Path = Path()) -> dict[str, str]:
     return build_services(params, champion.version, root, beside)
 
 
+@asking("whether the services are built is not known")
 def is_built(params: Params, version: str | int, root: Path = Path()) -> bool:
-    """Whether BentoML's store has the Bentos that were built of a version."""
+    """Whether BentoML's store has the Bentos that were built of a version, or MLflow lacks the version.
+
+    Raises:
+        TicketSentimentError: MLflow does not answer, or refuses.
+    """
     store = connect(params, root)
-    tags = store.client.get_model_version(store.model, str(version)).tags
+    try:
+        tags = store.client.get_model_version(store.model, str(version)).tags
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return True  # nothing can be built of it
     bentos = [tags.get(f"bento.{device}") for device in DEVICES]
     return all(bento is not None and find_bento(bento) is not None for bento in bentos)
 

@@ -17,6 +17,7 @@ from ticket_sentiment.params import Device, Params
 from ticket_sentiment.registry.store import (
     DEVICES,
     Store,
+    asking,
     connect,
     download_bundle,
     registered_version,
@@ -40,7 +41,9 @@ def release_name(store: Store, version: int | str) -> str:
     return _digests(store, store.client.get_model_version(store.model, str(version)))["cpu"]
 
 
-def put_release(store: Store, params: Params, version: int | str, root: Path = Path()) -> str:
+def put_release(
+    store: Store, params: Params, version: int | str, root: Path = Path(), wanted: str | None = None
+) -> str:
     """Bring a version's bundles into `serve.releases`, unless they are there and whole; and its signatures.
 
     Args:
@@ -48,17 +51,23 @@ def put_release(store: Store, params: Params, version: int | str, root: Path = P
         params: of params.yaml.
         version: of the registered model.
         root: the repository.
+        wanted: the name that it must have.
 
     Returns:
         The release's name.
 
     Raises:
-        TicketSentimentError: the bundles are not in MLflow's artifacts, do not verify, or are not signed
-            and services would refuse them for it.
+        TicketSentimentError: the bundles are not in MLflow's artifacts, do not verify, are others than
+            wanted, or are not signed and services would refuse them for it.
     """
     held, folder = store.client.get_model_version(store.model, str(version)), root / params.serve.releases
     digests = _digests(store, held)
     name = digests["cpu"]
+    if wanted is not None and wanted != name:
+        raise TicketSentimentError(
+            f"version {held.version} of {store.model} is bundle {name[:12]} in MLflow, and the ledger means "
+            f"{wanted[:12]}: MLflow was set up anew; give `champion` to the version that shall answer"
+        )
     signatures = {device: held.tags.get(signature_tag(device)) for device in DEVICES}
     _require_signed(store, params, held, digests, root)
     manifest = {"version": str(held.version), "bundles": digests}
@@ -95,11 +104,12 @@ def registered_bundle(
         TicketSentimentError: there is no champion or no such version, the bundle does not verify, or it is
             not signed and services would refuse it for it.
     """
-    store = connect(params, root)
-    held = require_champion(store) if version is None else registered_version(store, version)
     with tempfile.TemporaryDirectory() as download:
-        bundle = download_bundle(store, held, "cpu", Path(download))
-        _require_signed(store, params, held, {"cpu": bundle.digest}, root)
+        with asking("no bundle to score with is there"):
+            store = connect(params, root)
+            held = require_champion(store) if version is None else registered_version(store, version)
+            bundle = download_bundle(store, held, "cpu", Path(download))
+            _require_signed(store, params, held, {"cpu": bundle.digest}, root)
         yield bundle, str(held.version)
 
 

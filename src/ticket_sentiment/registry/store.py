@@ -264,7 +264,13 @@ def download_bundle(store: Store, version: ModelVersion, device: str, folder: Pa
             "see that their store answers, give this machine its credentials, or move the alias to another "
             "version",
         ) from None
-    bundle = load_bundle(Path(path))
+    try:
+        bundle = load_bundle(Path(path))
+    except TicketSentimentError as error:  # its remedies are those of a bundle that was made here
+        why = str(error).replace(f"{path}/", "").replace(str(path), "it").split(";")[0]
+        raise TicketSentimentError(
+            f"the {name} is damaged ({why}): restore MLflow's artifacts or move the alias to another version"
+        ) from None
     expected = version.tags.get(f"bundle.{device}.digest")
     if bundle.digest != expected:
         raise TicketSentimentError(
