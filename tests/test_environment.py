@@ -36,3 +36,17 @@ def test_a_flow_that_is_started_bare_is_quiet_and_gives_its_server_time():
 def test_what_the_environment_says_goes_first():
     found = settings_in("flows.retries", PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="300")
     assert found == ["False", "300"]
+
+
+def test_a_server_in_this_folder_remembers_who_holds_a_place_and_forgets_old_runs():
+    """With leases in memory a server that was killed in a run refuses every later run of that deployment."""
+    program = (
+        "from prefect.settings import get_current_settings as settings; server = settings().server; "
+        "print(server.concurrency.lease_storage, *sorted(server.services.db_vacuum.enabled))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, check=True
+    )
+    storage, *vacuumed = done.stdout.split()
+    assert storage == "prefect.server.concurrency.lease_storage.filesystem"
+    assert vacuumed == ["events", "flow_runs"]

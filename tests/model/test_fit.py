@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -6,7 +8,7 @@ from tests.support.tiny_model import tiny_classifier, tiny_texts, tiny_tokenizer
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.classifier import encode
 from ticket_sentiment.model.compact import from_dense
-from ticket_sentiment.model.fit import FitSettings, bucketed_batches, fit, tuning_score
+from ticket_sentiment.model.fit import FitSettings, _optimizers, bucketed_batches, fit, tuning_score
 
 TEXTS = tiny_texts(96)
 ROWS = encode(tiny_tokenizer(), TEXTS.texts, 24)
@@ -36,9 +38,13 @@ def test_every_text_is_in_one_batch_of_each_epoch():
     assert sorted(index for batch in batches for index in batch) == list(range(96))
 
 
-def test_it_learns_and_is_left_at_its_best():
+MUON = replace(SETTINGS, matrix_learning_rate=5e-3)
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, MUON], ids=["adamw", "muon"])
+def test_it_learns_and_is_left_at_its_best(settings):
     network, score = model(), tuning_score(ROWS, TEXTS.labels)
-    curve = fit(network, ROWS, loss, score, SETTINGS, "train")
+    curve = fit(network, ROWS, loss, score, settings, "train")
     assert max(point.macro_f1 for point in curve) > 0.9
     assert score(network)[1] == max(point.macro_f1 for point in curve)
 
@@ -55,10 +61,22 @@ def test_epochs_need_not_be_whole():
     assert [point.step for point in curve] == [3, 6, 9]
 
 
-def test_the_same_seed_gives_the_same_weights():
+def test_muon_has_the_matrices_of_the_layers_and_adamw_all_else():
+    network = model()
+    of_adamw, of_muon = (
+        {id(one) for group in optimizer.param_groups for one in group["params"]}
+        for optimizer in _optimizers(network, MUON)
+    )
+    assert not of_adamw & of_muon and of_adamw | of_muon == {id(one) for one in network.parameters()}
+    matrices = {id(layer.weight) for layer in network.layers.modules() if isinstance(layer, torch.nn.Linear)}
+    assert of_muon == matrices
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, MUON], ids=["adamw", "muon"])
+def test_the_same_seed_gives_the_same_weights(settings):
     networks = [model(), model()]
     for network in networks:
-        fit(network, ROWS, loss, tuning_score(ROWS, TEXTS.labels), SETTINGS, "train")
+        fit(network, ROWS, loss, tuning_score(ROWS, TEXTS.labels), settings, "train")
     first, second = (network.state_dict() for network in networks)
     assert all(torch.equal(first[name], second[name]) for name in first)
 

@@ -167,6 +167,7 @@ def compress(teacher: Teacher, shape: Shape, tune: LabelledTexts, params: Params
             evaluations_per_epoch=train.evaluations_per_epoch,
             patience=settings.patience,
             seed=settings.seed,
+            matrix_learning_rate=settings.matrix_learning_rate,
         ),
         "prune",
     )

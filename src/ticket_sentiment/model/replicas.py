@@ -53,7 +53,7 @@ class Replicas:
         self.all_cores()
 
     def all_cores(self) -> None:
-        """Until the next batch: what runs in between, as an evaluation, may have every core."""
+        """Until the next batch: what runs in between, as an optimizer's step, may have every core."""
         torch.set_num_threads(self._cores)
 
     def backward(self, loss: Callable[[nn.Module, list[int]], Tensor], indices: Sequence[int]) -> float:

@@ -52,7 +52,8 @@ def class_weights(labels: np.ndarray, how: str) -> Tensor | None:
 
 def fit_settings(settings: Train) -> FitSettings:
     """What the training loop needs of section `train`."""
-    return FitSettings(**{field.name: getattr(settings, field.name) for field in fields(FitSettings)})
+    names = [field.name for field in fields(FitSettings) if hasattr(settings, field.name)]
+    return FitSettings(**{name: getattr(settings, name) for name in names})
 
 
 def label_loss(labels: np.ndarray, settings: Train, where: torch.device) -> Loss:

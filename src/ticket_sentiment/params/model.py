@@ -85,6 +85,7 @@ class Prune(Section):
     effort: float = Field(gt=0)
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
+    matrix_learning_rate: float = Field(ge=0)
     distillation_temperature: float = Field(gt=0)
     hidden_weight: float = Field(ge=0)
     label_weight: float = Field(ge=0)
