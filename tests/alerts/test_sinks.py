@@ -1,5 +1,7 @@
 """Each way of telling against a real server; no failure shows an address or what a server said."""
 
+import contextlib
+import smtplib
 import socket
 
 import boto3
@@ -90,6 +92,23 @@ def test_refused_readers_and_an_absent_server_are_failures(settings, monkeypatch
     said = failure(Email(two))
     assert said == f"ConnectionRefusedError: is {settings.email.url_env} right?"
     assert failure(Email(settings.email.model_copy(update={"to": []}))).endswith("names nobody")
+
+
+def test_a_password_that_smtp_cannot_carry_is_said(settings, monkeypatch):
+    monkeypatch.setattr(Email, "_connect", lambda *_: contextlib.nullcontext(LoggingIn()))
+    monkeypatch.setenv(settings.email.url_env, "smtps://me:pässword@mail")
+    assert failure(Email(settings.email)) == f"user and password in {settings.email.url_env} must be ASCII"
+
+
+class LoggingIn(smtplib.SMTP):
+    """A server that offers a login, as far as that needs no connection."""
+
+    def ehlo(self, name=""):
+        self.ehlo_resp, self.does_esmtp, self.esmtp_features = b"", True, {"auth": "PLAIN"}
+        return 250, b""
+
+    def ehlo_or_helo_if_needed(self):
+        return None
 
 
 @pytest.mark.parametrize("url", ["https://mail", "smtp://", "smtp://host:port"])

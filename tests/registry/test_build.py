@@ -1,10 +1,13 @@
 """Bentos, really built and (the CPU one) really served. BentoML's store is a temporary folder."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version as installed
 from pathlib import Path
 
@@ -20,8 +23,12 @@ from tests.support.project import REPOSITORY, Project
 from tests.support.serving import Server, free_port
 from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.hotfix.start import finish, start
 from ticket_sentiment.params import Params
+from ticket_sentiment.promotion.webhook import announce
 from ticket_sentiment.registry import build
+from ticket_sentiment.registry.releases import registered_bundle
+from ticket_sentiment.registry.store import connect
 
 PARAMS = params_of_tests()
 
@@ -115,6 +122,45 @@ def test_a_build_that_fails_is_one_line(bento_home: Path, tmp_path: Path) -> Non
         TicketSentimentError, match=r"^bentoml build of ticket-sentiment:v1-\w+-cpu failed: .+$"
     ):
         build.build_service(PARAMS, build.Release("1", bundle), "cpu", root=tmp_path)
+
+
+def test_two_who_build_the_same_take_turns(bento_home: Path, tmp_path: Path) -> None:
+    """The monthly flow and a reconcile of the same minute: the second one finds what the first has built."""
+    bundle = make_tiny_bundle(tmp_path / "cpu")
+    (tmp_path / "root").mkdir()
+    shutil.copyfile(REPOSITORY / "bentofile.yaml", tmp_path / "root/bentofile.yaml")
+    release = build.Release("1", bundle)
+    with ThreadPoolExecutor(2) as pool:
+        tags = list(
+            pool.map(lambda _: build.build_service(PARAMS, release, "cpu", root=tmp_path / "root"), range(2))
+        )
+    assert tags[0] == tags[1] and len(list((bento_home / "bentos").glob("*/v1-*"))) == 1
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda params, root: build.is_built(params, "1", root),
+        lambda params, root: start(params, root / "fixes.csv", root=root),
+        lambda params, root: finish(params, root, root),
+        lambda params, root: registered_bundle(params, root=root).__enter__(),
+        lambda params, root: announce(connect(params, root), params, "https://reconcile.example.com"),
+    ],
+    ids=["is_built", "start", "finish", "score", "webhook"],
+)
+def test_mlflow_s_password_is_in_no_error(
+    project: Project, monkeypatch: pytest.MonkeyPatch, asked: Callable[[Params, Path], object]
+) -> None:
+    """Prefect stores what a flow raises, and logs it; requests quote the address."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://anna:geheim@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv(project.params.registry.webhook.secret_env, "a" * 20)
+    (project.root / "champion").mkdir()
+    (project.root / "champion/version.json").write_text('{"version": "1"}')
+    (project.root / "fixes.csv").write_text("text,label\nit broke,negative\n")
+    with pytest.raises(TicketSentimentError) as failed:
+        asked(project.params, project.root)
+    assert "geheim" not in "".join(traceback.format_exception(failed.value))
 
 
 def test_serving_without_champion_says_what_to_do(project: Project) -> None:
