@@ -121,7 +121,7 @@ def _optimizers(model: nn.Module, settings: FitSettings) -> list[torch.optim.Opt
     Muon (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks") steps along the
     orthogonal matrix that is nearest to the momentum, so that a matrix learns in all its directions and not
     in a few strong ones; the step is as large as AdamW's (Liu et al. 2025, "Muon is Scalable for LLM
-    Training"). A pruned model needs a fifth of the steps with it (docs/compression.md).
+    Training"). What it gave is in docs/compression.md.
     """
     groups = _parameter_groups(model, settings)
     if not settings.matrix_learning_rate:
