@@ -59,7 +59,7 @@ def test_a_registry_that_is_away_is_tried_again(monkeypatch, tmp_path, version):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with (
-        pytest.raises(Exception, match=r"127\.0\.0\.1|does not answer") as away,
+        pytest.raises(Exception, match=r"does not do what it was asked|does not answer") as away,
         registered_bundle(params, version, tmp_path),
     ):
         pass

@@ -17,9 +17,10 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import sha256_tree, write_json, write_text
 from ticket_sentiment.hotfix.champion import Champion, fetch_bundle
 from ticket_sentiment.model.bundle import load_bundle
-from ticket_sentiment.registry.lineage import snapshot_tag
+from ticket_sentiment.registry.lineage import read_snapshot, snapshot_tag
 from ticket_sentiment.registry.store import Store
 from ticket_sentiment.tickets.dvc import bring
+from ticket_sentiment.tickets.schema import FEEDBACK
 
 FOLDERS = Path("var/hotfix")
 STAGES = Path("dvc.hotfix.yaml")
@@ -115,6 +116,11 @@ def lay_out(store: Store, champion: Champion, corrections: dict[str, Any], diges
     own = root / BEHAVIOUR
     write_text(folder / BEHAVIOUR, own.read_text(encoding="utf-8") if own.is_file() else "tests: []\n")
     write_text(folder / "data/tickets.dvc", champion.require(root, "data/tickets.dvc").decode())
+    labels = read_snapshot(root, champion.commit, f"{FEEDBACK}.dvc")
+    if labels is None:  # nobody had labelled anything
+        (folder / FEEDBACK).mkdir(parents=True, exist_ok=True)
+    else:
+        write_text(folder / f"{FEEDBACK}.dvc", labels.decode())
     for path, entry in champion.outputs.items():
         name = Path(path).name
         write_text(folder / f"champion/{name}.dvc", _pointer(entry, name))
