@@ -215,3 +215,15 @@ def test_a_base_model_in_a_folder_of_the_month_lets_no_stage_write_there(champio
     write_text(folder / "data/tickets.dvc", "of the hotfix")
     assert {name: sha256_tree(root / name) for name in month} == month
     assert (root / "data/tickets.dvc").read_text() == pointer
+
+
+def test_all_that_its_stages_read_is_there_or_made_by_one_of_them(champion):
+    """A stage of dvc.yaml that gets a new dependency must find it here as well."""
+    root = champion.root
+    held = read_champion(champion.store, root)
+    folder = lay_out(champion.store, held, keep(CORRECTIONS, root), content_digest(CORRECTIONS), root)
+    made = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"].values()
+    outs = {next(iter(out)) if isinstance(out, dict) else out for stage in made for out in stage["outs"]}
+    read = {dep for stage in made for dep in stage["deps"] if not dep.startswith("src/")}  # a link
+    missing = {dep for dep in read if not (folder / dep).exists()}
+    assert missing == {dep for dep in missing if any(f"{dep}/".startswith(f"{out}/") for out in outs)}
