@@ -105,17 +105,15 @@ class Email(Sink):
             raise SinkFailure("alerts.email.to of params.yaml names nobody")
         try:
             url = urlsplit(self._address)
-            known = url.scheme in ("smtp", "smtps") and url.hostname and (url.port or True)
-        except ValueError:
-            known = False
-        if not known:
-            raise SinkFailure(f"{self._variable} is no smtp:// or smtps:// address")
-        try:
+            if url.scheme not in ("smtp", "smtps") or not url.hostname:
+                raise ValueError
             with self._connect(url, timeout_s) as server:
                 self._log_in(server, url)
                 refused = server.send_message(self._message(alert))
         except UnicodeEncodeError:
             raise SinkFailure(f"user and password in {self._variable} must be ASCII") from None
+        except ValueError:
+            raise SinkFailure(f"{self._variable} is no smtp:// or smtps:// address") from None
         except smtplib.SMTPResponseException as error:
             raise SinkFailure(f"the server answers {error.smtp_code}") from None
         except smtplib.SMTPRecipientsRefused:

@@ -14,6 +14,8 @@ from ticket_sentiment.registry.learnt import learnt_by
 from ticket_sentiment.registry.store import by_alias, connect, download_bundle
 from ticket_sentiment.tickets.learnt import KEYS, LEARNT, Learnt
 
+NOTHING = Learnt(frozenset(), frozenset())
+
 
 @dataclass(frozen=True)
 class Side:
@@ -30,7 +32,7 @@ class Side:
     name: str
     bundle: Bundle
     bytes: int
-    learnt: Learnt | None = None
+    learnt: Learnt = NOTHING
     unknown: str | None = None
 
     @classmethod
@@ -43,7 +45,7 @@ class Side:
             about: `registry.learnt.learnt_by`.
         """
         unknown = about.get("unknown") if about else None
-        learnt = Learnt(*(frozenset(about[key]) for key in KEYS)) if about and not unknown else None
+        learnt = Learnt(*(frozenset(about[key]) for key in KEYS)) if about and not unknown else NOTHING
         return cls(name, bundle, bundle.size_bytes, learnt, unknown)
 
 

@@ -4,8 +4,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from ticket_sentiment.compare.bundles import Side, find_side
 from ticket_sentiment.compare.differences import differences
 from ticket_sentiment.compare.page import Compared, lines, write_page
@@ -51,8 +49,8 @@ def compare(
     table = read_table(path, params.tickets)
     with tempfile.TemporaryDirectory() as folder:
         sides = [find_side(name, params, Path(folder, str(place)), root) for place, name in enumerate(names)]
-        by_heart = np.any([side.learnt.holds(table) for side in sides if side.learnt] or [False], axis=0)
-        table = table[~np.broadcast_to(by_heart, len(table))].reset_index(drop=True)
+        by_heart = (sides[0].learnt | sides[1].learnt).holds(table)
+        table = table[~by_heart].reset_index(drop=True)
         if table.empty:
             raise TicketSentimentError(
                 f"{path}: one of the two learnt every ticket as a hotfix: name another table with --data"
@@ -61,7 +59,7 @@ def compare(
         scored: list[Scored] = [score_bundle(side.bundle.path, texts)[1] for side in sides]
         faster = measure_speed(sides, texts, params.benchmark) if speed else None
     found = differences(table, *scored, params.evaluate, params.serve.abstain_below)
-    return Compared(*sides, str(path), found, params.serve.abstain_below, faster, int(np.sum(by_heart)))
+    return Compared(*sides, str(path), found, params.serve.abstain_below, faster, int(by_heart.sum()))
 
 
 def main(

@@ -49,22 +49,19 @@ def by_digest(store: Store, digest: str) -> ModelVersion:
     return found[-1]
 
 
-def asking(store: Store, history: Sequence[Entry]) -> list[ModelVersion]:
+def asking(versions: Sequence[ModelVersion], history: Sequence[Entry]) -> list[ModelVersion]:
     """The versions that ask for a rollout and are newer than what the ledger has named, in the order they go.
 
     So each gets one, and one that waited while a newer one was tried is passed over: it knows less. A hotfix
     goes before a monthly version, but none that waits is passed over for it: a hotfix knows no new months.
 
     Args:
-        store: of MLflow.
+        versions: of MLflow, all of them.
         history: of the ledger, all of it.
     """
-    versions = registered(store)
     tried = _named(versions, history)
-    latest, latest_monthly = (
-        max((int(model.version) for model in tried if not (monthly and model.hotfix)), default=0)
-        for monthly in (False, True)
-    )
+    latest = max((int(model.version) for model in tried), default=0)
+    latest_monthly = max((int(model.version) for model in tried if not model.hotfix), default=0)
     found = [
         item
         for item in versions
@@ -94,7 +91,7 @@ def _named(versions: Sequence[ModelVersion], history: Sequence[Entry]) -> set[Mo
     if not any(known.get(model.version) == model.digest for model in found):
         return set()
     anew = [int(model.version) for model in found if known.get(model.version, model.digest) != model.digest]
-    return {model for model in found if int(model.version) < min(anew, default=int(model.version) + 1)}
+    return {model for model in found if not anew or int(model.version) < min(anew)}
 
 
 def corrects_another(version: ModelVersion, champion: str) -> bool:

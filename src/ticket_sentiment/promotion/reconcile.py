@@ -138,9 +138,10 @@ class _Attempt:
         self._champion(self.entry, aliases[CHAMPION])
         self._challenger(self.entry, aliases[CHALLENGER])
         self._withdrawn(self.entry)
-        self._asked(self.entry)
+        versions = registered(self._store)
+        self._asked(self.entry, versions)
         self._decided(self.entry)
-        self._forgive()
+        self._forgive(versions)
         self._follow(self.entry, aliases)
         self._releases()
 
@@ -259,12 +260,12 @@ class _Attempt:
         if decision != "pass":
             self._made(moves.stop(self._ledger, entry, By(flow, why), self._lease))
 
-    def _asked(self, entry: Entry) -> None:
+    def _asked(self, entry: Entry, versions: Sequence[ModelVersion]) -> None:
         """Begin the rollout of the newest version that asks for one, if it may go before what is on.
 
         One that cannot be brought is passed over: it must not keep back what comes after it.
         """
-        for version in asked.asking(self._store, self._history):
+        for version in asked.asking(versions, self._history):
             if asked.digest_of(version) == entry.state.champion:
                 continue
             if asked.corrects_another(version, entry.state.champion):
@@ -339,9 +340,9 @@ class _Attempt:
         gone = remove_releases(self._params, keep, self._root)
         self.done += [f"Releases: {name[:12]} removed, nobody names it." for name in gone]
 
-    def _forgive(self) -> None:
+    def _forgive(self, versions: Sequence[ModelVersion]) -> None:
         """A refusal is over where nobody gives that version the alias any more, and no flow asks for it."""
-        for version in registered(self._store):
+        for version in versions:
             if REFUSED in version.tags and str(version.version) not in self._kept_out:
                 self._store.client.delete_model_version_tag(self._store.model, version.version, REFUSED)
 
