@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 
 from tests.promotion.loop import Loop
 from tests.support.project import Project
-from ticket_sentiment.promotion import controller, moves, reconcile, releases
+from ticket_sentiment.promotion import attempt, controller, moves, releases
 from ticket_sentiment.promotion.moves import By
 from ticket_sentiment.promotion.rollback import roll_back
 from ticket_sentiment.rollout.policy import Decision
@@ -29,7 +29,7 @@ MLFLOW_WRITES = (
     "set_model_version_tag",
     "delete_model_version_tag",
 )
-FOLDER_WRITES = ((reconcile, "put_release"), (releases, "put_release"), (reconcile, "remove_releases"))
+FOLDER_WRITES = ((attempt, "put_release"), (releases, "put_release"), (attempt, "remove_releases"))
 
 
 class Killed(BaseException):

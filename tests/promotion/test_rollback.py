@@ -19,7 +19,7 @@ from ticket_sentiment.cli import main
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.changes import Entry, LedgerConflict
 from ticket_sentiment.events.ledger import Ledger
-from ticket_sentiment.promotion import moves, reconcile
+from ticket_sentiment.promotion import attempt, moves
 from ticket_sentiment.promotion.moves import By
 from ticket_sentiment.promotion.releases import bring_releases
 from ticket_sentiment.promotion.rollback import roll_back
@@ -161,7 +161,7 @@ def test_a_reconcile_at_the_same_time_does_not_remove_what_it_goes_back_to(
             waiting.pop()()
         return missing
 
-    monkeypatch.setattr(reconcile, "bring_releases", slow)
+    monkeypatch.setattr(attempt, "bring_releases", slow)
     third.reconcile()
     folder = third.root / third.params.serve.releases
     assert third.serving[0] == "5" and is_whole(folder, third.digest(5))
