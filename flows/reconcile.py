@@ -6,9 +6,11 @@ from prefect.states import State
 
 from flows.failures import HOOKS
 from flows.program import run
+from flows.steps import tell_people
 from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Params, load_params
+from ticket_sentiment.promotion.news import of_reconcile
 from ticket_sentiment.promotion.reconcile import Report
 from ticket_sentiment.promotion.reconcile import main as run_reconcile
 from ticket_sentiment.registry.build import build_services, is_built
@@ -41,9 +43,11 @@ def reconcile() -> str:
     quiet_environment()
     params = load_params()
     report = follow(params)
+    news = of_reconcile(report.refused, params.objectives.runbooks)
+    people = tell_people(params, news) if news else []
     if report.entry and report.entry.change:
         build_missing(params, report.entry.change.champion_version)
-    return "\n".join(report.lines())
+    return "\n".join([*report.lines(), *people])
 
 
 if __name__ == "__main__":

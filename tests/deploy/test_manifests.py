@@ -313,3 +313,44 @@ def test_without_kustomize_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(render.shutil, "which", lambda name: None)
     with pytest.raises(render.TicketSentimentError, match="neither kustomize nor kubectl"):
         render.render(render.KUBERNETES / "overlays/local")
+
+
+def containers_of(kind: str, overlay: str) -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for item in objects_of(overlay):
+        if item["kind"] == kind:
+            spec = item["spec"].get("jobTemplate", item)["spec"]["template"]["spec"]
+            found += [(item["metadata"]["name"], container) for container in spec["containers"]]
+    return found
+
+
+@rendered
+def test_services_and_flows_have_the_public_keys():
+    """With `serve.require_signature` a flow without them brings no release to anybody."""
+    name = render.params().serve.public_keys_env
+    for kind, expected in (("Deployment", 2), ("CronJob", 4)):
+        found = containers_of(kind, "eks")
+        assert len(found) == expected
+        for _, container in found:
+            (variable,) = [one for one in container["env"] if one["name"] == name]
+            assert variable["valueFrom"]["configMapKeyRef"]["name"] == "ticket-sentiment-public-keys"
+
+
+@rendered
+def test_the_pool_of_gpus_holds_a_rollout_at_full_scale():
+    """A new pod starts before an old one stops, and needs a GPU meanwhile."""
+    objects = {render.name_of(item): item.get("spec") for item in objects_of("eks")}
+    pods = objects["ScaledObject ticket-sentiment-gpu"]["maxReplicaCount"]
+    surge = objects["Deployment ticket-sentiment-gpu"]["strategy"]["rollingUpdate"]["maxSurge"]
+    assert int(objects["NodePool ticket-sentiment-gpu"]["limits"]["nvidia.com/gpu"]) >= pods + surge
+
+
+@rendered
+def test_postgresql_is_asked_for_as_many_connections_as_pods_can_hold():
+    """docs/operations.md: three of each worker (tests/events holds them to it), and some for all else."""
+    workers = render.params().serve.workers
+    text = (render.KUBERNETES.parents[1] / "docs/operations.md").read_text()
+    for overlay in ("cpu", "hybrid"):
+        scaled = [item["spec"] for item in objects_of(overlay) if item["kind"] == "ScaledObject"]
+        needed = sum(spec["maxReplicaCount"] for spec in scaled) * workers * 3 + 20
+        assert f" {needed}" in text.partition("max_connections` to 3")[2].partition("MLflow")[0]

@@ -155,11 +155,20 @@ def test_the_snapshot_of_what_was_registered_outlives_the_runner_whatever_failed
     assert job["permissions"]["contents"] == "write"
 
 
-def test_the_image_is_tried_with_the_public_keys_that_its_service_asks_for() -> None:
-    steps = yaml.safe_load((WORKFLOWS / "release.yml").read_text())["jobs"]["images"]["steps"]
-    (tried,) = [step for step in steps if step.get("run") == "make image-test"]
+@pytest.mark.parametrize(
+    ("workflow", "job", "command"),
+    [
+        ("release", "images", "make image-test"),
+        ("retrain", "retrain", "make retrain"),
+        ("rollback", "rollback", "make rollback"),
+    ],
+)
+def test_who_releases_or_starts_a_service_has_the_public_keys(workflow: str, job: str, command: str) -> None:
+    """With `serve.require_signature` nothing is brought to the services without them."""
+    steps = yaml.safe_load((WORKFLOWS / f"{workflow}.yml").read_text())["jobs"][job]["steps"]
+    (step,) = [step for step in steps if step.get("run") == command]
     name = load_params(ROOT / "params.yaml").serve.public_keys_env
-    assert tried["env"] == {name: f"${{{{ vars.{name} }}}}"}
+    assert step["env"][name] == f"${{{{ vars.{name} }}}}"
 
 
 @pytest.mark.parametrize("name", ["retrain", "release", "rollback"])

@@ -259,6 +259,30 @@ def test_feedback_from_many_threads_is_kept_once(url, open_store, rows):
     assert len(rows(url, "SELECT * FROM feedback")) == 10
 
 
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_worker_holds_few_connections_of_a_server_that_all_pods_share(url, open_store, rows):
+    """docs/operations.md tells what `max_connections` must be from these numbers."""
+    store = open_store(url)
+    others = "datname = current_database() AND pid <> pg_backend_pid()"
+    held = f"SELECT count(*) AS n FROM pg_stat_activity WHERE {others}"
+
+    def busy(number: int) -> None:
+        store.feedback(feedback(str(number)))
+        store.predicted(prediction(request_id=str(number)))
+        store.rollout_state()
+
+    with ThreadPoolExecutor(12) as pool:
+        calls = [pool.submit(busy, number) for number in range(400)]
+        seen = []
+        while not all(call.done() for call in calls):
+            seen.append(rows(url, held)[0]["n"])
+    for call in calls:
+        call.result()
+    assert store.flush(10)
+    assert 3 <= max(seen) <= 5
+    assert rows(url, held)[0]["n"] <= 3
+
+
 def test_feedback_and_predictions_at_the_same_time(url, open_store, rows):
     store = open_store(url, queue=100_000)
     for number in range(3000):

@@ -150,6 +150,19 @@ def test_people_are_told_once_of_a_reconcile_that_fails_each_minute(
     assert told["text"].startswith("[ticket] FlowFailed: the flow reconcile has failed\nMLflow does not do")
 
 
+def test_people_are_told_once_of_what_cannot_be_carried_out(
+    at_root: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_root.begin(1)
+    with Hook() as hook:
+        monkeypatch.setenv(at_root.params.alerts.webhook.url_env, hook.url)
+        at_root.give("challenger", 1)
+        said = [reconcile() for _ in range(2)]
+    (told,) = hook.bodies
+    assert told["text"].startswith("[ticket] NotCarriedOut: ") and "cannot challenge itself" in told["text"]
+    assert "Told of NotCarriedOut: webhook: sent" in said[0]
+
+
 def test_a_silent_challenger_goes_back_although_mlflow_is_away(
     at_root: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

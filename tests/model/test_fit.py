@@ -65,7 +65,7 @@ def test_muon_has_the_matrices_of_the_layers_and_adamw_all_else():
     network = model()
     of_adamw, of_muon = (
         {id(one) for group in optimizer.param_groups for one in group["params"]}
-        for optimizer in _optimizers(network, MUON)
+        for optimizer in _optimizers(network, MUON, mixed=False)
     )
     assert not of_adamw & of_muon and of_adamw | of_muon == {id(one) for one in network.parameters()}
     matrices = {id(layer.weight) for layer in network.layers.modules() if isinstance(layer, torch.nn.Linear)}
@@ -88,6 +88,14 @@ def test_a_loss_that_is_no_number_stops_with_the_step():
     # Each of the 96 texts is in one of the first epoch's six batches.
     with pytest.raises(TicketSentimentError, match=r"loss is nan at step [1-6] of 48.*train.learning_rate"):
         fit(model(), ROWS, broken, tuning_score(ROWS, TEXTS.labels), SETTINGS, "train")
+
+
+def test_with_muon_such_a_loss_names_both_rates():
+    def broken(network, indices, ids, mask):
+        return loss(network, indices, ids, mask) * float("nan")
+
+    with pytest.raises(TicketSentimentError, match=r"train.learning_rate .* or train.matrix_learning_rate"):
+        fit(model(), ROWS, broken, tuning_score(ROWS, TEXTS.labels), MUON, "train")
 
 
 def test_it_stops_early_when_nothing_gets_better():

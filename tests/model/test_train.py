@@ -32,6 +32,13 @@ def test_the_stage_learns_and_a_second_run_gives_the_same_files(workspace, small
     assert sha256_tree(workspace / "models/dense") == first
 
 
+def test_more_tokens_than_the_base_model_knows_are_refused_before_it_learns(workspace, small_params):
+    longer = small_params.train.model_copy(update={"max_length": 512})
+    message = r"train.max_length in params.yaml is 512, and .* knows texts of \d+ tokens at most"
+    with pytest.raises(TicketSentimentError, match=message):
+        main(small_params.model_copy(update={"train": longer}))
+
+
 def test_other_tools_of_that_world_read_the_dense_model(workspace, small_params):
     from transformers import AutoModelForSequenceClassification
 

@@ -9,7 +9,14 @@ from tests.promotion.loop import Loop
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.promotion import moves
 from ticket_sentiment.promotion.controller import Outcome
-from ticket_sentiment.promotion.news import NAMES, failures_of, of_failure, of_look, of_registration
+from ticket_sentiment.promotion.news import (
+    NAMES,
+    failures_of,
+    of_failure,
+    of_look,
+    of_reconcile,
+    of_registration,
+)
 from ticket_sentiment.registry.registry import Registration
 
 RUNBOOKS = "docs/runbooks.md"
@@ -72,6 +79,17 @@ def test_a_promotion_is_told_to_those_who_see_to_tickets(loop: Loop):
     assert told.summary == "version 2 answers all customers" and told.runbook == f"{RUNBOOKS}#promoted"
     text = (Path(__file__).parents[2] / RUNBOOKS).read_text()
     assert "ticket-sentiment rollback" in text.split("## Promoted\n")[1].split("\n## ")[0]
+
+
+def test_what_cannot_be_carried_out_is_told_once_however_the_seconds_pass():
+    first, again, other = (
+        of_reconcile((f"version {version} as `challenger`: no public key is here ({seconds} s)",), RUNBOOKS)
+        for version, seconds in ((2, 1.5), (2, 2.5), (3, 1.5))
+    )
+    assert first.severity == "ticket" and "no public key is here" in first.text
+    assert first.key == again.key != other.key
+    assert first.runbook == f"{RUNBOOKS}#notcarriedout"
+    assert of_reconcile((), RUNBOOKS) is None
 
 
 def test_a_look_that_changed_nothing_is_no_news(loop: Loop):

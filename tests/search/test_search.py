@@ -289,3 +289,24 @@ def test_two_searches_at_once_are_refused(workspace, small_params):
         pytest.raises(TicketSentimentError, match="already running"),
     ):
         main(small_params)
+
+
+def test_the_key_covers_the_code_of_a_point_and_no_other(workspace, small_params):
+    """Else a licence that was looked up, or a change of the edge page, would cost hours."""
+    code = "import sys, ticket_sentiment.search.points; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    used = {name.removeprefix("ticket_sentiment.model.") for name in loaded.split()}
+    folder = Path(search.__file__).parents[1] / "model"
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert {name.removesuffix(".py") for name in search.OF_NO_POINT} == modules - used
+
+    licensed = small_params.train.model_copy(update={"base_licence": "mit"})
+    tables = prepared_tables()
+    assert key(small_params.model_copy(update={"train": licensed}), tables) == key(small_params, tables)
+
+
+def test_a_record_of_another_search_is_not_dropped_in_silence(tmp_path, capsys):
+    record = Record("before", {7: {"dense": Result(0.7, 0.7, 0.03, 9, {})}})
+    write_record(record, tmp_path / "points.json")
+    assert read_record(tmp_path / "points.json", "now").seeds == {}
+    assert "its 1 points are of other knobs, tickets or code: all are made anew" in capsys.readouterr().out

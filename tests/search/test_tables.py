@@ -53,3 +53,12 @@ def test_columns_and_labels_are_mapped(tmp_path):
     )
     numbered = [(text, 1 + LABELS.index(label)) for text, label in rows(900)]
     assert len(table_of(write(tmp_path / "t.csv", numbered, ("body", "label")), tickets)["train"].texts) > 500
+
+
+def test_a_label_counts_wherever_its_text_came_before_without(tmp_path):
+    tickets = Tickets.model_validate(SOURCE)
+    labelled = rows(900)
+    bare = [(text, "") for text, _ in labelled]
+    tables = table_of(write(tmp_path / "t.csv", [*bare, *labelled]), tickets)
+    assert sum(len(tables[name].texts) for name in ("train", "tune", "holdout")) == 900
+    assert tables["unlabelled"].texts == []

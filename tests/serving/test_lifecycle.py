@@ -78,6 +78,25 @@ def ask(server: Server, text: str = "great") -> httpx.Response:
     return httpx.post(f"{server.url}/v1/classify", json={"text": text}, timeout=10)
 
 
+def test_an_idle_connection_is_kept_as_long_as_params_say(started):
+    """A gateway keeps its own for up to an hour, and answers 502 where the service closed one before."""
+
+    def closed_after(keep_alive_seconds: float, patience: float) -> float:
+        server, _ = started(keep_alive_seconds=keep_alive_seconds)
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=patience) as connection:
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b" 200 " in connection.recv(65_536)
+            start = time.monotonic()
+            with contextlib.suppress(TimeoutError):
+                while connection.recv(65_536):
+                    pass
+            return time.monotonic() - start
+
+    assert closed_after(1.0, patience=10) == pytest.approx(1.0, abs=0.9)
+    assert closed_after(3700.0, patience=7) >= 7  # uvicorn's own would be 5
+
+
 def test_two_workers_have_one_page_of_metrics_and_a_killed_one_is_replaced(started) -> None:
     server, port = started(2, environment={"BENTOML_CONTAINERIZED": "true"})
     until(lambda: metric(port, "workers") == 2)

@@ -15,6 +15,9 @@ from ticket_sentiment.errors import TicketSentimentError
 CONNECT_S = 3
 WAIT_S = 5  # for a lock, a statement, a free connection
 _POOL = 4
+# What a process keeps of a PostgreSQL server, where each counts against `max_connections`, and how many more
+# it may have for a moment. An engine that is not durable writes with one thread, in the background.
+_KEPT, _MORE = 2, 2
 READING: dict[str, Any] = {"reading": True}  # execution options of a connection that writes nothing
 
 
@@ -24,7 +27,8 @@ def open_engine(url: str, *, durable: bool) -> sa.Engine:
     Args:
         url: of SQLAlchemy: `sqlite:///folder/file.db` or `postgresql+psycopg://user:password@host/database`.
         durable: whether a commit also survives a power cut. Without, the last moments before one may be
-            missing; neither loses a commit when only the process is killed.
+            missing; neither loses a commit when only the process is killed. An engine that is not durable is
+            for one thread.
 
     Raises:
         TicketSentimentError: the URL is none, names another database, or its driver is not installed.
@@ -142,7 +146,8 @@ def _postgresql(url: sa.URL, durable: bool) -> sa.Engine:
     engine = sa.create_engine(
         url,
         connect_args=arguments,
-        pool_size=_POOL,
+        pool_size=_KEPT if durable else 1,
+        max_overflow=_MORE if durable else 0,
         pool_timeout=WAIT_S,
         pool_pre_ping=True,
         pool_recycle=1800,

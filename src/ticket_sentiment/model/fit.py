@@ -18,13 +18,13 @@ from tqdm.auto import tqdm
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import replacing
 from ticket_sentiment.model.classifier import has_bfloat16, pad, predict_rows
+from ticket_sentiment.model.muon import Muon
 from ticket_sentiment.model.replicas import Replicas
 
 Loss = Callable[[nn.Module, list[int], Tensor, Tensor], Tensor]
 Score = Callable[[nn.Module], tuple[float, float]]
 
 EVALUATION_BATCH = 64
-NEWTON_SCHULZ_STEPS = 3  # of Muon; with the usual five a student is no better, and learns a seventh longer
 BUCKET = 32  # batches sorted together: hardly any padding, and the order still changes every epoch
 
 
@@ -115,14 +115,8 @@ def _parameter_groups(model: nn.Module, settings: FitSettings) -> list[dict]:
     return [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()]
 
 
-def _optimizers(model: nn.Module, settings: FitSettings) -> list[torch.optim.Optimizer]:
-    """AdamW, and Muon for the matrices of an encoder's layers where they have a rate of their own.
-
-    Muon (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks") steps along the
-    orthogonal matrix that is nearest to the momentum, so that a matrix learns in all its directions and not
-    in a few strong ones; the step is as large as AdamW's (Liu et al. 2025, "Muon is Scalable for LLM
-    Training"). What it gave is in docs/compression.md.
-    """
+def _optimizers(model: nn.Module, settings: FitSettings, mixed: bool) -> list[torch.optim.Optimizer]:
+    """AdamW, and Muon for the matrices of an encoder's layers where they have a rate of their own."""
     groups = _parameter_groups(model, settings)
     if not settings.matrix_learning_rate:
         return [torch.optim.AdamW(groups, betas=(0.9, 0.999), eps=1e-8, fused=True)]
@@ -131,13 +125,8 @@ def _optimizers(model: nn.Module, settings: FitSettings) -> list[torch.optim.Opt
     of_muon = [one for group in groups for one in group["params"] if id(one) in matrices]
     for group in groups:
         group["params"] = [one for one in group["params"] if id(one) not in matrices]
-    muon = torch.optim.Muon(
-        of_muon,
-        lr=settings.matrix_learning_rate,
-        weight_decay=settings.weight_decay,
-        ns_steps=NEWTON_SCHULZ_STEPS,
-        adjust_lr_fn="match_rms_adamw",
-    )
+    dtype = torch.bfloat16 if mixed else torch.float32
+    muon = Muon(of_muon, settings.matrix_learning_rate, settings.weight_decay, dtype)
     rest = [group for group in groups if group["params"]]
     return [torch.optim.AdamW(rest, betas=(0.9, 0.999), eps=1e-8, fused=True), muon]
 
@@ -174,7 +163,7 @@ def fit(
     generator = torch.Generator().manual_seed(settings.seed)
     where = next(model.parameters()).device
     mixed = has_bfloat16(where)
-    optimizers = _optimizers(model, settings)
+    optimizers = _optimizers(model, settings, mixed)
     per_epoch = math.ceil(len(rows) / settings.batch_size)
     total = math.ceil(per_epoch * settings.epochs)
     course = _schedule(total, round(total * settings.warmup_share))
@@ -198,9 +187,11 @@ def fit(
                 value = replicas.backward(loss_of, indices)
                 step += 1
                 if not math.isfinite(value):
+                    rates = f"{name}.learning_rate in params.yaml (now {settings.learning_rate:g})"
+                    if settings.matrix_learning_rate:
+                        rates += f", or {name}.matrix_learning_rate (now {settings.matrix_learning_rate:g})"
                     raise TicketSentimentError(
-                        f"{name}: the loss is {value} at step {step} of {total}; "
-                        f"lower {name}.learning_rate in params.yaml (now {settings.learning_rate:g})"
+                        f"{name}: the loss is {value} at step {step} of {total}; lower {rates}"
                     )
                 nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 replicas.all_cores()

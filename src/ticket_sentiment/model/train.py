@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import replacing_folder, write_json
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.calibration import fit_temperature
@@ -116,6 +117,9 @@ def train_dense(params: Params, train: LabelledTexts, tune: LabelledTexts, folde
 
     Returns:
         The learning curve.
+
+    Raises:
+        TicketSentimentError: the base model knows no texts as long as `train.max_length`.
     """
     settings = params.train
     deterministic(settings.seed)
@@ -124,6 +128,11 @@ def train_dense(params: Params, train: LabelledTexts, tune: LabelledTexts, folde
     tokenizer = load_tokenizer(source)
     where = device()
     model = from_dense(dense).to(where)
+    if settings.max_length > model.config.positions:
+        raise TicketSentimentError(
+            f"train.max_length in params.yaml is {settings.max_length}, and {settings.base_model} knows "
+            f"texts of {model.config.positions} tokens at most: lower it, or take another train.base_model"
+        )
     tuning = tune.sample(settings.evaluation_rows, settings.seed)
     curve = fit(
         model,

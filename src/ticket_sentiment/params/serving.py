@@ -85,6 +85,7 @@ class Serve(Section):
     max_in_flight: int = Field(ge=1)
     max_queue: int = Field(ge=1)
     max_shadow_queue: int = Field(ge=0)
+    keep_alive_seconds: float = Field(gt=0)
     drain_seconds: float = Field(ge=0)
     rollout_poll_seconds: float = Field(gt=0)
     releases: str = Field(min_length=1)

@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,8 @@ ACTIONS: dict[str, tuple[str, Severity, str]] = {
     "advance": ("RolloutAdvanced", "info", "the rollout went one step on"),
     "promote": ("Promoted", "ticket", "version {version} answers all customers"),
 }
-FAILED, SILENT = "FlowFailed", "TicketsMissing"
-NAMES = (FAILED, SILENT, *(name for table in (DECISIONS, ACTIONS) for name, *_ in table.values()))
+FAILED, SILENT, UNDONE = "FlowFailed", "TicketsMissing", "NotCarriedOut"
+NAMES = (FAILED, SILENT, UNDONE, *(name for table in (DECISIONS, ACTIONS) for name, *_ in table.values()))
 
 
 # What is another each time in the words of one trouble: temporary folders, and seconds that pass.
@@ -47,9 +48,13 @@ def of_failure(flow: str, error: object, runbooks: str) -> Alert:
         runbooks: `objectives.runbooks`.
     """
     why = str(error) if isinstance(error, TicketSentimentError) else type(error).__name__
-    same = PASSING.sub("", why)
-    key = f"{failures_of(flow)}{sha256(same.encode()).hexdigest()[:16]}"  # another trouble is news
+    key = f"{failures_of(flow)}{_trouble(why)}"
     return Alert(FAILED, "ticket", f"the flow {flow} has failed", (why,), _runbook(runbooks, FAILED), key)
+
+
+def _trouble(words: str) -> str:
+    """One name for the same trouble, however often it comes; another one is news."""
+    return sha256(PASSING.sub("", words).encode()).hexdigest()[:16]
 
 
 def failures_of(flow: str) -> str:
@@ -65,6 +70,15 @@ def of_collection(collected: "CollectResult", runbooks: str) -> Alert | None:
     summary = f"there is no ticket of {newest}, so nothing new is learnt"
     details = (f"Months without a ticket: {', '.join(collected.missing)}.",)
     return Alert(SILENT, "ticket", summary, details, _runbook(runbooks, SILENT), f"no tickets {newest}")
+
+
+def of_reconcile(refused: Sequence[str], runbooks: str) -> Alert | None:
+    """What a reconciliation could not carry out, as its release cannot be brought or must not be served."""
+    if not refused:
+        return None
+    summary = "what MLflow or the ledger ask for cannot be carried out"
+    key = f"not carried out {_trouble(' '.join(refused))}"
+    return Alert(UNDONE, "ticket", summary, tuple(refused), _runbook(runbooks, UNDONE), key)
 
 
 def of_registration(registration: "Registration", runbooks: str) -> Alert:

@@ -79,7 +79,11 @@ def read_record(path: Path, settings: str) -> Record:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise TicketSentimentError(f"{path}: {where}: {first['msg']}: {remedy}") from None
-    return record if record.settings == settings else Record(settings)
+    if record.settings == settings:
+        return record
+    points = sum(len(found) for found in record.seeds.values())
+    print(f"{path}: its {points} points are of other knobs, tickets or code: all are made anew", flush=True)
+    return Record(settings)
 
 
 def write_record(record: Record, path: Path) -> None:

@@ -34,6 +34,7 @@ from ticket_sentiment.files import (
     write_json,
 )
 from ticket_sentiment.gates.benchmark import machine
+from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.classifier import load_base
 from ticket_sentiment.model.compact import from_dense
 from ticket_sentiment.model.frontier import FRONTIER, FrontierPoint, allowed, write_frontier
@@ -53,7 +54,14 @@ from ticket_sentiment.search.speed import measure_speeds
 from ticket_sentiment.search.tables import Tables, prepared_tables, table_of
 
 WORK = Path("models/frontier/work")
-POINT_BYTES = 500_000_000  # the dense model and its answers; a bundle is far smaller
+BUNDLE_BYTES = 200_000_000  # a bundle and what it is made with are far smaller
+OF_NO_POINT = (
+    "edge.py",
+    "hotfix.py",
+    "providers.py",
+    "prune.py",
+    "quantize.py",
+)  # of model/: no point needs them
 LEARNT_ALONE = ("dense", "upper_layers_dropped", "trained_from_scratch")  # without a dense model before
 CONFIDENCE = 0.95
 
@@ -61,12 +69,12 @@ CONFIDENCE = 0.95
 def key(params: Params, tables: Tables) -> str:
     """What a result depends on beside its seed and shape, the code too; another key is another folder."""
     package = Path(ticket_sentiment.__file__).parent
-    code = sorted([*package.glob("model/*.py"), *package.glob("model/*.yaml"), package / "search/points.py"])
+    code = [*package.glob("model/*.py"), *package.glob("model/*.yaml"), package / "search/points.py"]
     parts = {
-        "code": [sha256_file(path) for path in code],
+        "code": [sha256_file(path) for path in sorted(code) if path.name not in OF_NO_POINT],
         "data": tables.sha256,
         **{
-            name: getattr(params, name).model_dump(exclude={"seed"})
+            name: getattr(params, name).model_dump(exclude={"seed", "base_licence"})
             for name in ("train", "prune", "quantize")
         },
     }
@@ -147,9 +155,18 @@ def _stored(folder: Path, jobs: Sequence[Job]) -> dict[Job, Result]:
     }
 
 
+def dense_bytes(tables: Tables, params: Params) -> int:
+    """What a dense model and its answers (logits in fp32, a state of each layer in fp16) need on the disk."""
+    model = from_dense(load_base(params.train.base_model))
+    texts = len(tables["train"].texts) + len(tables["unlabelled"].texts)
+    answers = texts * (1 + params.prune.varied_copies)
+    of_answer = 4 * len(LABELS) + 2 * model.config.layers * model.config.hidden
+    return 4 * sum(parameter.numel() for parameter in model.parameters()) + answers * of_answer
+
+
 def make(job: Job, tables: Tables, params: Params, folder: Path) -> Result:
     """Make one point; its folder appears whole or not at all."""
-    require_space(folder, POINT_BYTES)
+    require_space(folder, dense_bytes(tables, params) if job.kind == "dense" else BUNDLE_BYTES)
     start = time.monotonic()
     seed = folder / f"seed-{job.seed}"
     with replacing_folder(folder / job.folder) as temporary:

@@ -62,25 +62,27 @@ def table_of(path: Path, tickets: Tickets) -> Tables:
             )
     rows: dict[str, list[tuple[str, int]]] = {name: [] for name in NAMES}
     seen: set[str] = set()
+    unlabelled: dict[str, str] = {}  # by key: another row may have the label of the same text
     pairs = zip(table.values(columns["text"]), table.values(columns["label"]), strict=True)
     for number, (text, label) in enumerate(pairs, start=1):
         cleaned = canonical(clean(str(text or "")))
         key = dedup_key(cleaned)
         if not key or key in seen:
             continue
-        seen.add(key)
         part = _part(key)
         known = None if label in (None, "") else tickets.labels.get(str(label), str(label))
         if known is None:
             if part == "train":
-                rows["unlabelled"].append((cleaned, -1))
+                unlabelled.setdefault(key, cleaned)
             continue
+        seen.add(key)
         if known not in LABEL_TO_ID:
             raise TicketSentimentError(
                 f"{path}, row {number}: unknown label {str(label)[:40]!r}: map it in tickets.labels of "
                 f"params.yaml to one of {', '.join(LABELS)}"
             )
         rows[part].append((cleaned, LABEL_TO_ID[known]))
+    rows["unlabelled"] = [(text, -1) for key, text in unlabelled.items() if key not in seen]
     for part in ("train", "tune", "holdout"):
         counts = np.bincount([label for _, label in rows[part]], minlength=len(LABELS))
         if counts.min() < MIN_CLASS_ROWS:

@@ -26,8 +26,14 @@ REST_SECONDS = 10.0  # for a head, the rest of a refused body, what comes after 
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection of a client."""
+    """One connection of a client.
 
+    Attributes:
+        keep_alive_seconds: that one is kept with nothing asked on it, `serve.keep_alive_seconds`. The service
+            sets it: BentoML hands uvicorn's option on from its command line alone.
+    """
+
+    keep_alive_seconds = 5.0
     _unparsed = 0  # bytes since the last complete head or piece of a body
     _progress = _body_missing = False
     _timer: asyncio.TimerHandle | None = None
@@ -39,6 +45,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         if isinstance(self.app, ProxyHeadersMiddleware):  # nothing here asks for the client's address
             self.app = self.app.app
+        self.timeout_keep_alive = self.keep_alive_seconds
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A head is awaited."""

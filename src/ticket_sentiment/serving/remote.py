@@ -34,7 +34,7 @@ MIN_SECONDS = 0.01  # a call that has less is not made
 MISSING_SECONDS = 60.0  # between two questions for a version that was not loaded over there
 MAX_RETRY_AFTER_SECONDS = 60.0
 _CALLS = 32  # under way at once, a connection each; beyond, the other service is not asked
-_IDLE_SECONDS = 4.0  # that a connection is kept: uvicorn closes it after 5
+_IDLE_SECONDS = 4.0  # that a connection is kept: less than any service does, one of an older build too (5)
 _ANSWER_BYTES = 2048  # of one ticket; ours have about 400
 _HEAD_BYTES = 1024
 # Whether a call's outcome counts for the circuit breaker. Others say nothing of the other service.

@@ -97,16 +97,20 @@ class Sentiment:
 
     def __init__(self) -> None:
         # BentoML accepts connections only after this, so a process that is ready has verified its bundle.
-        from ticket_sentiment.serving.application import Application  # in a worker alone: see startable.py
+        # In a worker alone: see startable.py.
+        from ticket_sentiment.serving.application import Application
+        from ticket_sentiment.serving.protocol import BoundedProtocol
 
         logs.configure()
         os.chdir(os.environ.get(HOME, "."))
         shared = Path(os.environ.get(SHARED) or tempfile.mkdtemp(prefix="ticket-sentiment-"))
         try:
-            self.application = Application(load_deployed(device=arguments.device), arguments.device, shared)
+            deployed = load_deployed(device=arguments.device)
+            self.application = Application(deployed, arguments.device, shared)
         except TicketSentimentError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             os._exit(1)  # an exception, SystemExit too, would be logged as four tracebacks
+        BoundedProtocol.keep_alive_seconds = deployed.settings.serve.keep_alive_seconds
         Gate.front = self.application.front
 
     @bentoml.on_deployment
