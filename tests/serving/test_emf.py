@@ -39,8 +39,8 @@ def test_counters_give_what_was_added_also_after_a_restart():
     assert added({}, {"a_total": {frozenset(): 3.0}}) == {"a_total": {frozenset(): 3.0}}
 
 
-def bucket(le: str, value: float) -> tuple[frozenset[tuple[str, str]], float]:
-    return frozenset({("le", le), ("route", "classify")}), value
+def bucket(le: str, value: float, arm: str = "champion") -> tuple[frozenset[tuple[str, str]], float]:
+    return frozenset({("le", le), ("route", "classify"), ("arm", arm)}), value
 
 
 def test_quantiles_are_the_edges_of_buckets_and_never_infinite():
@@ -58,6 +58,26 @@ def test_objectives_can_be_judged_by_the_lines():
     assert values["Singles"] == (2, "Count") and 0 <= values["Late"][0] <= 2
     assert values["LatencyP50"][1] == "Milliseconds" and values["LatencyP50"][0] > 0
     assert of_arm(page, "champion")["ArmRequests"] == (2, "Count")
+
+
+def test_a_client_that_is_refused_in_a_loop_hides_nothing():
+    """Neither that all others fail, nor that all others wait."""
+
+    def labels(**held: str) -> frozenset[tuple[str, str]]:
+        return frozenset({"route": "classify", "arm": "champion", **held}.items())
+
+    page: Page = {
+        "requests_total": {
+            labels(code="200"): 4.0, labels(code="503"): 4.0, labels(code="401", arm=""): 1000.0
+        },
+        "request_seconds_count": {labels(): 8.0, labels(arm=""): 1000.0},
+        "request_seconds_bucket": dict(
+            [bucket("0.1", 0.0), bucket("0.5", 8.0), bucket("+Inf", 8.0), bucket("0.1", 1000.0, "")]
+        ),
+    }  # fmt: skip
+    values = of_service(page, page, 100.0)
+    assert (values["Requests"][0], values["Failed"][0]) == (8, 4)
+    assert (values["Singles"][0], values["Late"][0], values["LatencyP50"][0]) == (8, 8, 500)
 
 
 def test_a_line_is_a_document_of_the_format():

@@ -120,10 +120,10 @@ def _loaded() -> tuple[Case, ...]:
         first, other = {"digest": "d", "instance": "a:3001"}, {"digest": second, "instance": "b:3001"}
         return {named("build_info", arm="champion", **held): stays(1) for held in (first, other)}
 
-    def epochs(second: int) -> Mapping[str, str]:
+    def epochs(oldest: int) -> Mapping[str, str]:
         return {
-            named("rollout_epoch", instance="a:3001"): stays(7),
-            named("rollout_epoch", instance="b:3001"): stays(second),
+            named("rollout_epoch", instance="a:3001"): stays(oldest),
+            named("rollout_epoch_newest", instance="a:3001"): stays(7),
         }
 
     return (

@@ -117,16 +117,21 @@ def _cache(params: Params) -> tuple[Case, ...]:
     low = 0.4 * (1 - params.objectives.max_cache_fall) / 2
     day = 24 * 6  # steps
 
-    def cached(later: float) -> Mapping[str, str]:
-        """40 % of the look-ups hit for a day, then another share."""
+    def cached(later: float, usual: float = 1000) -> Mapping[str, str]:
+        """40 % of the look-ups hit for a day, then another share of 1000 a step."""
         return {
-            named(f"cache_{name}_total"): f"0+{1000 * a:g}x{day} {1000 * (a * day + b):g}+{1000 * b:g}x11"
+            named(
+                f"cache_{name}_total"
+            ): f"0+{usual * a:g}x{day} {usual * a * day + 1000 * b:g}+{1000 * b:g}x11"
             for name, a, b in (("hits", 0.4, later), ("misses", 0.6, 1 - later))
         }
 
     return (
         Case("CacheHitRateFell", "to a fraction", cached(low), "25h50m", BY_JOB, low, step=MIDDLE),
         Case("CacheHitRateFell", "by little", cached(0.35), "25h50m", step=MIDDLE),
+        Case(
+            "CacheHitRateFell", "after a day of a look-up now and then", cached(low, 1), "25h50m", step=MIDDLE
+        ),
     )
 
 

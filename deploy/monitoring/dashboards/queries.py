@@ -1,6 +1,7 @@
 """The shapes of query that panels share."""
 
 from deploy.monitoring.dashboards.panel import SELECTED
+from deploy.monitoring.rules.objectives import SINGLE
 from deploy.monitoring.rules.rule import TICKETS
 from ticket_sentiment.serving.metrics import PREFIX
 
@@ -27,7 +28,7 @@ def quantile(q: float, name: str, by: str = "", labels: str = "") -> str:
 
 def seconds(q: float, by: str = "") -> str:
     """Time of single tickets."""
-    return quantile(q, "request_seconds", by, 'route="classify"' + (',arm!=""' if by == "arm" else ""))
+    return quantile(q, "request_seconds", by, SINGLE)
 
 
 def part(some: str, all_of_it: str) -> str:

@@ -82,7 +82,8 @@ def _shadow(params: Params) -> tuple[Rule, ...]:
 def _loaded(params: Params) -> tuple[Rule, ...]:
     held = params.objectives
     champions = f'ticket_sentiment_build_info{{{JOBS},arm="champion"}} == 1'
-    epoch = f"(job) (ticket_sentiment_rollout_epoch{{{JOBS}}})"
+    newest = f"max by (job) (ticket_sentiment_rollout_epoch_newest{{{JOBS}}})"
+    oldest = f"min by (job) (ticket_sentiment_rollout_epoch{{{JOBS}}})"
     arms = f'{TICKETS},arm=~"champion|challenger"'
     answered = total("requests", "1h", arms)
     challenger = total("requests", "1h", f'{TICKETS},arm="challenger"')
@@ -102,7 +103,7 @@ def _loaded(params: Params) -> tuple[Rule, ...]:
         ),
         ticket(
             "RolloutEpochsDiffer",
-            f"max by {epoch} - min by {epoch} > 0",
+            f"{newest} - {oldest} > 0",
             "10m",
             f"{JOB}: some processes do not follow the rollout; they are up to {PLAIN} epochs behind",
         ),

@@ -106,7 +106,9 @@ def _behind(params: Params) -> tuple[Rule, ...]:
     fallbacks, answers = total("remote_fallbacks", "10m"), total("remote_answers", "10m")
     hits, misses = total("cache_hits", "1h"), total("cache_misses", "1h")
     rate = f"{hits} / ({hits} + {misses})"
-    before = rate.replace("[1h]", "[1h] offset 1d")
+    before, looked_up_before = (
+        query.replace("[1h]", "[1h] offset 1d") for query in (rate, f"{hits} + {misses}")
+    )
     events, workers = (
         f"sum by (job) (ticket_sentiment_{n}{{{JOBS}}})" for n in ("events_available", "workers")
     )
@@ -127,7 +129,7 @@ def _behind(params: Params) -> tuple[Rule, ...]:
         ticket(
             "CacheHitRateFell",
             f"{rate} < {1 - held.max_cache_fall:.6g} * ({before}) and {before} > 0.1 "
-            f"and {enough(f'{hits} + {misses}', params)}",
+            f"and {enough(f'{hits} + {misses}', params)} and {enough(looked_up_before, params)}",
             "15m",
             f"{JOB}: {PERCENT} of the look-ups hit the cache; a day before it was far more",
         ),

@@ -34,6 +34,7 @@ from ticket_sentiment.serving.settings import load_settings
 SERVICE = "ticket-sentiment"  # value of the dimension Service
 TIMEOUT_S = 5.0
 TICKETS, PROMISED = ("classify", "batch"), ("classify", "batch", "feedback")
+MISTAKES = tuple(str(code) for code in range(400, 500))  # of the caller: they say nothing of the service
 COUNT, MILLISECONDS, NONE = "Count", "Milliseconds", "None"
 COUNTERS = {
     "CacheHits": "cache_hits",
@@ -83,11 +84,14 @@ def total(page: Page, name: str, **wanted: tuple[str, ...]) -> float:
 
 
 def quantiles(page: Page, shares: tuple[float, ...]) -> list[float]:
-    """Seconds of single tickets, each the upper edge of its bucket; none where there was no ticket."""
+    """Seconds of single tickets of which a model was asked, each the upper edge of its bucket.
+
+    None where there was no ticket.
+    """
     edges: dict[float, float] = {}
     for labels, value in page.get("request_seconds_bucket", {}).items():
         held = dict(labels)
-        if held.get("route") == "classify":
+        if held.get("route") == "classify" and held.get("arm"):
             edge = float(held["le"])
             edges[edge] = edges.get(edge, 0.0) + value
     bounds = sorted(edges)
@@ -102,16 +106,18 @@ def quantiles(page: Page, shares: tuple[float, ...]) -> list[float]:
 def of_service(now: Page, grown: Page, objective_ms: float) -> Values:
     """Of the service as a whole."""
     edge = floatToGoString(objective_ms / 1000)
-    singles = total(grown, "request_seconds_count", route=("classify",))
+    single = {"route": ("classify",), "arm": ARMS}
+    singles = total(grown, "request_seconds_count", **single)
+    mistakes = total(grown, "requests_total", route=PROMISED, code=MISTAKES)
     faults = tuple(str(code) for code in range(500, 600))
     values: Values = {
-        "Requests": (total(grown, "requests_total", route=PROMISED), COUNT),
+        "Requests": (total(grown, "requests_total", route=PROMISED) - mistakes, COUNT),
         "Failed": (total(grown, "requests_total", route=PROMISED, code=faults), COUNT),
         "Tickets": (total(grown, "requests_total", route=TICKETS), COUNT),
         "Shed": (total(grown, "requests_total", route=TICKETS, code=("503", "504")), COUNT),
         "Limited": (total(grown, "requests_total", route=TICKETS, code=("429",)), COUNT),
         "Singles": (singles, COUNT),
-        "Late": (singles - total(grown, "request_seconds_bucket", route=("classify",), le=(edge,)), COUNT),
+        "Late": (singles - total(grown, "request_seconds_bucket", le=(edge,), **single), COUNT),
         "InternalErrors": (total(grown, "refusals_total", error=("internal",)), COUNT),
         "QueueWait": (1000 * total(now, "queue_wait_seconds"), MILLISECONDS),
         "EventsUnavailable": (total(now, "workers") - total(now, "events_available"), COUNT),

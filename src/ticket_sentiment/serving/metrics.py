@@ -113,7 +113,11 @@ class Metrics:
         self._gauges["rollout_share"] = gauge(
             "rollout_share", "Share of the customers whom the challenger is to answer", mode="livemax"
         )
-        self._epoch = gauge("rollout_epoch", "Epoch of the rollout state in force", mode="livemin")
+        # Of the processes of one instance, the one that is farthest behind, and the one that is not.
+        self._epochs = (
+            gauge("rollout_epoch", "Epoch of the rollout state in force", mode="livemin"),
+            gauge("rollout_epoch_newest", "The same in the process that has the newest", mode="livemax"),
+        )
         self._totals = {
             name: counter(name, text)
             for name, text in (
@@ -199,7 +203,8 @@ class Metrics:
         for name, total in totals.items():
             self._totals[name].inc(total - self._seen[name])
             self._seen[name] = total
-        self._epoch.set(epoch)
+        for gauge in self._epochs:
+            gauge.set(epoch)
 
 
 class MetricsServer:
