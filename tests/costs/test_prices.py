@@ -135,11 +135,27 @@ def test_savings_and_services_are_warned_of_by_the_earliest_day_they_can_mean():
     assert "spot savings (2025-07)" in line and "disks (2026)" in line and "storage" not in line
 
 
+def test_a_day_may_be_written_as_a_person_writes_it(tmp_path: Path):
+    """YAML makes a date of 2026-12-01 and a number of 2026."""
+    services = {name: one | {"checked": datetime.date(2026, 12, 1)} for name, one in REST["services"].items()}
+    services["disk_gb_month"] |= {"checked": 2026}
+    row = ROW | {"spot_checked": datetime.date(2026, 12, 1)}
+    table = load_prices(written(tmp_path, row, services=services))
+    assert "checked: 2026\n" in (tmp_path / "prices.yaml").read_text()
+    assert (table.services.disk_gb_month.checked, table.services.transfer_gb.checked) == (
+        "2026",
+        "2026-12-01",
+    )
+    assert table.prices[0].spot_checked == "2026-12"
+
+
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
         ("disk_gb_month", {"usd": -1.0}, r"services\.disk_gb_month\.usd"),
         ("disk_gb_month", {"checked": "spring"}, r"services\.disk_gb_month\.checked"),
+        ("disk_gb_month", {"checked": "2026-02-30"}, r"services\.disk_gb_month\.checked: .*day"),
+        ("disk_gb_month", {"checked": True}, r"services\.disk_gb_month\.checked"),
         ("transfer_gb", {"source": ""}, r"services\.transfer_gb\.source"),
         ("transfer_gb", {"dollars": 1.0}, r"services\.transfer_gb\.dollars: is not a known key"),
     ],

@@ -192,6 +192,15 @@ def test_an_address_is_fetched_and_one_that_is_not_there_is_named(tmp_path: Path
         def __init__(self, *given, **more):
             super().__init__(*given, directory=str(tmp_path), **more)
 
+        def do_GET(self):
+            if self.path != "/broken.csv":
+                return super().do_GET()
+            whole = (tmp_path / "index.csv").read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(whole)))
+            self.end_headers()
+            self.wfile.write(whole[: len(whole) * 2 // 3])
+
         def log_message(self, *_):
             pass
 
@@ -200,6 +209,10 @@ def test_an_address_is_fetched_and_one_that_is_not_there_is_named(tmp_path: Path
         address = f"http://127.0.0.1:{server.server_port}"
         with pytest.raises(TicketSentimentError, match=r"cannot be had .*404.*download it and give the file"):
             update_prices(f"{address}/no.csv", table)
+        before = table.read_bytes()
+        with pytest.raises(TicketSentimentError, match=r"cannot be had .*it broke off after .* of .* bytes"):
+            update_prices(f"{address}/broken.csv", table)
+        assert table.read_bytes() == before
         assert "c7i.large: $0.08925" in update_prices(f"{address}/index.csv", table)
         server.shutdown()
     with pytest.raises(TicketSentimentError, match=r"nowhere\.csv is no file"):

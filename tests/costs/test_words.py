@@ -34,7 +34,8 @@ def test_what_is_paid_on_what_and_otherwise(tmp_path: Path):
         "$0.12 as one run a night instead of at once."
     )
     assert answer["lines"][1] == (
-        "Below 778 million tickets a day no g6.xlarge is cheaper, however fast (700 million to 855 "
+        "Below 778 million tickets a day serving on g6.xlarge alone is not cheaper, however fast "
+        "(700 million to 855 "
         "million over "
         "the measured speeds; 432 million to 1.9 billion over the ways to buy both); above, only "
         "one that does "
@@ -48,13 +49,28 @@ def test_with_a_gpu_s_speed_and_much_traffic(tmp_path: Path):
     found = report(case)
     lines = found["answer"]["lines"]
     assert lines[1] == (
-        "A g6.xlarge that does 20,000 tickets a second is cheaper from 778 million tickets a day (700 "
+        "Serving on a g6.xlarge that does 20,000 tickets a second alone is cheaper from 778 million "
+        "tickets a day (700 "
         "million to 855 "
         "million over the measured speeds; 432 million to never over the ways to buy both)."
     )
     assert "2 c7i.large and, in 168 hours of the week, up to 1 g6.xlarge" in lines[2]
     assert "10.0 times" not in lines[3] and "a month" in lines[3]
     assert ways(found).startswith("Cheapest to answer at once: c7i.large, spot, $")
+
+
+def test_the_traffic_is_named_as_it_was_asked(tmp_path: Path):
+    found = report(plain_case(tmp_path, tickets_per_day=1_234_567.0))
+    assert found["answer"]["title"].startswith("1,234,567 tickets a day cost ")
+
+
+def test_a_mix_without_a_gpu_says_whose_speed_was_taken(tmp_path: Path):
+    assumed, given = (
+        report(plain_case(tmp_path, **known))["answer"]["lines"][2]
+        for known in ({}, {"gpu_tickets_per_second": 2_000.0})
+    )
+    assert "with one of the assumed speed: the cheapest mix holds none" in assumed
+    assert "assumed" not in given and "holds none" in given
 
 
 def test_a_gpu_that_is_too_slow_is_never_cheaper(tmp_path: Path):
@@ -66,7 +82,8 @@ def test_a_gpu_that_no_speed_would_make_cheaper_is_said_to_be_never(tmp_path: Pa
     # 40 machines of either kind run always; 40 GPUs cost as much as 361 CPUs, and the most traffic takes 232
     answer = report(plain_case(tmp_path, min_replicas=40))["answer"]
     assert answer["lines"][1].startswith(
-        "No g6.xlarge is cheaper at any traffic, however fast (never over the measured speeds; "
+        "Serving on g6.xlarge alone is not cheaper at any traffic, however fast (never over the measured "
+        "speeds; "
     )
 
 

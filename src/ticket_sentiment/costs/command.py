@@ -21,6 +21,7 @@ PAGE = Path("reports/cost.html")
 def report(case: Case) -> dict[str, Any]:
     """The figures with the answers in words, as cost.json holds them."""
     found = rounded(cost_figures(case))  # before the words, so that they and the tables say the same digits
+    found["traffic"]["tickets_per_day"] = case.traffic.tickets_per_day  # as it was asked
     return found | {"answer": answers(found)}
 
 

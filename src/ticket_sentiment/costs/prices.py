@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import write_text
@@ -15,7 +23,41 @@ from ticket_sentiment.params import Purchase
 Usd = Annotated[float, Field(gt=0)]
 Saving = Annotated[float, Field(gt=0, lt=1)]
 Source = Annotated[str, Field(min_length=1)]
-Dated = Annotated[str, Field(pattern=r"^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$")]
+
+
+def _written(value: Any) -> Any:
+    """YAML reads 2026-12-01 as a date and 2026 as a number, and 2026-12 as text."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value.isoformat() if type(value) is datetime.date else value
+
+
+def first_day(dated: str) -> datetime.date:
+    """The earliest day that a year, a month or a day can mean.
+
+    Raises:
+        ValueError: there is no such day.
+    """
+    year, month, day = ([int(part) for part in dated.split("-")] + [1, 1])[:3]
+    return datetime.date(year, month, day)
+
+
+def _existing(dated: str) -> str:
+    first_day(dated)
+    return dated
+
+
+Dated = Annotated[
+    str,
+    BeforeValidator(_written),
+    Field(pattern=r"^\d{4}(-\d{2}(-\d{2})?)?$"),
+    AfterValidator(_existing),
+]
+Month = Annotated[
+    str,
+    BeforeValidator(lambda value: _written(value)[:7] if type(value) is datetime.date else value),
+    Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$"),
+]
 SERVICE_NAMES = {
     "disk_gb_month": "disks",
     "storage_gb_month": "storage",
@@ -43,7 +85,7 @@ class Price(_Row):
     source: Source
     checked: datetime.date
     spot_saving: Saving | None
-    spot_checked: str | None = Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")
+    spot_checked: Month | None
     reserved_saving: Saving | None
     reserved_checked: datetime.date | None
 
@@ -119,12 +161,6 @@ class PriceTable(_Row):
         return price.usd_per_hour
 
 
-def _first_day(dated: str) -> datetime.date:
-    """The earliest day that a year, a month or a day can mean."""
-    year, month, day = ([int(part) for part in dated.split("-")] + [1, 1])[:3]
-    return datetime.date(year, month, day)
-
-
 def age_warnings(
     table: PriceTable, used: tuple[Price, ...], today: datetime.date, max_age_days: int
 ) -> list[str]:
@@ -132,7 +168,7 @@ def age_warnings(
 
     def old(dates: Iterator[tuple[str, str]]) -> str:
         return ", ".join(
-            f"{name} ({dated})" for name, dated in dates if (today - _first_day(dated)).days > max_age_days
+            f"{name} ({dated})" for name, dated in dates if (today - first_day(dated)).days > max_age_days
         )
 
     machines = old((price.instance, price.checked.isoformat()) for price in used)

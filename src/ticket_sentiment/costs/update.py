@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,10 @@ def _fetched(source: str, folder: Path) -> Path:
     try:
         with urllib.request.urlopen(source, timeout=TIMEOUT_S) as answer, target.open("wb") as stream:
             shutil.copyfileobj(answer, stream)
-    except (urllib.error.URLError, TimeoutError, OSError) as error:
+            promised = answer.headers.get("Content-Length")
+            if promised and stream.tell() < int(promised):
+                raise OSError(f"it broke off after {stream.tell():,} of {int(promised):,} bytes")
+    except (urllib.error.URLError, TimeoutError, OSError, HTTPException) as error:
         raise TicketSentimentError(
             f"--update-prices: {source} cannot be had ({error}): download it and give the file"
         ) from None

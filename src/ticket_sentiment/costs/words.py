@@ -83,19 +83,21 @@ def gpu_answer(found: Figures) -> str:
     """From when a GPU is cheaper."""
     even, gpu = found["break_even"], found["gpu"]
     name = gpu["instance"]
-    does = f"{name} that does {_per_second(gpu['tickets_per_second_at_objective'])}"
+    does = f"a {name} that does {_per_second(gpu['tickets_per_second_at_objective'])}"
     if gpu["assumed"]:
         needed = _per_second(even["gpu_tickets_per_second_needed"])
         floor = even["any_gpu"]
         if floor["tickets_per_day"] is None:
-            return f"No {name} is cheaper at any traffic, however fast{_uncertain(floor)}."
+            return f"Serving on {name} alone is not cheaper at any traffic, however fast{_uncertain(floor)}."
         return (
-            f"Below {short(floor['tickets_per_day'])} tickets a day no {name} is cheaper, however fast"
+            f"Below {short(floor['tickets_per_day'])} tickets a day serving on {name} alone is not cheaper, "
+            "however fast"
             f"{_uncertain(floor)}; above, only one that does more than {needed}."
         )
     if even["tickets_per_day"] is None:
-        return f"A {does} is not cheaper at any traffic."
-    return f"A {does} is cheaper from {short(even['tickets_per_day'])} tickets a day{_uncertain(even)}."
+        return f"Serving on {does} alone is not cheaper at any traffic."
+    enough = f"{short(even['tickets_per_day'])} tickets a day{_uncertain(even)}"
+    return f"Serving on {does} alone is cheaper from {enough}."
 
 
 def _range(ends: list[float | None]) -> str:
@@ -115,7 +117,8 @@ def mix_answer(found: Figures) -> str:
     """Whether GPUs for the peaks pay."""
     mix = found["hybrid"]
     if not mix["gpu_hours_a_week"]:
-        return "GPUs for the peaks alone save nothing at this traffic: the cheapest mix holds none."
+        speed = " with one of the assumed speed" if found["gpu"]["assumed"] else ""
+        return f"GPUs for the peaks alone save nothing at this traffic{speed}: the cheapest mix holds none."
     return (
         f"The cheapest mix runs {span(mix['cpu_instances'])} {found['cpu']['instance']} and, in "
         f"{mix['gpu_hours_a_week']} hours of the week, up to {mix['gpu_instances'][1]:,} "
