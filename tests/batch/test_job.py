@@ -348,3 +348,27 @@ def test_a_folder_that_is_no_output_loses_nothing(jobs: Jobs):
     with pytest.raises(TicketSentimentError, match=r"holds mine\.txt, which no job has made"):
         jobs.score(write(jobs.root / "in.csv", tickets(1)))
     assert {path.name for path in out.iterdir()} >= {".part-000000.parquet.crc", "mine.txt"}
+
+
+@pytest.mark.parametrize("out", ["s3://bucket/scores", "https://example.com/scores"])
+def test_an_output_that_is_an_address_is_refused_before_the_first_ticket(jobs: Jobs, monkeypatch, out):
+    source = write(jobs.root / "in.csv", tickets(3))
+    monkeypatch.chdir(jobs.root)
+    with pytest.raises(TicketSentimentError, match="is an address: the output is a folder of this machine"):
+        job.score_files(jobs.params(), str(source), Path(out), Model(jobs.bundle, "3"), tell=print)
+    assert sorted(path.name for path in jobs.root.iterdir()) == ["in.csv"]
+
+
+def test_a_folder_with_a_colon_is_a_folder(jobs: Jobs, monkeypatch):
+    source = write(jobs.root / "in.csv", tickets(3))
+    monkeypatch.chdir(jobs.root)
+    for scored in (3, 0):
+        done = job.score_files(jobs.params(), str(source), Path("out:1"), Model(jobs.bundle, "3"), tell=print)
+        assert (done.manifest["rows"], done.scored) == (3, scored)
+
+
+def test_a_job_without_a_ticket_says_no_more_than_that(jobs: Jobs):
+    (jobs.root / "in.csv").write_text("ticket_id,text")
+    assert jobs.score(jobs.root / "in.csv").lines() == [
+        f"0 tickets scored by version 3 {jobs.bundle.digest[:12]} in {jobs.root / 'out'}"
+    ]

@@ -1,6 +1,7 @@
 """Files to chunks: every row once, by its own number, whatever lies between."""
 
 import csv
+import json
 import random
 from pathlib import Path
 
@@ -266,3 +267,23 @@ def test_the_check_of_a_csv_file_leaves_the_process_s_limit_of_a_cell_as_it_was(
     with pytest.raises(TicketSentimentError, match="more than 100 characters"):
         check(path, "a.csv", batch(), 100)
     assert csv.field_size_limit() == before
+
+
+@pytest.mark.parametrize("content", ["ticket_id,text", "ticket_id,text\n", '"ticket_id","text"'])
+def test_an_export_of_a_day_without_tickets_stops_nobody(tmp_path, content):
+    """Rows that are joined by line ends leave a header alone without one."""
+    write(tmp_path / "a.csv", tickets(2))
+    (tmp_path / "b.csv").write_text(content)
+    write(tmp_path / "c.csv", tickets(2))
+    assert [(chunk.file, chunk.table.num_rows) for chunk in chunks(tmp_path)] == [("a.csv", 2), ("c.csv", 2)]
+
+
+def test_what_a_long_line_holds_beside_its_ticket_is_not_carried_along(tmp_path):
+    attachment = "x" * json_lines.LONG_LINE
+    wanted = {"number": 7.0, "text": "half a pair \ud83d", "customer_id": None}
+    lines = [json.dumps({**wanted, "attachment": attachment}), json.dumps([attachment]), attachment]
+    (tmp_path / "a.jsonl").write_text("".join(line + "\n" for line in lines))
+    (found,) = chunks(tmp_path / "a.jsonl", {"ticket_id": "number"})
+    first, *others = found.table["line"].to_pylist()
+    assert json.loads(first) == wanted
+    assert others == [b"null", b"null"]  # said to be no JSON object, as the whole line would be

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -214,6 +215,39 @@ def test_a_kept_release_that_cannot_be_used_is_replaced_by_a_mended_one(page, we
         assert "Version 1 has come in its place: load this page again" in page.evaluate(read)
         page.open(address)
         assert classify(page, ["hello"])[0]["label"]
+
+
+def test_a_page_that_is_loaded_past_its_service_worker_says_what_is_true(page, web):
+    """It has no controller and gets none; people are told to load the page again, and do it so."""
+    with static_server(web) as address:
+        page.open(address)
+        state(page)
+        begun = time.monotonic()
+        page.reload_hard()
+        assert "works: the release is kept on this device" in state(page)
+        assert page.evaluate("navigator.serviceWorker.controller") is None
+        assert time.monotonic() - begun < 8  # it had waited 10 s for one
+        assert classify(page, ["hello"])[0]["label"]
+
+
+@pytest.mark.parametrize("harm", ["c.delete(k)", "c.put(k, new Response('half'))"], ids=["gone", "damaged"])
+@pytest.mark.parametrize("name", ["bundle/model.onnx", "rules.json"])
+def test_a_kept_file_that_is_harmed_is_fetched_again_from_the_same_release(page, web, name, harm):
+    """Else the page would be broken on this device until the server has another release."""
+    key = f"sha256/{json.loads((web / 'release.json').read_text())['files'][name]['sha256']}"
+    with static_server(web) as address:
+        page.open(address)
+        before = state(page) and classify(page, ["hello"])
+        page.evaluate(
+            f"caches.open('ticket-sentiment-edge {address}').then(async (c) => {{"
+            f"const k = new URL('{key}', '{address}'); await {harm}; return 1; }})"
+        )
+        page.open(address)
+        page.evaluate("ticketSentiment.catch(() => 1)")
+        page.open(address)
+        assert "works" in state(page) and classify(page, ["hello"]) == before
+    page.open(address)  # without a network
+    assert classify(page, ["hello"]) == before
 
 
 @pytest.mark.parametrize(

@@ -81,8 +81,15 @@ class Page:
 
     def open(self, address: str) -> None:
         """Go to an address and wait until its scripts have begun."""
+        self._go("Page.navigate", url=address)
+
+    def reload_hard(self) -> None:
+        """As with Shift: past every cache, a service worker's too."""
+        self._go("Page.reload", ignoreCache=True)
+
+    def _go(self, method: str, **params: Any) -> None:
         self.evaluate("globalThis.isBefore = true")
-        self.call("Page.navigate", url=address)
+        self.call(method, **params)
         self.wait(
             "!globalThis.isBefore && document.readyState === 'complete' && !!globalThis.ticketSentiment"
         )

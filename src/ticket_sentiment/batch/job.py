@@ -6,6 +6,7 @@ gets the next. So a kill at any moment costs at most one chunk a worker, and a r
 
 import contextlib
 import queue
+import re
 import signal
 import sys
 import threading
@@ -29,6 +30,7 @@ from ticket_sentiment.model.bundle import Bundle
 from ticket_sentiment.params import Params
 
 Tell = Callable[[str], None]
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Summary:
             lines.append(f"{rejects:,} rows could not be scored: {self.folder / '_rejects.csv'} says why")
         if self.scored:
             lines.append(f"{self.rate:,.0f} tickets/s, {duration(self.scored / self.rate)}")
-        else:
+        elif rows:
             lines.append("all of it was there already")
         return lines
 
@@ -138,6 +140,8 @@ def _settings(params: Params, named: dict[str, str]) -> ScoreSettings:
 
 
 def _require_apart(source: str, out: Path) -> None:
+    if ADDRESS.match(str(out)):  # of s3://bucket/folder a path keeps one slash
+        raise TicketSentimentError(f"{out} is an address: the output is a folder of this machine")
     if out.is_file():
         raise TicketSentimentError(f"{out} is a file: the output is a folder of Parquet files")
     if Path(source).is_dir() and out.resolve().is_relative_to(Path(source).resolve()):

@@ -149,7 +149,7 @@ class Output:
     @staticmethod
     def _about(path: Path) -> dict[str, Any] | None:
         try:
-            return json.loads(pq.read_metadata(path).metadata[_KEY])
+            return json.loads(pq.read_metadata(path.absolute()).metadata[_KEY])  # out:1 would be an address
         except (pa.ArrowException, OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -157,7 +157,7 @@ class Output:
     def _is_readable(path: Path) -> bool:
         """Whether a part's pages have the checksums that they were written with; else it is removed."""
         try:
-            pq.read_table(path, page_checksum_verification=True)
+            pq.read_table(path.absolute(), page_checksum_verification=True)
         except (pa.ArrowException, OSError):
             path.unlink()
             return False
@@ -226,7 +226,7 @@ class Output:
                 path = self.part(index)
                 try:
                     about = self._about(path)
-                    table = pq.ParquetFile(path).read(["label", "abstain"])
+                    table = pq.ParquetFile(path.absolute()).read(["label", "abstain"])
                 except (pa.ArrowException, OSError):
                     about = None
                 if about is None:

@@ -284,6 +284,8 @@ def _csv(file: SourceFile, batch: Batch, rejects: list[Reject]) -> pyarrow.csv.C
 
 
 def _read_csv(file: SourceFile, batch: Batch) -> Iterator[tuple[pa.Table, list[Reject]]]:
+    if not file.rows:  # a header alone, for which pyarrow wants a line end
+        return
     if file.stops_pyarrow:
         yield from _read_csv_by_rows(file, batch)
         return
@@ -326,8 +328,12 @@ def _read_csv_by_rows(file: SourceFile, batch: Batch) -> Iterator[tuple[pa.Table
 
 
 def _read_jsonl(file: SourceFile, batch: Batch) -> Iterator[tuple[pa.Table, list[Reject]]]:
+    keys = {*FIELDS, *file.columns.values()}
     with file.path.open("rb") as stream:
-        numbered = enumerate(json_lines.read_lines(stream), start=1)
+        lines_of_it = (
+            line and json_lines.without_the_rest(line, keys) for line in json_lines.read_lines(stream)
+        )
+        numbered = enumerate(lines_of_it, start=1)
         while some := list(itertools.islice(numbered, batch.chunk_rows)):
             filled = [(number, line) for number, line in some if line is None or line.strip()]
             read = [(number, line) for number, line in filled if line is not None]

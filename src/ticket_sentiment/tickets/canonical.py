@@ -37,6 +37,7 @@ _DEVICE = re.compile(
     r"(?: (?:[A-Z]\w{0,9}|\d{1,3}\w{0,3})){0,4}\.?$"
     r"| Get Outlook for (?:iOS|Android)\.?$"
 )
+_ENDINGS = ("regards", "sincerely", "faithfully", "yours", "sent from", "get outlook")  # lower case, of both
 _CONTACT = re.compile(r"(?:tel|phone|mobile|cell|fax|e-?mail|web)[.:]{0,2}", re.IGNORECASE)
 _NAME_WORD = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*\.?")
 # "Regards, Disappointed Customer" and "Dear Liars," say something. Blocking a real name costs only hits.
@@ -122,6 +123,6 @@ def canonical(masked_text: str) -> str:
     if text[:1] in "hHdDgGtT":
         text = _without_greeting(text)
     low = text[-_TAIL:].lower()
-    if "regards" in low or "sincerely" in low or "yours" in low or "sent from" in low or "get outlook" in low:
+    if any(word in low for word in _ENDINGS):
         text = _without_signature(text)
     return text

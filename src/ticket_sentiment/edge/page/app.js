@@ -17,28 +17,32 @@ function say(text, wrong = false) {
 async function controlled() {
   const { serviceWorker } = navigator;
   if (!serviceWorker) return null;
+  const before = await serviceWorker.getRegistration();
   await serviceWorker.register("service-worker.js");
-  await serviceWorker.ready;
-  if (serviceWorker.controller) return serviceWorker.controller;
+  const { active } = await serviceWorker.ready;
+  // A page that was loaded with Shift has no controller and gets none.
+  if (serviceWorker.controller || before?.active) return serviceWorker.controller ?? active;
   return new Promise((resolve) => {
     serviceWorker.addEventListener("controllerchange", () => resolve(serviceWorker.controller), { once: true });
-    setTimeout(() => resolve(serviceWorker.controller), WAIT);
+    setTimeout(() => resolve(serviceWorker.controller ?? active), WAIT);
   });
 }
 
-// Asks the service worker to fetch the release that the server has now: state, version, reason.
-function update(worker) {
+// Asks the service worker to fetch the release that the server has now: state, version, reason. With `repair` it looks
+// at every byte of what is kept, too.
+function update(worker, how = "update") {
   return new Promise((resolve) => {
     const channel = new MessageChannel();
     channel.port1.onmessage = (event) => resolve(event.data);
     setTimeout(() => resolve({ state: "silent" }), PATIENCE);
-    worker.postMessage("update", [channel.port2]);
+    worker.postMessage(how, [channel.port2]);
   });
 }
 
 const OFFLINE = {
   first: () => "works: the release is kept on this device",
   same: () => "works: the release is kept on this device",
+  mended: () => "works again: a kept file was damaged and has been fetched: load this page again",
   updated: (news) => `version ${news.version} is kept on this device: load this page again to use it`,
   offline: () => "works: there is none now",
   none: (news) => `does not work yet: the release could not be kept (${news.reason})`,
@@ -53,7 +57,7 @@ async function keepOffline() {
     return null;
   }
   const had = await caches.match(new URL("release.json", location.href));
-  if (had) return () => update(worker);
+  if (had) return (how) => update(worker, how);
   say("Fetching the model, once…");
   const news = await update(worker);
   return async () => news;
@@ -97,8 +101,8 @@ function render(answer) {
   show("read", answer.text);
 }
 
-async function told(news) {
-  const { state, ...rest } = await news();
+async function told(news, how) {
+  const { state, ...rest } = await news(how);
   show("offline", OFFLINE[state](rest));
   return { state, ...rest };
 }
@@ -108,7 +112,8 @@ async function opened(news) {
     return await openRelease();
   } catch (error) {
     // The fault may be the kept release's: whoever does not ask for the server's never gets rid of it.
-    const { state, version } = news ? await told(news) : {};
+    const { state, version } = news ? await told(news, "repair") : {};
+    if (state === "mended") throw new Error(`${error.message}. It has been fetched again: load this page again`);
     if (state !== "updated") throw error;
     throw new Error(`${error.message}. Version ${version} has come in its place: load this page again`);
   }

@@ -27,12 +27,15 @@ async function fetched(path) {
   return response;
 }
 
-async function keep(cache, path, file) {
-  if (await cache.match(kept(file.sha256))) return;
+// Whether it had to be fetched. What is kept is asked for its bytes only where they are doubted.
+async function keep(cache, path, file, doubted) {
+  const found = await cache.match(kept(file.sha256));
+  if (found && !(doubted && (await hash(await found.arrayBuffer())) !== file.sha256)) return false;
   const response = await fetched(path);
   const bytes = await response.arrayBuffer();
   if ((await hash(bytes)) !== file.sha256) throw new Error(`${path}: SHA-256 differs`);
   await cache.put(kept(file.sha256), new Response(bytes, { headers: { "Content-Type": response.headers.get("Content-Type") ?? "" } }));
+  return true;
 }
 
 // What of the shared cache is this page's comes over, the manifest last; what is another page's is left to it.
@@ -54,8 +57,8 @@ async function forget(cache, release) {
   for (const request of await cache.keys()) if (!wanted.has(request.url)) await cache.delete(request);
 }
 
-// What became of it: first, same, updated, offline; or failed, or none where no release is kept, with the reason.
-async function update() {
+// What became of it: first, same, mended, updated, offline; or failed, or none where no release is kept, with the reason.
+async function update(doubted) {
   const cache = await caches.open(CACHE);
   await takeOver(cache).catch(() => {}); // again: the old worker may have written there since. Else it is fetched
   const before = await held(cache);
@@ -67,12 +70,14 @@ async function update() {
   }
   try {
     const release = JSON.parse(now);
+    let mended = false; // also where the server's release is the kept one: of that a file may be gone
+    for (const [path, file] of Object.entries(release.files)) mended = (await keep(cache, path, file, doubted)) || mended;
     if (now !== before) {
-      for (const [path, file] of Object.entries(release.files)) await keep(cache, path, file);
       await cache.put(at(MANIFEST), new Response(now, { headers: { "Content-Type": "application/json" } }));
       await forget(cache, release);
     }
-    return { state: before === null ? "first" : now === before ? "same" : "updated", version: release.version };
+    const state = before === null ? "first" : now !== before ? "updated" : mended ? "mended" : "same";
+    return { state, version: release.version };
   } catch (error) {
     return { state: before === null ? "none" : "failed", reason: error.message };
   }
@@ -94,7 +99,7 @@ self.addEventListener("activate", (event) => {
   event.waitUntil(caches.open(CACHE).then(takeOver).finally(() => self.clients.claim()));
 });
 self.addEventListener("message", (event) => {
-  running ??= update().catch((error) => ({ state: "none", reason: error.message })).finally(() => { running = null; });
+  running ??= update(event.data === "repair").catch((error) => ({ state: "none", reason: error.message })).finally(() => { running = null; });
   event.waitUntil(running.then((result) => event.ports[0].postMessage(result)));
 });
 self.addEventListener("fetch", (event) => {
