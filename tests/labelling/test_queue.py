@@ -214,7 +214,7 @@ def test_labels_that_seem_wrong_are_asked_for_again_until_somebody_gave_one(make
     )
     write_queue(tmp_path / "queue.csv", queue.rows)
     (tmp_path / VALIDATION).write_text("{}")
-    with pytest.raises(TicketSentimentError, match="dvc repro -f validate"):
+    with pytest.raises(TicketSentimentError, match="dvc repro -f -s validate"):
         make()
 
 

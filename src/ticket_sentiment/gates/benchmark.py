@@ -210,7 +210,7 @@ def draw_texts(path: Path, count: int, seed: int) -> list[str]:
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise TicketSentimentError(
-            f"{path} has no readable texts ({reason}): run `dvc repro -f prepare`"
+            f"{path} has no readable texts ({reason}): run `dvc repro -f -s prepare`"
         ) from None
     if texts.empty:
         raise TicketSentimentError(f"{path} has no rows: collect more tickets")

@@ -21,7 +21,7 @@ def read_front(path: Path) -> dict[str, Any]:
     Raises:
         TicketSentimentError: the file is missing or no card.
     """
-    remedy = "run `dvc repro -f report`"
+    remedy = "run `dvc repro -f -s report`"
     try:
         fence, front, _ = path.read_text(encoding="utf-8").split(FENCE, 2)
         content = None if fence else yaml.safe_load(front)

@@ -183,17 +183,17 @@ def check(table: pd.DataFrame, name: str, columns: Sequence[str]) -> None:
     for column in columns:
         if column not in table.columns:
             raise TicketSentimentError(
-                f"drift: {name}: column {column} is missing: run `dvc repro -f prepare`"
+                f"drift: {name}: column {column} is missing: run `dvc repro -f -s prepare`"
             )
         values = table[column]
         if column in NUMERIC and not np.isfinite(values).all():
             raise TicketSentimentError(
-                f"drift: {name}: column {column} has values that are not finite: run `dvc repro -f quantize`"
+                f"drift: {name}: column {column} has values that are not finite: run `dvc repro -f -s quantize`"
             )
         if column in CLASSES and not values.isin(CLASSES[column]).all():
             raise TicketSentimentError(
                 f"drift: {name}: column {column}: expected {', '.join(CLASSES[column])}: "
-                "run `dvc repro -f prepare`"
+                "run `dvc repro -f -s prepare`"
             )
 
 

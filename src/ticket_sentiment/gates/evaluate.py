@@ -65,7 +65,7 @@ def read_table(path: Path) -> pd.DataFrame:
     if table.empty or not table["label"].isin(LABELS).all():
         raise TicketSentimentError(
             f"{path}: column label: expected at least one row and only {', '.join(LABELS)}: "
-            "run `dvc repro -f prepare`"
+            "run `dvc repro -f -s prepare`"
         )
     return table.reset_index(drop=True)
 

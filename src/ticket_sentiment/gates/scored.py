@@ -57,7 +57,7 @@ def score_dense(folder: Path, texts: Sequence[str], max_length: int) -> Scored:
     temperature = read_json(folder / "training.json").get("temperature")
     if not isinstance(temperature, float) or not temperature > 0:
         raise TicketSentimentError(
-            f"{folder / 'training.json'}: temperature: expected a number above 0: run `dvc repro -f train`"
+            f"{folder / 'training.json'}: temperature: expected a number above 0: run `dvc repro -f -s train`"
         )
     logits = predict_logits(load_dense(folder), load_tokenizer(folder), texts, max_length, BATCH)
     return calibrated(folder, logits, temperature)
@@ -68,7 +68,7 @@ def calibrated(path: Path, logits: NDArray, temperature: float) -> Scored:
     if not np.isfinite(logits).all():
         raise TicketSentimentError(
             f"{path}: the model's answers are not finite: its training or conversion has failed; "
-            "run `dvc repro -f train`"
+            "run `dvc repro -f -s train`"
         )
     logits = logits.astype(np.float64)
     return Scored(softmax(logits / temperature), softmax(logits))

@@ -21,9 +21,9 @@ def read_prepared(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise TicketSentimentError(
-            f"{path} is no readable Parquet ({reason}): run `dvc repro -f prepare`"
+            f"{path} is no readable Parquet ({reason}): run `dvc repro -f -s prepare`"
         ) from None
     for column in columns:
         if column not in table.columns:
-            raise TicketSentimentError(f"{path}: column {column} is missing: run `dvc repro -f prepare`")
+            raise TicketSentimentError(f"{path}: column {column} is missing: run `dvc repro -f -s prepare`")
     return table

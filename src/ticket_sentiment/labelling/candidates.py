@@ -140,7 +140,7 @@ def doubted(connection: sa.Connection, root: Path) -> list[str]:
         return []
     report = read_part(path, Validation, "The validation of the tickets")
     if isinstance(report, Missing):
-        raise TicketSentimentError(f"{report.sentence.removesuffix('.')}: run `dvc repro -f validate`")
+        raise TicketSentimentError(f"{report.sentence.removesuffix('.')}: run `dvc repro -f -s validate`")
     ids = [suspect.ticket_id for suspect in report.label_noise.suspects]
     again = set(read_feedback(root / FEEDBACK)["ticket_id"])
     for chunk in chunks(ids):

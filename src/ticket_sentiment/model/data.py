@@ -40,7 +40,7 @@ def read_said(dense: Path = DENSE) -> NDArray[np.float32]:
     """
     path = dense / TUNING
     if not path.is_file():
-        raise TicketSentimentError(f"{path} is missing: run `dvc repro -f train`")
+        raise TicketSentimentError(f"{path} is missing: run `dvc repro -f -s train`")
     return load_file(path)["probabilities"]
 
 

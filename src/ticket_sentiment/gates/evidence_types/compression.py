@@ -65,7 +65,7 @@ class Compression(Part):
 
     def foreign(self, subject: Subject) -> str | None:
         if any(getattr(self, name).digest != getattr(subject, name) for name in ("cpu", "gpu", "edge")):
-            return "The compression report is about other bundles: run `dvc repro -f quantize`."
+            return "The compression report is about other bundles: run `dvc repro -f -s quantize`."
         return None
 
     @property

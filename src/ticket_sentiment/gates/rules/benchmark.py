@@ -43,7 +43,7 @@ def benchmark(evidence: Evidence, limits: Limits) -> Looked:
             yield finding(
                 limits.missed("max_report_age_days"),
                 f"The benchmark of {report.measured_at:%Y-%m-%d} is older than "
-                f"{limits.gate.max_report_age_days} days: run `dvc repro -f benchmark`.",
+                f"{limits.gate.max_report_age_days} days: run `dvc repro -f -s benchmark`.",
             )
         yield found(
             megabytes <= limits.gate.max_bundle_mb,

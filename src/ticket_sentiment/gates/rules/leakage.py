@@ -32,7 +32,7 @@ def leakage(evidence: Evidence, limits: Limits) -> Looked:
             ]
             if found:
                 yield finding(
-                    "fail", f"{' and '.join(found)} are in both {where}: run `dvc repro -f prepare`."
+                    "fail", f"{' and '.join(found)} are in both {where}: run `dvc repro -f -s prepare`."
                 )
         if apart:
             yield finding("pass", "No ticket, customer or text is on two sides of the split.")

@@ -16,7 +16,7 @@ def privacy(evidence: Evidence, limits: Limits) -> Looked:
     def findings() -> Iterator[Finding]:
         if report.rows.keys() != report.unmasked.keys():
             yield finding(
-                "fail", "Not every table was searched for personal data: run `dvc repro -f inspect`."
+                "fail", "Not every table was searched for personal data: run `dvc repro -f -s inspect`."
             )
         for table, count in report.unmasked.items():
             if count:

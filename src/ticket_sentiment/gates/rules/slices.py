@@ -25,7 +25,7 @@ def slices(evidence: Evidence, limits: Limits) -> Looked:
         part.right_minus_champion is None and not (few and part.rows_beside_champion == 0) for part in parts
     ):
         raise MissingEvidence(
-            "The parts of the holdout are not compared with the champion: run `dvc repro -f evaluate`."
+            "The parts of the holdout are not compared with the champion: run `dvc repro -f -s evaluate`."
         )
 
     def findings() -> Iterator[Finding]:
