@@ -50,7 +50,7 @@ def hotfix(file: str | None = None, feedback_since: str | None = None) -> str:
             repro(stage, started.folder)
         registration = register_result(params, started.folder)
         bentos = build(params, registration.version) if registration.version else {}
-        begun = told(follow(params, return_state=True))
+        begun = told(params, follow(params, return_state=True))
         begun += tell_people(params, of_registration(registration, params.objectives.runbooks))
         return publish(registration, [*sorted(bentos.values()), *begun], started.folder)
 

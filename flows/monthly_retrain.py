@@ -63,7 +63,7 @@ def monthly_retrain(month: str | None = None, replace: list[str] | None = None, 
         repro("report")
         registration = register_result(params)
         bentos = build(params, registration.version) if registration.version else {}
-        begun = told(follow(params, return_state=True))
+        begun = told(params, follow(params, return_state=True))
         begun += tell_people(params, of_registration(registration, params.objectives.runbooks))
         return publish(registration, [*news, *sorted(bentos.values()), *begun])
 

@@ -36,7 +36,7 @@ def rollback(reason: str = "No reason given.", version: str | int | None = None)
     quiet_environment()
     params = load_params()
     now = go_back(params, reason, None if version is None else str(version))
-    return "\n".join([*now, *told(follow(params, return_state=True))])
+    return "\n".join([*now, *told(params, follow(params, return_state=True))])
 
 
 if __name__ == "__main__":

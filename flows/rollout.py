@@ -52,12 +52,13 @@ def rollout() -> str:
     """People's decisions first; then advance, roll back, wait or stop; then all that follows from it."""
     quiet_environment()
     params = load_params()
-    before = told(follow(params, return_state=True))  # a bad challenger goes back although MLflow is away
+    # A bad challenger goes back although MLflow is away.
+    before = told(params, follow(params, return_state=True))
     outcome = look(params)
     # At once: of a rollback that is done the next look knows nothing more.
     news = of_look(outcome, params.objectives.runbooks)
     people = tell_people(params, news) if news else []
-    after = told(follow(params, return_state=True))
+    after = told(params, follow(params, return_state=True))
     publish(params)
     tidy(params)
     return "\n".join([*before, *outcome.lines(), *after, *people])

@@ -18,7 +18,7 @@ FALL = 3  # questions without an answer until a service counts as not ready; a 5
 PATIENCE_MS = 20_000  # of a request: a busy machine may take long, a failure is something else
 CALLERS = 8
 START_SECONDS = 120.0  # that a start may take on a busy machine
-# A connection idle for longer is not used again: the server ends it after 5 s, perhaps just now.
+# A connection idle for longer is not used again: one that stops closes its own, perhaps just now.
 LIMITS = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
 
 

@@ -281,9 +281,18 @@ def test_an_export_of_a_day_without_tickets_stops_nobody(tmp_path, content):
 def test_what_a_long_line_holds_beside_its_ticket_is_not_carried_along(tmp_path):
     attachment = "x" * json_lines.LONG_LINE
     wanted = {"number": 7.0, "text": "half a pair \ud83d", "customer_id": None}
-    lines = [json.dumps({**wanted, "attachment": attachment}), json.dumps([attachment]), attachment]
+    blank = " " * json_lines.LONG_LINE
+    lines = [json.dumps({**wanted, "attachment": attachment}), blank, json.dumps([attachment]), attachment]
     (tmp_path / "a.jsonl").write_text("".join(line + "\n" for line in lines))
     (found,) = chunks(tmp_path / "a.jsonl", {"ticket_id": "number"})
     first, *others = found.table["line"].to_pylist()
     assert json.loads(first) == wanted
     assert others == [b"null", b"null"]  # said to be no JSON object, as the whole line would be
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_a_folder_of_exports_may_have_a_colon_in_its_name(tmp_path, monkeypatch, name):
+    (tmp_path / "in:1").mkdir()
+    write(tmp_path / "in:1" / name, tickets(3))
+    monkeypatch.chdir(tmp_path)
+    assert sum(chunk.table.num_rows for chunk in chunks(Path("in:1") / name)) == 3

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from functools import cache
@@ -333,7 +334,22 @@ def test_services_and_flows_have_the_public_keys():
         assert len(found) == expected
         for _, container in found:
             (variable,) = [one for one in container["env"] if one["name"] == name]
-            assert variable["valueFrom"]["configMapKeyRef"]["name"] == "ticket-sentiment-public-keys"
+            held = variable["valueFrom"]["configMapKeyRef"]["name"]
+            # With a hash: a running pod never sees a change of its environment.
+            assert re.fullmatch(r"ticket-sentiment-public-keys-\w{10}", held)
+
+
+@rendered
+def test_a_node_for_the_retraining_is_empty_when_it_is_over():
+    """What runs every minute would hold it for ever."""
+    pools = {
+        item["metadata"]["name"]: item["spec"]["jobTemplate"]["spec"]["template"]["spec"]["nodeSelector"]
+        for item in objects_of("eks")
+        if item["kind"] == "CronJob"
+    }
+    assert {name for name, pool in pools.items() if pool["ticket-sentiment/pool"] == "batch"} == {
+        "monthly-retrain"
+    }
 
 
 @rendered

@@ -26,7 +26,7 @@ def read_lines(stream: BinaryIO) -> Iterator[bytes | None]:
 
 def without_the_rest(line: bytes, keys: Collection[str]) -> bytes:
     """A long line as an object of these keys alone; what is no object stays none."""
-    if len(line) < LONG_LINE:
+    if len(line) < LONG_LINE or not line.strip():
         return line
     try:
         record = json.loads(line)

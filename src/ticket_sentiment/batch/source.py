@@ -234,7 +234,8 @@ def _numbered(numbers: np.ndarray, columns: dict[str, pa.Array]) -> pa.Table:
 
 def _parquet(path: Path, name: str) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path, buffer_size=2**20)  # by pages, however large its row groups are
+        # By pages, however large its row groups are; in:1 would be an address.
+        return pq.ParquetFile(path.absolute(), buffer_size=2**20)
     except (pa.ArrowException, OSError) as error:
         raise TicketSentimentError(
             f"{name} is not a whole Parquet file ({type(error).__name__}): copy or export it again"

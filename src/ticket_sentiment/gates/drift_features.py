@@ -188,7 +188,8 @@ def check(table: pd.DataFrame, name: str, columns: Sequence[str]) -> None:
         values = table[column]
         if column in NUMERIC and not np.isfinite(values).all():
             raise TicketSentimentError(
-                f"drift: {name}: column {column} has values that are not finite: run `dvc repro -f -s quantize`"
+                f"drift: {name}: column {column} has values that are not finite: "
+                "run `dvc repro -f -s quantize`"
             )
         if column in CLASSES and not values.isin(CLASSES[column]).all():
             raise TicketSentimentError(

@@ -27,6 +27,7 @@ ACTIONS: dict[str, tuple[str, Severity, str]] = {
     "promote": ("Promoted", "ticket", "version {version} answers all customers"),
 }
 FAILED, SILENT, UNDONE = "FlowFailed", "TicketsMissing", "NotCarriedOut"
+UNDONE_KEY = "not carried out "  # with what the keys of these alerts begin
 NAMES = (FAILED, SILENT, UNDONE, *(name for table in (DECISIONS, ACTIONS) for name, *_ in table.values()))
 
 
@@ -73,11 +74,11 @@ def of_collection(collected: "CollectResult", runbooks: str) -> Alert | None:
 
 
 def of_reconcile(refused: Sequence[str], runbooks: str) -> Alert | None:
-    """What a reconciliation could not carry out, as its release cannot be brought or must not be served."""
+    """What a reconciliation could not carry out, or gave back; None where there is nothing of it."""
     if not refused:
         return None
     summary = "what MLflow or the ledger ask for cannot be carried out"
-    key = f"not carried out {_trouble(' '.join(refused))}"
+    key = f"{UNDONE_KEY}{_trouble(' '.join(refused))}"
     return Alert(UNDONE, "ticket", summary, tuple(refused), _runbook(runbooks, UNDONE), key)
 
 

@@ -3,6 +3,7 @@
 Its parser takes a head of any size, in time that grows with the square of one header: 50 MB of it cost a
 worker some 4 s (a busy machine). A connection that sends nothing, or half a head, is kept for ever. Requests
 that come before the answers to those in front are all taken in: one connection cost a worker 100 MB a second.
+Connections on which nothing is asked are as many as clients like, each with its last head.
 What an application reads, a body, is bounded by request.py.
 
 Its parser also loses the body of a request that would rather be in another protocol, as Java's client and
@@ -11,7 +12,7 @@ Its parser also loses the body of a request that would rather be in another prot
 
 import asyncio
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic_core import to_json
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -22,6 +23,7 @@ from ticket_sentiment.serving.request import new_request_id
 
 MAX_HEAD_BYTES = 65_536  # of a head or of trailers, beside what one read from the socket brings
 MAX_WAITING = 500  # requests of a connection behind the one that is being answered
+MAX_IDLE = 500  # connections of a worker with nothing asked on them; beyond, the longest idle one is closed
 REST_SECONDS = 10.0  # for a head, the rest of a refused body, what comes after it, and to read answers
 
 
@@ -34,6 +36,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     keep_alive_seconds = 5.0
+    _idle: ClassVar[dict["BoundedProtocol", None]] = {}  # of the process, the longest idle first
     _unparsed = 0  # bytes since the last complete head or piece of a body
     _progress = _body_missing = False
     _timer: asyncio.TimerHandle | None = None
@@ -55,6 +58,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is awaited any more. uvicorn says so to the request that came last, and to no other."""
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # after a reset uvicorn would keep all of it until the timer ends
         if self._answered is not None and not self._answered.response_complete:
             self._answered.disconnected = True
             self._answered.message_event.set()
@@ -124,6 +128,17 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._body_missing:
             self._start_timer()
+        if self.timeout_keep_alive_task is not None:
+            self._idle[self] = None
+            if len(self._idle) > MAX_IDLE:
+                oldest = next(iter(self._idle))
+                del self._idle[oldest]
+                oldest.transport.close()
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Something is asked on it again, or it is closed."""
+        super()._unset_keepalive_if_required()
+        self._idle.pop(self, None)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answered = cycle

@@ -80,7 +80,8 @@ def _asked(report: Drift) -> dict[str, Mapping[str, DriftTest]]:
         absent = [key for key in EXPECTED[name] if key not in (tests or {})]
         if tests is None or absent:
             raise MissingEvidence(
-                f"The drift report says nothing about {NAMES[absent[0]]} ({name}): run `dvc repro -f -s drift`."
+                f"The drift report says nothing about {NAMES[absent[0]]} ({name}): "
+                "run `dvc repro -f -s drift`."
             )
         asked[name] = tests
     return asked
