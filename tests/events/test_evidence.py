@@ -406,6 +406,20 @@ def test_a_first_label_keeps_its_place_when_one_that_was_given_earlier_is_receiv
     assert read(begun).epochs[1].first_labels == before
 
 
+def test_a_label_that_came_after_the_end_of_a_rollout_changes_nothing_of_what_it_said(begun, store):
+    at, ticket, hour = BEGAN[4], audited_ticket(), timedelta(hours=1)
+    put(store, [served(at), feedback("1", at=at + hour, ticket_id=ticket)])
+    before = read(begun)
+    assert before.coverage.champion == Coverage(1, 1)
+    late = NOW - at
+    put(store, [served(at, ticket_id=audited_ticket(1))])
+    put(store, [feedback("2", "positive", at=at + 2 * hour, ticket_id=ticket)], late=late)
+    put(store, [feedback("3", at=at + hour, ticket_id=audited_ticket(1))], late=late)
+    found = read(begun)
+    assert found.coverage.champion == Coverage(2, 1)
+    assert found.epochs[1].first_labels == before.epochs[1].first_labels
+
+
 def both(at: Any, number: int, **changes: Any) -> list[Event]:
     """An answer of each arm to a ticket, of which the champion's is right, and the label."""
     changes = {"ticket_id": audited_ticket(number), "request_id": f"r{number}", **changes}

@@ -29,6 +29,7 @@ def candidates(rows: int, disagreeing: float = 0.1, seed: int = 0) -> pd.DataFra
             "margin": chance.random(rows),
             "disagree": chance.random(rows) < disagreeing,
             "novelty": chance.normal(size=rows),
+            "counts": np.zeros(rows, dtype=bool),
         }
     )
 
@@ -45,6 +46,23 @@ def test_quotas_are_met_and_each_reason_takes_what_it_is_about():
     left = left[[not audited(id_, "s", 0.05) for id_ in left["ticket_id"]]]
     assert by["drifted"]["novelty"].min() >= left["novelty"].max()
     assert by["uncertain"]["margin"].max() <= left["margin"].min()
+
+
+def test_what_the_rollout_that_is_on_waits_for_goes_before_an_older_backlog():
+    """Else a backlog of weeks takes the places, and a good challenger's time is over without its labels."""
+    rows = candidates(5000)
+    rows.loc[rows.index % 20 == 3, "counts"] = True
+    drawn = {id_ for id_ in rows["ticket_id"] if audited(id_, "s", 0.05)}
+    waited_for = drawn & set(rows["ticket_id"][rows["counts"]])
+    assert 0 < len(waited_for) < 40 < len(drawn)
+    audit = choose(rows, [], 100, SETTINGS, *AUDIT).set_index("ticket_id").query("why == 'audit'")
+    assert len(audit) == 40 and waited_for <= set(audit.index)
+    probability = audit["probability"]
+    assert probability[list(waited_for)].unique() == pytest.approx([0.05])
+    older, places = len(drawn) - len(waited_for), 40 - len(waited_for)
+    assert probability.drop(list(waited_for)).unique() == pytest.approx([0.05 * places / older])
+    few = choose(rows, [], 10, SETTINGS, *AUDIT).query("why == 'audit'")
+    assert set(few["ticket_id"]) <= waited_for and len(few) == 4
 
 
 def test_only_the_audit_has_a_probability_and_it_is_the_true_one():

@@ -1,17 +1,19 @@
 import csv
 import json
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.events.events import NOON, OTHER, feedback, prediction
+from tests.events.events import NOON, OTHER, change, feedback, prediction, state
 from tests.support.evidence import validation
 from tests.support.params import params_file
 from ticket_sentiment.cli import main as cli
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.feedback.database import NoEventDatabase
 from ticket_sentiment.files import write_json
 from ticket_sentiment.gates.evidence import VALIDATION
@@ -298,3 +300,29 @@ def test_a_database_without_answers_is_an_error(make, store):
         TicketSentimentError, match="of 0 tickets answered in the last 30 days 0 have a label"
     ):
         make()
+
+
+def test_the_audit_is_asked_about_the_text_that_its_answer_was_given_to(make, answered, store):
+    """Under one id a customer may write again; a label of the second text would judge the first answer."""
+    for number in range(12):
+        answered(f"T-{number}", text=f"it is broken {number}")
+        answered(f"T-{number}", minutes=5, text=f"thanks, solved {number}", request_id="again")
+    rows = make(labelling=None).rows
+    audit = [row for row in rows if row.why == "audit"]
+    assert audit and all(row.text.startswith("it is broken") for row in audit)
+    assert all(row.text.startswith("thanks") for row in rows if row.why != "audit")
+
+
+def test_in_a_rollout_the_audit_asks_first_for_what_it_counts(url, make, answered, settings):
+    answered_before = [f"old-{number}" for number in range(60)]
+    for id_ in answered_before:
+        answered(id_, minutes=-60)
+    ledger = Ledger(url)
+    ledger.change(replace(state(1, None), since=NOON - timedelta(hours=2)), change("adopt", rollout=None), 0)
+    ledger.change(replace(state(2, 0.0), since=NOON), change("start", rollout=2), 1)
+    ledger.close()
+    for number in range(12):
+        answered(f"new-{number}", minutes=1)
+    few = settings.labelling.model_copy(update={"count": 10})  # four places of the audit
+    audit = [row.ticket_id for row in make(labelling=few).rows if row.why == "audit"]
+    assert len(audit) == 4 and all(id_.startswith("new-") for id_ in audit)

@@ -67,6 +67,25 @@ def test_where_quality_is_not_known_nothing_is_said_to_be_well(changes):
     assert names == [] and tone == "wait" and "how good the answers are is not known yet" in title
 
 
+MOVED = SAME.model_copy(update={"value": 0.9, "drifted": True})
+
+
+@pytest.mark.parametrize(
+    ("lasting", "names", "said", "retrains"),
+    [
+        (("text_chars",), ["AnswersDrifted"], "For at least half of that time", True),
+        ((), ["AnswersDrifted", "FeedChanged"], "It began lately.", False),
+        (None, ["AnswersDrifted", "FeedChanged"], "For how long is not known", False),
+    ],
+    ids=["for weeks", "since today", "too few before"],
+)
+def test_what_has_been_so_for_weeks_is_not_said_to_have_changed_today(lasting, names, said, retrains):
+    moved = tuple(replace(window, tests={"text_chars": MOVED}) for window in WELL.windows)
+    found = alarms(replace(WELL, windows=moved, lasting=lasting), PARAMS)
+    assert [alarm.name for alarm in found] == names
+    assert said in found[0].evidence[-1] and found[0].retrains is retrains
+
+
 def test_labels_that_never_came_are_late_once_the_first_ticket_is_old_enough():
     none = {"labelled": 0, "counted": 0, "right": 0, "last_label": None}
     names, tone, title = told(**none)

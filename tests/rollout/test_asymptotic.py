@@ -164,6 +164,15 @@ def test_too_few_customers_or_one_arm_only_say_nothing():
     assert difference([], {}).estimate is None
 
 
+def test_a_customer_who_sends_nearly_all_and_changes_the_arm_is_no_crowd():
+    """Each arm has its twenty in one of the epochs, and no epoch has them in both."""
+    many = sums_of(np.full(40, 2.0), np.ones(40))
+    one = sums_of(np.array([5000.0] + [2.0] * 39), np.array([5000.0] + [1.0] * 39))
+    found = difference([ByArm(one, many), ByArm(many, one)], {})
+    assert found.information == 0
+    assert difference([ByArm(one, many), ByArm(many, many)], {}).information > 0
+
+
 def test_the_first_customer_of_a_step_ends_no_rollout_and_counts_with_the_others():
     def difference_with(customers: int) -> Difference:
         """A step without a failure, and one in which a customer of the challenger sends 40 that fail."""

@@ -16,7 +16,7 @@ from ticket_sentiment.model.bundle import Bundle
 from ticket_sentiment.params import Gpu, Section, Share
 from ticket_sentiment.serving.classifier import Classifier
 from ticket_sentiment.tickets.canonical import canonical
-from ticket_sentiment.tickets.privacy import clean
+from ticket_sentiment.tickets.privacy import clean, known_customer
 
 FIELDS = ("ticket_id", "customer_id", "text")
 ROW, LINE = "row", "line"  # columns of a chunk: the row's number in its file; of JSON Lines the line itself
@@ -91,7 +91,7 @@ def _row(values: dict[str, Any]) -> Row:
     ticket_id = (found["ticket_id"] or "").strip()
     if not ticket_id:
         return Row(problem=f"ticket_id {EMPTY}")
-    return Row(ticket_id, (found["customer_id"] or "").strip() or None, found["text"])
+    return Row(ticket_id, known_customer(found["customer_id"]), found["text"])
 
 
 def _from_line(line: bytes, columns: dict[str, str]) -> Row:

@@ -8,8 +8,7 @@ import pandas as pd
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.rollout.assignment import unit
-from ticket_sentiment.tickets.privacy import pseudonym
-from ticket_sentiment.tickets.sources.mapping import NOBODY
+from ticket_sentiment.tickets.privacy import NOBODY, pseudonym
 
 
 def spelled(names: Iterable[str]) -> frozenset[str]:

@@ -65,7 +65,8 @@ def read_evidence(
         ledger: of the event database.
         settings: of params.yaml.
         objective_ms: `serve.objective_ms`; an answer that took longer is slow.
-        now: with a time zone. Of tickets answered less than `maturity_hours` before it no label counts.
+        now: with a time zone. Of tickets answered less than `maturity_hours` before it no label counts, and
+            none that came after it: so a rollout that ended says what it said then.
         rollout: the epoch at which an earlier one began; None for the one that is on.
 
     Raises:
@@ -77,6 +78,12 @@ def read_evidence(
     with ledger.database.counting("the evidence is unknown") as connection:
         reading = _Reading(connection, _of_rollout(connection, rollout), settings, now)
         return reading.evidence(objective_ms)
+
+
+def rollout_began(connection: sa.Connection) -> datetime | None:
+    """Since when tickets count for the rollout that is on; None where none is."""
+    current = next(iter(entries(connection, 1)), None)
+    return _of_rollout(connection, None)[0].state.since if current and current.on else None
 
 
 def _of_rollout(connection: sa.Connection, began: int | None) -> tuple[Entry, ...]:
@@ -142,7 +149,7 @@ class _Reading:
         for table in queries.TABLES:
             table.create(self._connection)
         self._draw_audit()
-        self._insert(queries.LABELS, queries.label_rows(self._settings.audit_source))
+        self._insert(queries.LABELS, queries.label_rows(self._settings.audit_source, self._now))
         maturity_s = 3600 * self._settings.maturity_hours
         answers = queries.answer_rows(
             self._first, self._last, self._mature_before, maturity_s, self._settings.audit_source

@@ -79,8 +79,8 @@ def ticket_rows(first: int, last: int, before: datetime) -> sa.Select[Any]:
     )
 
 
-def label_rows(source: str) -> sa.Select[Any]:
-    """For LABELS: those of one source; ties as of EventStore.feedback."""
+def label_rows(source: str, now: datetime) -> sa.Select[Any]:
+    """For LABELS: those of one source that were here at a time; ties as of EventStore.feedback."""
     f = feedback
     place = sa.func.row_number().over(
         partition_by=f.c.ticket_id, order_by=(f.c.at.desc(), f.c.event_id.desc())
@@ -88,7 +88,7 @@ def label_rows(source: str) -> sa.Select[Any]:
     labels = (
         sa.select(f.c.ticket_id, f.c.label, f.c.at, place.label("place"))
         .join(AUDIT, AUDIT.c.ticket_id == f.c.ticket_id)
-        .where(f.c.source == source)
+        .where(f.c.source == source, f.c.received_at <= now)
         .subquery()
     )
     return sa.select(labels.c.ticket_id, labels.c.label, labels.c.at).where(labels.c.place == 1)

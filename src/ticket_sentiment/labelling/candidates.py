@@ -92,14 +92,24 @@ def answered_since(connection: sa.Connection, since: datetime, sources: Sources)
     return frame[["ticket_id", "at", "margin", *flags]].astype(flags)
 
 
-def stored_texts(connection: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str | None]]:
-    """Masked text and channel of tickets whose text the event database keeps, the latest of each."""
+def stored_texts(
+    connection: sa.Connection, ids: Sequence[str], first: bool = False
+) -> dict[str, tuple[str, str | None]]:
+    """Masked text and channel of tickets whose text the event database keeps.
+
+    Args:
+        connection: to it.
+        ids: of tickets.
+        first: whether the text of the first answer is wanted, with which a rollout counts a ticket; else it
+            is the latest, as under one id a customer may write again.
+    """
+    order = (predictions.c.at, predictions.c.writer, predictions.c.sequence)
     found: dict[str, tuple[str, str | None]] = {}
     for chunk in chunks(ids):
         query = (
             sa.select(predictions.c.ticket_id, predictions.c.text, predictions.c.channel)
             .where(predictions.c.ticket_id.in_(chunk), predictions.c.text.is_not(None))
-            .order_by(predictions.c.at, predictions.c.writer, predictions.c.sequence)
+            .order_by(*(column.desc() if first else column for column in order))
         )
         found.update((row.ticket_id, (row.text, row.channel)) for row in connection.execute(query))
     return found

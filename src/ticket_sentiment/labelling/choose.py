@@ -42,13 +42,16 @@ def choose(
 ) -> pd.DataFrame:
     """Pick up to `count` tickets.
 
-    The audit has its quota first. Where more were drawn than it holds, chance decides once more, and the
-    probability says so (two phases: Särndal, Swensson and Wretman 1992, "Model Assisted Survey Sampling",
-    chapter 9). The rest of the draw waits for another queue and is not taken for another reason, or those
-    audited tickets that have a label would be those of which the model was unsure.
+    The audit has its quota first, and in it those tickets that count for the rollout that is on: it waits for
+    their labels, and older ones would take their places for weeks. Where more were drawn than it holds,
+    chance decides once more within each kind, and the probability says so (two phases: Särndal, Swensson and
+    Wretman 1992, "Model Assisted Survey Sampling", chapter 9). The rest of the draw waits for another queue
+    and is not taken for another reason, or those audited tickets that have a label would be those of which
+    the model was unsure.
 
     Args:
-        candidates: ticket_id, margin (0 to 1), disagree, novelty (NaN where unknown).
+        candidates: ticket_id, margin (0 to 1), disagree, novelty (NaN where unknown), counts (whether it was
+            answered in the rollout that is on).
         suspects: ids of labelled tickets whose label seems wrong, the worst first; none of the candidates.
         count: of the queue.
         settings: `quotas` and `seed` are read.
@@ -68,8 +71,11 @@ def choose(
     def quota(share: float) -> int:
         return int(count * share + 1e-9)
 
-    audit = drawn.head(quota(settings.quotas.audit))
-    picked = [audit.assign(why="audit", probability=audit_share * len(audit) / max(len(drawn), 1))]
+    picked, places = [], quota(settings.quotas.audit)
+    for kind in (drawn[drawn["counts"]], drawn[~drawn["counts"]]):
+        audit = kind.head(places)
+        picked.append(audit.assign(why="audit", probability=audit_share * len(audit) / max(len(kind), 1)))
+        places -= len(audit)
 
     doubted = pd.DataFrame({"ticket_id": list(suspects[: quota(settings.quotas.doubted)])}, dtype=object)
     picked.append(doubted.assign(why="doubted", probability=float("nan")))
@@ -87,4 +93,4 @@ def choose(
     # In the order of the draw the audit would come first.
     chosen = pd.concat(picked)
     chosen["place"] = shuffled(chosen["ticket_id"], settings.seed, "order")
-    return chosen.sort_values(["place", "ticket_id"]).drop(columns=["place", "drawn"])
+    return chosen.sort_values(["place", "ticket_id"]).drop(columns=["place", "drawn", "counts"])

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.evidence import rollout_began
 from ticket_sentiment.feedback.database import event_url, reading_events
 from ticket_sentiment.labelling import candidates as found
 from ticket_sentiment.labelling.choose import REASONS, choose, shuffled
@@ -126,9 +127,13 @@ def make_queue(
                 "collect their month, set events.store_text, or look further back with --since"
             )
         scores = _novelty(open_["ticket_id"], texts, settings, root)
+        began = rollout_began(connection)
+        open_["counts"] = (open_["at"] >= began) if began else False
         open_["novelty"] = np.nan if scores is None else open_["ticket_id"].map(scores)
         chosen = choose(open_, suspects, count or settings.count, settings, salt, share)
         texts |= found.kept_texts(connection, [id_ for id_ in chosen["ticket_id"] if id_ not in texts], root)
+        of_audit = list(chosen["ticket_id"][chosen["why"] == "audit"])
+        texts |= found.stored_texts(connection, of_audit, first=True)  # the answer that the label will judge
     return Queue(
         rows=list(_rows(chosen, texts)),
         labelled=int(labelled.sum()),

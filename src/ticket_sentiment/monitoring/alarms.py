@@ -4,7 +4,7 @@ Silence is not health: a database, a reference, labels or traffic that should be
 of their own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -129,14 +129,19 @@ def _missing(found: Facts) -> Iterator[Alarm]:
         yield Alarm("ReferenceMissing", "info", summary, found.trouble)
 
 
-def moved(window: Window) -> tuple[str, ...]:
-    """Each measure beyond its limit, with the effect and the limit; one without an answer is one, too."""
+def moved(window: Window, but: Collection[str] = ()) -> tuple[str, ...]:
+    """Each measure beyond its limit, with the effect and the limit; one without an answer is one, too.
+
+    Args:
+        window: its tests.
+        but: measures that are left out.
+    """
     return tuple(
         f"{NAMES[name].capitalize()}: distance {number(test.value, 3)}, limit {number(test.threshold, 3)}"
         if test.usable
         else f"{NAMES[name].capitalize()}: could not be compared"
         for name, test in window.tests.items()
-        if test.drifted or not test.usable
+        if name not in but and (test.drifted or not test.usable)
     )
 
 
@@ -147,12 +152,14 @@ def _drift(found: Facts) -> Iterator[Alarm]:
     short, long = found.windows
     if evidence := moved(long):
         summary = f"What the champion is asked, or answers, is unlike its holdout (last {long.days:g} days)."
-        lasting = ", ".join(NAMES[name] for name in found.lasting)
+        lasting = ", ".join(NAMES[name] for name in found.lasting or ())
         since = f"For at least half of that time: {lasting}." if lasting else "It began lately."
+        if found.lasting is None:
+            since = "For how long is not known: there are too few answers before."
         yield Alarm(
             "AnswersDrifted", "ticket", summary, (*evidence, f"{long.rows:,} answers.", since), bool(lasting)
         )
-    if evidence := moved(short):
+    if evidence := moved(short, but=found.lasting or ()):
         summary = f"Something about the tickets changed within the last {short.days * 24:g} hours."
         yield Alarm("FeedChanged", "ticket", summary, (*evidence, f"{short.rows:,} answers."))
 

@@ -1,5 +1,6 @@
 """What one look at the model in service sees, before anything is made of it."""
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -62,7 +63,8 @@ class Facts:
         reference: rows of the champion's reference, 0 where there is none; `trouble` then says why.
         accuracy, abstentions, mix: of the champion on its holdout, None without a reference.
         windows: the short and the long one.
-        lasting: measures that moved in the long window and in the earlier half of it, too.
+        lasting: measures that moved in the long window and in the earlier half of it, too; None where that
+            half has too few answers to say.
         audited: tickets of the audit answered since `month` began and `rollout.maturity_hours` ago, without
             answers from the cache.
         labelled: of them, those that the audit labelled.
@@ -84,7 +86,7 @@ class Facts:
     abstentions: float | None = None
     mix: dict[str, float] = field(default_factory=dict)
     windows: tuple[Window, ...] = ()
-    lasting: tuple[str, ...] = ()
+    lasting: tuple[str, ...] | None = ()
     audited: int = 0
     labelled: int = 0
     counted: int = 0
@@ -110,11 +112,12 @@ def _window(
     days: float,
     params: Params,
     before: datetime,
+    min_rows: int | None = None,
 ) -> Window:
     settings, since = params.monitor, before - timedelta(days=days)
     table = answer_table(connection, digests, since, before, settings.max_rows)
     tests, page = {}, ""
-    if reference is not None and len(table) >= settings.min_rows:
+    if reference is not None and len(table) >= (min_rows or settings.min_rows):
         known = sample(reference, settings.max_rows, params.drift.seed)
         columns = live_columns(known, table)
         limits = learn(known, known["created_at"], columns, len(table), params.drift, days)
@@ -132,13 +135,19 @@ def _lasting(
     long: Window,
     params: Params,
     now: datetime,
-) -> tuple[str, ...]:
-    """Measures of the long window that moved in its earlier half, too: not what broke yesterday."""
+) -> tuple[str, ...] | None:
+    """Measures of the long window that moved in its earlier half, too: not what broke yesterday.
+
+    Half of the time has half of the answers: so many are enough for it. None where they are fewer.
+    """
     moved = [name for name, test in long.tests.items() if test.drifted]
     if not moved:
         return ()
     half = long.days / 2
-    earlier = _window(connection, digests, reference, half, params, now - timedelta(days=half))
+    least = math.ceil(params.monitor.min_rows / 2)
+    earlier = _window(connection, digests, reference, half, params, now - timedelta(days=half), least)
+    if not earlier.tests:
+        return None
     return tuple(name for name in moved if name in earlier.tests and earlier.tests[name].drifted)
 
 

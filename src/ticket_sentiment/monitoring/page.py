@@ -115,7 +115,7 @@ def labels(facts: Facts) -> str:
     ago = (facts.now - facts.last_label) / HOUR
     if facts.lag_hours is None:
         return f"The audit's last label came {number(ago, 0)} hours ago."
-    lag = f"half of the audited tickets have theirs within {number(facts.lag_hours, 0)} hours"
+    lag = f"half of those that were labelled had theirs within {number(facts.lag_hours, 0)} hours"
     return f"The audit's last label came {number(ago, 0)} hours ago; {lag}."
 
 

@@ -182,7 +182,7 @@ def in_short(shown: Sequence[Rail]) -> str:
     if worse := [rail.kind for rail in shown if rail.badge == "fail"]:
         return f"The challenger is worse in: {'; '.join(worse).lower()}"
     clear = sum(rail.badge == "pass" for rail in shown)
-    certain = f"in {clear} of {len(shown)} it is certain not to be"
+    certain = f"in {clear} of {len(shown)} it is certain to be no worse than is allowed"
     return f"In no respect is the challenger known to be worse; {certain}"
 
 

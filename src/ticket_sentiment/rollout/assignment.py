@@ -39,7 +39,7 @@ def assign(customer_id: str | None, ticket_id: str | None, state: RolloutState) 
     """The arm of a customer; without one, of the ticket; without either, the champion.
 
     Args:
-        customer_id: as the caller sent it. It is compared byte for byte: " 7" is not "7".
+        customer_id: of `tickets.privacy.known_customer`. It is compared byte for byte: "A7" is not "a7".
         ticket_id: counts only where there is no customer.
         state: gives the salt and the challenger's share. At 0 nobody is in the challenger, at 1 everybody.
     """

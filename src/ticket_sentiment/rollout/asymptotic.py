@@ -21,7 +21,7 @@ and their number hardly grows while what is known does.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scipy.special import log_ndtr
@@ -93,7 +93,7 @@ def difference(
     slopes = {key: (1 if key[1] else -1) * weights[key[0]] / (total * sums.n) for key, sums in cells.items()}
     shares = {key: sums.y / sums.n for key, sums in cells.items()}
     estimate = sum(slopes[key] * sums.y for key, sums in cells.items())
-    if not many or min(_effective_units(cells, arm) for arm in (False, True)) < MIN_UNITS:
+    if not many or _effective_units(cells, both) < MIN_UNITS:
         return Difference(estimate, math.inf, requests)
     variance = sum(slopes[key] ** 2 * _own_variance(sums) for key, sums in cells.items())
     for (first, second), cross in overlaps.items():
@@ -106,12 +106,18 @@ def difference(
     return Difference(estimate, max(variance, floor), requests)
 
 
-def _effective_units(cells: Mapping[CellKey, UnitSums], challenger: bool) -> float:
-    """Kish's effective number of units of an arm: that of equal ones with the same spread of requests.
+def _effective_units(cells: Mapping[CellKey, UnitSums], epochs: Iterable[int]) -> float:
+    """Kish's effective number of units of the smaller arm: of equal ones with the same spread of requests.
 
-    The highest over epochs, as the same units come again.
+    The highest over epochs, as the same units come again. In one and the same epoch: a customer who sends
+    nearly all and changes the arm would else make neither look small.
     """
-    return max(sums.n**2 / sums.nn for key, sums in cells.items() if key[1] == challenger)
+
+    def of(epoch: int, challenger: bool) -> float:
+        sums = cells[epoch, challenger]
+        return sums.n**2 / sums.nn
+
+    return max(min(of(epoch, False), of(epoch, True)) for epoch in epochs)
 
 
 def _own_variance(sums: UnitSums) -> float:

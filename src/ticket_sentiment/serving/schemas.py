@@ -4,11 +4,12 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ticket_sentiment.params import Label
 from ticket_sentiment.rollout.assignment import Arm
 from ticket_sentiment.serving.errors import ApiError
+from ticket_sentiment.tickets.privacy import known_customer
 
 NO_NUL = r"^[^\x00]*$"  # which PostgreSQL cannot store
 Identifier = Annotated[str, Field(max_length=200, pattern=NO_NUL)]
@@ -30,11 +31,20 @@ class Ticket(Body):
 
     text: str = Field(description="what the customer wrote; masked for personal data before anything else")
     ticket_id: Identifier | None = Field(None, description="joins the answer with later feedback")
-    customer_id: Identifier | None = Field(None, description="keeps a customer with one model; never stored")
+    customer_id: Identifier | None = Field(
+        None,
+        description="keeps a customer with one model; never stored. What stands for nobody, such as unknown, "
+        "guest or n/a, counts as missing",
+    )
     channel: Channel | None = Field(
         None, description="where it came from, e.g. email, as the tickets that are learnt from name it"
     )
     priority: Literal["normal", "urgent"] = Field("normal", description="urgent tickets are scored first")
+
+    @field_validator("customer_id")
+    @classmethod
+    def _somebody(cls, customer_id: str | None) -> str | None:
+        return known_customer(customer_id)
 
 
 class Batch(Body):

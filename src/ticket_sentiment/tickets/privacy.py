@@ -369,6 +369,16 @@ def keyed() -> bool:
     return bool(_secret())
 
 
+# What programs write where they do not know who: as one customer, they would be the largest of all.
+NOBODY = frozenset({"-", "anonymous", "guest", "n/a", "nan", "none", "null", "unknown"})
+
+
+def known_customer(customer_id: str | None) -> str | None:
+    """An id as it is compared, without white space around it; None where it names nobody."""
+    name = (customer_id or "").strip()
+    return None if name.lower() in NOBODY else name or None
+
+
 def pseudonym(customer_id: str) -> str:
     """16 hex digits that stand for a customer: the same for the same id, not to be turned back.
 

@@ -14,7 +14,7 @@ import pandas as pd
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.params import Tickets
-from ticket_sentiment.tickets.privacy import clean
+from ticket_sentiment.tickets.privacy import clean, known_customer
 from ticket_sentiment.tickets.schema import NO_CHANNEL
 from ticket_sentiment.tickets.sources.raw import RawTable
 
@@ -25,8 +25,6 @@ FIELDS = ("ticket_id", "customer_id", "created_at", "channel", "text", "label")
 REQUIRED = ("ticket_id", "created_at", "text")
 # "2026-03-31 17:05:00 UTC" and "... +0200", as many programs write a time
 _ZONE = re.compile(r"(?<=\d) +(?:UTC|GMT|([+-]\d\d:?\d\d))$")
-# What exports write where they do not know who: as one customer, they would be the largest of all.
-NOBODY = frozenset({"-", "anonymous", "guest", "n/a", "nan", "none", "null", "unknown"})
 # With its columns slipped by one an export has texts and customers' names where labels and ids should be, and
 # messages go into logs and alerts. So a value is shown only where it is most likely neither:
 MAX_LABELS = 20  # an unknown label, in a column of no more different values
@@ -144,7 +142,7 @@ def cell_text(value: Any) -> str:
 
 def _customer(value: Any) -> str | None:
     text = cell_text(value)
-    return None if text.lower() in NOBODY else text or None
+    return known_customer(text)
 
 
 def _whole(customers: list[str | None]) -> list[str | None]:
