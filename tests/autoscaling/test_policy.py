@@ -84,6 +84,8 @@ def test_a_query_over_the_sum_of_all_pods_is_known_too(tmp_path: Path):
         (lambda s: s["triggers"][0].update(useCachedMetrics=True), "triggers.0.useCachedMetrics"),
         (lambda s: s["triggers"][1].update(type="cron"), "triggers.1.type"),
         (lambda s: s["triggers"][0]["metadata"].pop("threshold"), "threshold"),
+        (lambda s: s["triggers"][0]["metadata"].update(threshold="0"), "needs a threshold above 0, not 0"),
+        (lambda s: s["triggers"][1]["metadata"].update(value="-5"), "needs a value above 0, not -5"),
         (lambda s: s.update(idleReplicaCount=0), "spec.idleReplicaCount"),
         (lambda s: s.update(minReplicaCount=0), "spec.minReplicaCount"),
         (lambda s: s["fallback"].update(behavior="hold"), "spec.fallback.behavior"),

@@ -4,6 +4,7 @@ A field that this package does not follow is refused, so that a trial never trie
 cluster's.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -153,10 +154,16 @@ class _Trigger(Part):
                 raise ValueError(
                     'a prometheus trigger needs metricType AverageValue and ignoreNullValues "false"'
                 )
-            return _in_flight(self.metadata.get("query", ""), float(self.metadata["threshold"]))
+            return _in_flight(self.metadata.get("query", ""), self._target("threshold"))
         if self.metric_type != "Utilization":
             raise ValueError(f"a trigger {self.type} needs metricType Utilization")
-        return Metric(self.type, float(self.metadata["value"]) / 100)
+        return Metric(self.type, self._target("value") / 100)
+
+    def _target(self, key: str) -> float:
+        target = float(self.metadata[key])
+        if not 0 < target < math.inf:
+            raise ValueError(f"a trigger {self.type} needs a {key} above 0, not {self.metadata[key]}")
+        return target
 
 
 def _in_flight(query: str, target: float) -> Metric:
