@@ -347,9 +347,15 @@ def test_a_node_for_the_retraining_is_empty_when_it_is_over():
         for item in objects_of("eks")
         if item["kind"] == "CronJob"
     }
-    assert {name for name, pool in pools.items() if pool["ticket-sentiment/pool"] == "batch"} == {
-        "monthly-retrain"
-    }
+    of = {name: pool["ticket-sentiment/pool"] for name, pool in pools.items()}
+    assert of.pop("monthly-retrain") == "batch"
+    assert set(of.values()) == {"flows"}
+    (kept,) = [
+        item["spec"]["disruption"]["consolidateAfter"]
+        for item in objects_of("eks")
+        if render.name_of(item) == "NodePool ticket-sentiment-flows"
+    ]
+    assert kept == "Never"
 
 
 @rendered

@@ -10,7 +10,7 @@ import pytest
 
 from tests.events.events import NOON, OTHER, change, feedback, prediction, state
 from tests.support.evidence import validation
-from tests.support.params import params_file
+from tests.support.params import params_file, params_of_tests
 from ticket_sentiment.cli import main as cli
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.ledger import Ledger
@@ -19,6 +19,7 @@ from ticket_sentiment.files import write_json
 from ticket_sentiment.gates.evidence import VALIDATION
 from ticket_sentiment.labelling.formats import escaped, unescaped, write_queue
 from ticket_sentiment.labelling.queue import LEARNT, make_queue
+from ticket_sentiment.rollout.audit import audited
 from ticket_sentiment.tickets.schema import (
     COLUMNS,
     FEEDBACK,
@@ -302,15 +303,23 @@ def test_a_database_without_answers_is_an_error(make, store):
         make()
 
 
-def test_the_audit_is_asked_about_the_text_that_its_answer_was_given_to(make, answered, store):
-    """Under one id a customer may write again; a label of the second text would judge the first answer."""
+def test_a_ticket_that_was_answered_with_several_texts_is_no_ticket_of_the_audit(make, answered):
+    """A label of the second text would be held against the first answer, or learnt with the other text."""
     for number in range(12):
         answered(f"T-{number}", text=f"it is broken {number}")
         answered(f"T-{number}", minutes=5, text=f"thanks, solved {number}", request_id="again")
-    rows = make(labelling=None).rows
-    audit = [row for row in rows if row.why == "audit"]
-    assert audit and all(row.text.startswith("it is broken") for row in audit)
-    assert all(row.text.startswith("thanks") for row in rows if row.why != "audit")
+        answered(f"S-{number}", text=f"Same, {number}")
+        answered(f"S-{number}", minutes=5, text=f"same, {number}", request_id="again")
+    queue = make()
+    audit = [row.ticket_id for row in queue.rows if row.why == "audit"]
+    assert audit and all(id_.startswith("S-") for id_ in audit)
+    others = [row for row in queue.rows if row.ticket_id.startswith("T-")]
+    assert others and all(row.text.startswith("thanks") for row in others)
+    left = sum(audited(f"T-{number}", params_of_tests().rollout.audit_salt, 0.5) for number in range(12))
+    assert queue.rewritten == left > 0
+    assert f"left out: {left} of the audit that were answered with several texts" in "\n".join(
+        queue.lines(Path("queue.csv"))
+    )
 
 
 def test_in_a_rollout_the_audit_asks_first_for_what_it_counts(url, make, answered, settings):

@@ -67,7 +67,7 @@ def test_where_quality_is_not_known_nothing_is_said_to_be_well(changes):
     assert names == [] and tone == "wait" and "how good the answers are is not known yet" in title
 
 
-MOVED = SAME.model_copy(update={"value": 0.9, "drifted": True})
+MOVED = SAME.model_copy(update={"value": 0.9, "drifted": True, "status": "FAIL"})
 
 
 @pytest.mark.parametrize(
@@ -84,6 +84,16 @@ def test_what_has_been_so_for_weeks_is_not_said_to_have_changed_today(lasting, n
     found = alarms(replace(WELL, windows=moved, lasting=lasting), PARAMS)
     assert [alarm.name for alarm in found] == names
     assert said in found[0].evidence[-1] and found[0].retrains is retrains
+
+
+def test_what_broke_today_is_told_although_the_same_measure_has_been_off_for_weeks():
+    far = SAME.model_copy(update={"value": 3.0, "drifted": True, "status": "FAIL"})
+    short, long = (
+        replace(window, tests={"text_chars": test})
+        for window, test in zip(WELL.windows, (far, MOVED), strict=True)
+    )
+    names, *_ = told(windows=(short, long), lasting=("text_chars",))
+    assert names == ["AnswersDrifted", "FeedChanged"]
 
 
 def test_labels_that_never_came_are_late_once_the_first_ticket_is_old_enough():

@@ -92,26 +92,32 @@ def answered_since(connection: sa.Connection, since: datetime, sources: Sources)
     return frame[["ticket_id", "at", "margin", *flags]].astype(flags)
 
 
-def stored_texts(
-    connection: sa.Connection, ids: Sequence[str], first: bool = False
-) -> dict[str, tuple[str, str | None]]:
-    """Masked text and channel of tickets whose text the event database keeps.
+def stored_texts(connection: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str | None]]:
+    """Masked text and channel of tickets whose text the event database keeps, the latest of each."""
+    return {id_: texts[-1] for id_, texts in _stored(connection, ids).items()}
 
-    Args:
-        connection: to it.
-        ids: of tickets.
-        first: whether the text of the first answer is wanted, with which a rollout counts a ticket; else it
-            is the latest, as under one id a customer may write again.
+
+def rewritten(connection: sa.Connection, ids: Sequence[str]) -> set[str]:
+    """Of these tickets, those answered with several texts: a customer wrote again under the same id.
+
+    A label is of one of them; a rollout would hold it against the answer to another, or another would be
+    learnt with it.
     """
-    order = (predictions.c.at, predictions.c.writer, predictions.c.sequence)
-    found: dict[str, tuple[str, str | None]] = {}
+    stored = _stored(connection, ids)
+    return {id_ for id_, texts in stored.items() if len({key_of(clean(text)) for text, _ in texts}) > 1}
+
+
+def _stored(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[tuple[str, str | None]]]:
+    """All kept texts of tickets, with their channels, in the order of the answers."""
+    found: dict[str, list[tuple[str, str | None]]] = {}
     for chunk in chunks(ids):
         query = (
             sa.select(predictions.c.ticket_id, predictions.c.text, predictions.c.channel)
             .where(predictions.c.ticket_id.in_(chunk), predictions.c.text.is_not(None))
-            .order_by(*(column.desc() if first else column for column in order))
+            .order_by(predictions.c.at, predictions.c.writer, predictions.c.sequence)
         )
-        found.update((row.ticket_id, (row.text, row.channel)) for row in connection.execute(query))
+        for row in connection.execute(query):
+            found.setdefault(row.ticket_id, []).append((row.text, row.channel))
     return found
 
 

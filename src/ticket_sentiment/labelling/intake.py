@@ -13,13 +13,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.store import EventStore
 from ticket_sentiment.events.types import Feedback
 from ticket_sentiment.feedback.database import event_url, reading_events
-from ticket_sentiment.labelling.candidates import (
-    first_seen,
-    kept_texts,
-    same_ticket,
-    stored_texts,
-    unknown_tickets,
-)
+from ticket_sentiment.labelling.candidates import first_seen, kept_texts, same_ticket, unknown_tickets
 from ticket_sentiment.labelling.filled import Filled, read_filled
 from ticket_sentiment.params import Params
 
@@ -99,7 +93,7 @@ def import_labels(
     with reading_events(url) as connection:
         ids = [row.ticket_id for row in filled]
         _refuse_unknown(filled, unknown_tickets(connection, ids, root))
-        _refuse_others_texts(filled, kept_texts(connection, ids, root), stored_texts(connection, ids, True))
+        _refuse_others_texts(filled, kept_texts(connection, ids, root))
         _refuse_too_early(filled, events, first_seen(connection, ids, root))
     store = EventStore(url, queue=1, store_text=False)
     try:
@@ -145,11 +139,9 @@ def _refuse_unknown(filled: list[Filled], unknown: set[str]) -> None:
         )
 
 
-def _refuse_others_texts(filled: list[Filled], *kept: Mapping[str, tuple[str, str | None]]) -> None:
-    """A ticket's text may be any of those that are kept of it: under one id a customer may write again."""
+def _refuse_others_texts(filled: list[Filled], kept: Mapping[str, tuple[str, str | None]]) -> None:
     for row in filled:
-        texts = [known[row.ticket_id][0] for known in kept if row.ticket_id in known]
-        if row.text and texts and not any(same_ticket(row.text, text) for text in texts):
+        if row.text and row.ticket_id in kept and not same_ticket(row.text, kept[row.ticket_id][0]):
             raise TicketSentimentError(
                 f"{row.where}: ticket_id: is that of a ticket with another text: a column may have been "
                 "sorted alone, or an id changed, such as 007 to 7; nothing of the file was imported"

@@ -36,6 +36,7 @@ class Queue:
         labelled: tickets left out because their label is known; of the audit, the audit's.
         without_text: tickets left out because their text is nowhere here.
         repeated: tickets left out because another one has their text; none of the audit.
+        rewritten: tickets of the audit left out because they were answered with several texts.
         waiting: audited tickets for which the queue has no place.
         compared: whether the tickets were compared with those learnt from.
     """
@@ -44,6 +45,7 @@ class Queue:
     labelled: int
     without_text: int
     repeated: int
+    rewritten: int
     waiting: int
     compared: bool
 
@@ -59,6 +61,11 @@ class Queue:
             )
         if self.repeated:
             lines.append(f"left out: {self.repeated} with the text of another, as a text is learnt once")
+        if self.rewritten:
+            lines.append(
+                f"left out: {self.rewritten} of the audit that were answered with several texts under one "
+                "id, as a label is of one of them; give each message an id of its own where they are many"
+            )
         if self.waiting:
             lines.append(
                 f"{self.waiting} more audited tickets wait: raise --count or labelling.quotas.audit, or "
@@ -111,7 +118,8 @@ def make_queue(
         open_ = answered[wanted]
         texts = found.kept_texts(connection, list(open_["ticket_id"]), root)
         repeated = _repeated(open_[~drawn[wanted]], texts)
-        open_ = open_.drop(repeated).reset_index(drop=True)
+        again = found.rewritten(connection, list(open_["ticket_id"][drawn[wanted]]))
+        open_ = open_.drop(repeated)[lambda rows: ~rows["ticket_id"].isin(again)].reset_index(drop=True)
         asked = set(answered.loc[wanted, "ticket_id"])
         doubted = found.doubted(connection, root)
         # Of the audit's tickets none is asked for because of its label, or the audit is no random draw.
@@ -132,14 +140,13 @@ def make_queue(
         open_["novelty"] = np.nan if scores is None else open_["ticket_id"].map(scores)
         chosen = choose(open_, suspects, count or settings.count, settings, salt, share)
         texts |= found.kept_texts(connection, [id_ for id_ in chosen["ticket_id"] if id_ not in texts], root)
-        of_audit = list(chosen["ticket_id"][chosen["why"] == "audit"])
-        texts |= found.stored_texts(connection, of_audit, first=True)  # the answer that the label will judge
     return Queue(
         rows=list(_rows(chosen, texts)),
         labelled=int(labelled.sum()),
         without_text=int((~labelled & ~here).sum()),
         repeated=len(repeated),
-        waiting=int((drawn & wanted).sum()) - int((chosen["why"] == "audit").sum()),
+        rewritten=len(again),
+        waiting=int((drawn & wanted).sum()) - len(again) - int((chosen["why"] == "audit").sum()),
         compared=scores is not None,
     )
 

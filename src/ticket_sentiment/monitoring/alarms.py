@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from ticket_sentiment.alerts.alert import Alert
+from ticket_sentiment.gates.evidence_types import DriftTest
 from ticket_sentiment.gates.rules.drift import NAMES
 from ticket_sentiment.gates.words import number, share
 from ticket_sentiment.monitoring.facts import Facts, Window
@@ -159,9 +160,17 @@ def _drift(found: Facts) -> Iterator[Alarm]:
         yield Alarm(
             "AnswersDrifted", "ticket", summary, (*evidence, f"{long.rows:,} answers.", since), bool(lasting)
         )
-    if evidence := moved(short, but=found.lasting or ()):
+    usual = {name for name in found.lasting or () if _no_further(short.tests.get(name), long.tests[name])}
+    if evidence := moved(short, but=usual):
         summary = f"Something about the tickets changed within the last {short.days * 24:g} hours."
         yield Alarm("FeedChanged", "ticket", summary, (*evidence, f"{short.rows:,} answers."))
+
+
+def _no_further(now: DriftTest | None, long: DriftTest) -> bool:
+    """Whether a measure lies where it has been all the time, and nothing has come on top of it."""
+    if now is None or not now.usable or now.value is None or long.value is None:
+        return False
+    return now.value <= long.value + long.threshold
 
 
 def _quality(found: Facts, params: Params) -> Iterator[Alarm]:

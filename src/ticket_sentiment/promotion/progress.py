@@ -136,7 +136,11 @@ def present(params: Params) -> Progress:
         TicketSentimentError: it cannot be opened.
     """
     with closing(Ledger.open(params.events)) as ledger:
-        return read_progress(ledger, params, datetime.now(UTC))
+        try:
+            now = ledger.now()  # by which labels are received
+        except TicketSentimentError:
+            now = datetime.now(UTC)  # what is not known is said then
+        return read_progress(ledger, params, now)
 
 
 def _evidence(ledger: Ledger, params: Params, found: Progress, began: int) -> Evidence:
