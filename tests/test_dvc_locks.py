@@ -30,6 +30,7 @@ def test_a_dvc_that_is_at_work_is_waited_for_and_one_that_is_gone_is_not(tmp_pat
     mend_dvc_locks(tmp_path)
     assert ended.is_set()
     assert capsys.readouterr().out == f"waiting for another dvc here (PID {other.pid})\n"
+    assert not lock.exists()  # DVC would take the other program for one of its own, and refuse for ever
     mend_dvc_locks(tmp_path)
     lock.write_text('{"read": ')
     mend_dvc_locks(tmp_path)

@@ -240,3 +240,19 @@ def test_the_sections_of_params_are_named_for_what_reads_them():
     }
     fields = {field.alias or name for name, field in Params.model_fields.items()}
     assert fields - others <= set(STAGES)
+
+
+def test_what_a_kill_leaves_of_a_file_is_nobody_s_change(tmp_path: Path) -> None:
+    """`make update` refuses a working copy that a person has changed."""
+    left = [
+        "models/champion/.bundle.0di0lvx4/model.onnx",
+        "reports/.gate.json.k3_x9a2b",
+        "reports/training/.learning_curve.csv.abcd1234",
+        "data/.tickets.dvc.a1b2c3d4",
+    ]
+    (tmp_path / ".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    found = subprocess.run(
+        ["git", "-C", tmp_path, "check-ignore", *left], capture_output=True, text=True, check=False
+    )
+    assert found.stdout.split() == left

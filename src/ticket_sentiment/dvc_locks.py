@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 import yaml
 
+RWLOCK = ".dvc/tmp/rwlock"
+
 
 def _require_whole(lock: str) -> None:
     """Raise ValueError where a dvc.lock was not written to its end."""
@@ -36,16 +38,21 @@ def _remove_broken(path: Path, read: Callable[[str], object]) -> None:
     path.unlink(missing_ok=True)
 
 
-def _at_work(root: Path) -> set[int]:
-    """Processes of DVC that hold one of its locks on paths, and live; not one that started this process."""
+def _named(root: Path) -> set[int]:
+    """Processes that DVC's locks on paths name; not one that started this process."""
     try:
-        lock = json.loads((root / ".dvc/tmp/rwlock").read_text(encoding="utf-8"))
+        lock = json.loads((root / RWLOCK).read_text(encoding="utf-8"))
         holders = [*chain.from_iterable(lock["read"].values()), *lock["write"].values()]
         named = {int(holder["pid"]) for holder in holders if holder}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return set()  # none was made yet, or it is being written
+    return named - {parent.pid for parent in psutil.Process().parents()}
+
+
+def _at_work(root: Path) -> set[int]:
+    """Processes of DVC that hold one of its locks on paths, and live."""
     living = set()
-    for number in named - {parent.pid for parent in psutil.Process().parents()}:
+    for number in _named(root):
         try:
             process = psutil.Process(number)
             # Another program may have got the number of one that is gone.
@@ -79,5 +86,7 @@ def mend_dvc_locks(root: Path) -> None:
     `dvc repro`, which takes what was made before out of its run cache.
     """
     _wait_for_dvc(root)
-    _remove_broken(root / ".dvc/tmp/rwlock", json.loads)
+    _remove_broken(root / RWLOCK, json.loads)
+    if _named(root):  # gone, all of them: DVC itself would take another program with such a number for one
+        (root / RWLOCK).unlink(missing_ok=True)
     _remove_broken(root / "dvc.lock", _require_whole)

@@ -119,7 +119,7 @@ def require_space(folder: Path, needed: int) -> None:
     if free < needed:
         raise TicketSentimentError(
             f"no space for {folder}: {needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free; "
-            "free some disk space (`dvc gc --workspace` drops old versions) and run again"
+            "free some disk space (`dvc gc --workspace --all-tags` drops what no version needs) and run again"
         )
 
 

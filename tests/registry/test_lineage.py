@@ -32,6 +32,12 @@ def test_dirty_means_changed_code_not_a_retraining(project: Project) -> None:
         stream.write("# changed\n")
     write_text(project.root / "untracked.txt", "x")
     assert lineage(project.root)["git.dirty"] == "false"
+    for name in ("reports/gate.json", "reports/training/learning_curve.csv"):  # in git since last month
+        write_text(project.root / name, "1\n")
+        git(project.root, "add", "-f", name)
+        git(project.root, "commit", "--quiet", "-m", name)
+        write_text(project.root / name, "2\n")
+    assert lineage(project.root)["git.dirty"] == "false"
     write_text(project.root / "code.py", "2\n")
     assert lineage(project.root)["git.dirty"] == "true"
 

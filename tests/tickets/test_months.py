@@ -150,11 +150,20 @@ def test_a_months_last_hours_come_with_the_next_local_month(run, exported, month
     assert (result.written, result.added) == (
         ("2026-02",),
         2,
-    ) and "2 tickets of a month's last" in result.line()
+    ) and "2 tickets of a month's end" in result.line()
     assert len(read_tickets(exported / TICKETS / "2026-02.parquet")) == 120
     export(exported, "2026-02.csv", pd.concat([february, february.iloc[[0]].assign(ticket_id="new")]))
     with pytest.raises(TicketSentimentError, match=r"2026-02 \(1 of 120 tickets differ"):
         run()
+
+
+def test_the_rest_of_an_export_of_before_the_last_day_was_over_comes_with_the_next(run, exported, month):
+    """The flow runs at 3 on the first; a nightly export may be of the evening before."""
+    february = month("2026-02").sort_values("created_at", ignore_index=True)
+    export(exported, "2026-02.csv", february.iloc[:100])
+    run()
+    export(exported, "2026-02.csv", february)
+    assert (run().added, len(read_tickets(exported / TICKETS / "2026-02.parquet"))) == (20, 120)
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ SNAPSHOT_PATHS = (
     "params.yaml",
     "data/*.dvc",
     "models/frontier/frontier.csv",
+    "reports/**/*.csv",
     "reports/**/*.json",
 )
 HOTFIX_PATHS = (*SNAPSHOT_PATHS, "champion/*.dvc", "champion/*.json")  # what a hotfix started from

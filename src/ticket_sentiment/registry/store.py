@@ -69,6 +69,11 @@ def connect(params: Params, root: Path = Path()) -> Store:
     try:
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     except Exception as error:  # MLflow's, SQLAlchemy's or a driver's
+        if "out-of-date database schema" in str(error):
+            raise TicketSentimentError(
+                "MLflow's database was made by another version of MLflow: back it up, then run "
+                "`mlflow db upgrade` with its address, or go back to the version before"
+            ) from None
         raise refusal(
             error,
             f"MLflow cannot be opened ({reason(error)}): see to registry.tracking_uri, MLFLOW_TRACKING_URI",

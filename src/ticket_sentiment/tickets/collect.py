@@ -40,7 +40,7 @@ class CollectResult:
         written: months that are new or were replaced.
         unchanged: months that were there with equal content.
         late_labels: labels that came after their ticket was stored, and were added.
-        added: tickets of a stored month's last hours, which the source did not hold before.
+        added: tickets of a stored month's end, which the source did not hold before.
         gone: stored tickets of replaced months that the source holds no more, and that were taken out.
         masked: stored tickets that today's rules masked anew, also in months that the source lacks.
         rows: tickets that the source holds of the written and unchanged months.
@@ -71,7 +71,7 @@ class CollectResult:
     def line(self) -> str:
         """For the terminal."""
         notes = [f"{self.late_labels} late labels"] if self.late_labels else []
-        notes += [f"{self.added} tickets of a month's last hours added"] if self.added else []
+        notes += [f"{self.added} tickets of a month's end added"] if self.added else []
         notes += [f"{self.gone} stored tickets taken out, as the source lacks them"] if self.gone else []
         notes += [f"{self.masked} stored tickets masked anew by today's rules"] if self.masked else []
         notes += [f"{self.empty} without text left out"] if self.empty else []

@@ -4,19 +4,18 @@ import contextlib
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import require_space, write_text
-from ticket_sentiment.tickets.schema import Table, month_bounds, month_files, read_table, write_month
+from ticket_sentiment.tickets.schema import Table, month_files, read_table, write_month
 from ticket_sentiment.tickets.stored import Remasked, as_the_source, is_demo, remask, require_unmixed
 from ticket_sentiment.tickets.versions import MonthVersions
 
 Row = tuple[object, ...]
-MOST_OFFSET = timedelta(hours=14)  # of a time zone from UTC
 
 
 @dataclass(frozen=True)
@@ -198,15 +197,15 @@ def _difference(old: pd.DataFrame, new: pd.DataFrame, kind: Table, free: bool) -
     return {row[0] for row in (come - late.keys()) | lost}, len(late)
 
 
-def _of_last_hours(old: pd.DataFrame, new: pd.DataFrame, month: str) -> set[object]:
-    """Ids of tickets that come only now, later than all stored ones and at the end of the month.
+def _of_the_end(old: pd.DataFrame, new: pd.DataFrame) -> set[object]:
+    """Ids of tickets that come only now, later than all stored ones.
 
-    A month is one in UTC. Where an export's months are those of another time zone its last hours, or the
-    first ones of the next, lie in the export after.
+    An export that is made in the night may lack the month's last day, and one whose months are those of
+    another time zone its last hours: they lie in the export after.
     """
     if "created_at" not in old or old.empty:
         return set()
-    begin = max(old["created_at"].max(), month_bounds(month)[1] - MOST_OFFSET)
+    begin = old["created_at"].max()
     return set(new.loc[(new["created_at"] > begin) & ~new["ticket_id"].isin(old["ticket_id"]), "ticket_id"])
 
 
@@ -227,7 +226,7 @@ def _compared(
         lost = 0 if kind.source_forgets else len(set(there[month][id_]) - set(frame[id_]))
         if month in free:
             gone += lost
-        elif differing and differing <= _of_last_hours(there[month], frame, month):
+        elif differing and differing <= _of_the_end(there[month], frame):
             added += len(differing)
         elif differing:
             going = f", {lost} are not in the source and would go" if lost else ""
