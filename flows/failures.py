@@ -1,6 +1,5 @@
 """Telling that a flow has failed. By itself, as what other steps import takes seconds (BentoML)."""
 
-from pathlib import Path
 from typing import Any
 
 from prefect import Flow
@@ -29,8 +28,7 @@ def tell_failure(flow: Flow[..., object], _run: FlowRun, state: State) -> None:
 def forget_failure(flow: Flow[..., object], _run: FlowRun, _state: State) -> None:
     """The hook of every flow that ended well: the next failure is news, whatever was told before."""
     try:
-        settings = load_params().alerts
-        Memory(Path(settings.memory), settings.repeat_hours).forget(failures_of(flow.name), TROUBLE_HOURS)
+        Memory.of(load_params().alerts).forget(failures_of(flow.name), TROUBLE_HOURS)
     except TicketSentimentError as error:
         print(f"what was told is still remembered: {error}")
 

@@ -1,7 +1,5 @@
 """Every minute: people's moves in MLflow go to the ledger, and aliases, releases and Bentos follow it."""
 
-from pathlib import Path
-
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import State
@@ -28,7 +26,7 @@ def tell_undone(params: Params, report: Report) -> list[str]:
     """People hear of what could not be carried out; what was told is forgotten when nothing of it is left."""
     news = of_reconcile(report.refused, params.objectives.runbooks)
     if news is None:
-        Memory(Path(params.alerts.memory), params.alerts.repeat_hours).forget(UNDONE_KEY, TROUBLE_HOURS)
+        Memory.of(params.alerts).forget(UNDONE_KEY, TROUBLE_HOURS)
         return []
     return tell_people(params, news)
 

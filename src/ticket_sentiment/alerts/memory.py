@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ticket_sentiment.alerts.alert import RANK, Alert
 from ticket_sentiment.files import write_json
+from ticket_sentiment.params import Alerts
 
 
 class Memory:
@@ -15,6 +16,11 @@ class Memory:
 
     def __init__(self, folder: Path, repeat_hours: float) -> None:
         self._folder, self._seconds = folder, repeat_hours * 3600
+
+    @classmethod
+    def of(cls, settings: Alerts) -> "Memory":
+        """That of section `alerts`."""
+        return cls(Path(settings.memory), settings.repeat_hours)
 
     def _path(self, alert: Alert) -> Path:
         return self._folder / f"{sha256(alert.key.encode()).hexdigest()[:32]}.json"

@@ -4,7 +4,6 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 from ticket_sentiment.alerts.alert import Alert
 from ticket_sentiment.alerts.memory import Memory
@@ -56,7 +55,7 @@ def tell(settings: Alerts, alert: Alert) -> tuple[str, ...]:
     Returns:
         A line for each way: `webhook: sent`, or why not. They may be shown and logged.
     """
-    memory = Memory(Path(settings.memory), settings.repeat_hours)
+    memory = Memory.of(settings)
     hours = memory.hours_since(alert)
     if hours is not None:
         return (f"not told again: it was told {hours:.1f} hours ago",)

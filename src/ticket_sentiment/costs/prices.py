@@ -55,7 +55,7 @@ Dated = Annotated[
 ]
 Month = Annotated[
     str,
-    BeforeValidator(lambda value: _written(value)[:7] if type(value) is datetime.date else value),
+    BeforeValidator(lambda value: f"{value:%Y-%m}" if type(value) is datetime.date else value),
     Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$"),
 ]
 SERVICE_NAMES = {

@@ -91,8 +91,7 @@ def gpu_answer(found: Figures) -> str:
             return f"Serving on {name} alone is not cheaper at any traffic, however fast{_uncertain(floor)}."
         return (
             f"Below {short(floor['tickets_per_day'])} tickets a day serving on {name} alone is not cheaper, "
-            "however fast"
-            f"{_uncertain(floor)}; above, only one that does more than {needed}."
+            f"however fast{_uncertain(floor)}; above, only one that does more than {needed}."
         )
     if even["tickets_per_day"] is None:
         return f"Serving on {does} alone is not cheaper at any traffic."

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.rollout.assignment import unit
-from ticket_sentiment.tickets.privacy import NOBODY, pseudonym
+from ticket_sentiment.tickets.privacy import known_customer, pseudonym
 
 
 def spelled(names: Iterable[str]) -> frozenset[str]:
@@ -18,7 +18,7 @@ def spelled(names: Iterable[str]) -> frozenset[str]:
         TicketSentimentError: one is what exports write where they do not know who.
     """
     found = frozenset(form for name in names if name.strip() for form in (name, name.strip()))
-    nobody = sorted(name for name in found if name.strip().lower() in NOBODY)
+    nobody = sorted(name for name in found if known_customer(name) is None)
     if nobody:
         raise TicketSentimentError(
             f"--customer {nobody[0]!r} is a word for no customer: name one, or tickets by --ticket"

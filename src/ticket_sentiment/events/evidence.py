@@ -83,7 +83,9 @@ def read_evidence(
 def rollout_began(connection: sa.Connection) -> datetime | None:
     """Since when tickets count for the rollout that is on; None where none is."""
     current = next(iter(entries(connection, 1)), None)
-    return _of_rollout(connection, None)[0].state.since if current and current.on else None
+    if current is None or current.change is None or not current.on:
+        return None
+    return _of_rollout(connection, current.change.rollout)[0].state.since
 
 
 def _of_rollout(connection: sa.Connection, began: int | None) -> tuple[Entry, ...]:

@@ -64,7 +64,9 @@ class Muon(torch.optim.Optimizer):
                 if matrix.grad is None:
                     continue
                 state = self.state[matrix]
-                momentum = state.setdefault("momentum", torch.zeros_like(matrix.grad))
+                if not state:
+                    state["momentum"] = torch.zeros_like(matrix.grad)
+                momentum = state["momentum"]
                 momentum.lerp_(matrix.grad, 1 - MOMENTUM)
                 update = orthogonalised(matrix.grad.lerp(momentum, MOMENTUM), self._dtype)
                 size = SIZE * math.sqrt(max(matrix.shape))

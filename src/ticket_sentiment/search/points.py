@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from ticket_sentiment.gates.metrics import confusion_matrix, expected_calibration_error, macro_f1
+from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.builds import Builder
 from ticket_sentiment.model.calibration import fit_temperature
 from ticket_sentiment.model.classifier import (
@@ -33,6 +34,7 @@ from ticket_sentiment.model.train import fit_settings, label_loss, train_dense
 from ticket_sentiment.params import Params, Shape
 from ticket_sentiment.search.tables import Tables
 
+BUNDLE_BYTES = 200_000_000  # a bundle and what it is made with are far smaller
 # A small encoder as one would train it without a teacher: two layers of the width of BERT-Tiny.
 SCRATCH_HIDDEN, SCRATCH_HEADS, SCRATCH_FFN, SCRATCH_LAYERS = 128, 2, 512, 2
 SCRATCH_EPOCHS, SCRATCH_LEARNING_RATE = 8, 1.0e-3
@@ -111,6 +113,17 @@ def _result(
         bytes=size,
         shape=shape,
     )
+
+
+def bytes_of(job: Job, tables: Tables, params: Params) -> int:
+    """What a job needs on the disk: a dense model and its answers (logits fp32, states fp16), or a bundle."""
+    if job.kind != "dense":
+        return BUNDLE_BYTES
+    model = from_dense(load_base(params.train.base_model))
+    texts = len(tables["train"].texts) + len(tables["unlabelled"].texts)
+    answers = texts * (1 + params.prune.varied_copies)
+    of_answer = 4 * len(LABELS) + 2 * model.config.layers * model.config.hidden
+    return 4 * sum(parameter.numel() for parameter in model.parameters()) + answers * of_answer
 
 
 def make_dense(job: Job, tables: Tables, params: Params, folder: Path) -> Result:

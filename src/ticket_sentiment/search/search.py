@@ -34,7 +34,6 @@ from ticket_sentiment.files import (
     write_json,
 )
 from ticket_sentiment.gates.benchmark import machine
-from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.classifier import load_base
 from ticket_sentiment.model.compact import from_dense
 from ticket_sentiment.model.frontier import FRONTIER, FrontierPoint, allowed, write_frontier
@@ -44,6 +43,7 @@ from ticket_sentiment.processes import die_with_parent
 from ticket_sentiment.search.points import (
     Job,
     Result,
+    bytes_of,
     make_compressed,
     make_dense,
     make_dropped,
@@ -54,14 +54,7 @@ from ticket_sentiment.search.speed import measure_speeds
 from ticket_sentiment.search.tables import Tables, prepared_tables, table_of
 
 WORK = Path("models/frontier/work")
-BUNDLE_BYTES = 200_000_000  # a bundle and what it is made with are far smaller
-OF_NO_POINT = (
-    "edge.py",
-    "hotfix.py",
-    "providers.py",
-    "prune.py",
-    "quantize.py",
-)  # of model/: no point needs them
+OF_NO_POINT = ("edge.py", "hotfix.py", "providers.py", "prune.py", "quantize.py")  # of model/
 LEARNT_ALONE = ("dense", "upper_layers_dropped", "trained_from_scratch")  # without a dense model before
 CONFIDENCE = 0.95
 
@@ -155,18 +148,9 @@ def _stored(folder: Path, jobs: Sequence[Job]) -> dict[Job, Result]:
     }
 
 
-def dense_bytes(tables: Tables, params: Params) -> int:
-    """What a dense model and its answers (logits in fp32, a state of each layer in fp16) need on the disk."""
-    model = from_dense(load_base(params.train.base_model))
-    texts = len(tables["train"].texts) + len(tables["unlabelled"].texts)
-    answers = texts * (1 + params.prune.varied_copies)
-    of_answer = 4 * len(LABELS) + 2 * model.config.layers * model.config.hidden
-    return 4 * sum(parameter.numel() for parameter in model.parameters()) + answers * of_answer
-
-
 def make(job: Job, tables: Tables, params: Params, folder: Path) -> Result:
     """Make one point; its folder appears whole or not at all."""
-    require_space(folder, dense_bytes(tables, params) if job.kind == "dense" else BUNDLE_BYTES)
+    require_space(folder, bytes_of(job, tables, params))
     start = time.monotonic()
     seed = folder / f"seed-{job.seed}"
     with replacing_folder(folder / job.folder) as temporary:
