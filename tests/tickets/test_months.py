@@ -19,7 +19,7 @@ from ticket_sentiment.tickets.schema import (
 )
 
 WHOLE = {"2026-01", "2026-02", "2026-03"}
-WRITE, ADD = "months.write_month", "versions.MonthVersions.add"  # where a collection is killed
+PUBLISH, ADD = "months._publish", "versions.MonthVersions.add"  # where a collection is killed
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ def test_a_text_that_older_rules_masked_otherwise_is_no_change_of_its_month(
         run()
 
 
-@pytest.mark.parametrize("part", [WRITE, ADD])
+@pytest.mark.parametrize("part", [PUBLISH, ADD])
 def test_masking_that_is_killed_is_finished_by_the_next_run(run, exported, killed, part, request):
     run()
     before = (exported / "data/tickets.dvc").read_text()
@@ -306,7 +306,7 @@ def test_a_month_stays_open_until_it_is_whole_whatever_other_month_is_opened(run
     run(early=True)
     export(exported, "2026-04.csv", april)
     export(exported, "2026-05.csv", month("2026-05").head(90))
-    killed(WRITE, run, early=True, today=date(2026, 5, 8))
+    killed(PUBLISH, run, early=True, today=date(2026, 5, 8))
     assert note.read_text() == "2026-04\n2026-05\n"
     assert run(today=date(2026, 5, 8)).written == ("2026-04",)
     assert not (exported / TICKETS / "2026-05.parquet").exists()

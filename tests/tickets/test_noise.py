@@ -6,7 +6,7 @@ from ticket_sentiment.tickets.noise import MIN_ROWS, label_noise
 from ticket_sentiment.tickets.prepare import split_months
 from ticket_sentiment.tickets.privacy import dedup_key
 from ticket_sentiment.tickets.profile import bag_of_words, profile
-from ticket_sentiment.tickets.validate import used_months
+from ticket_sentiment.tickets.window import used_months
 
 
 def noisy(month, share: float) -> tuple[pd.DataFrame, set[str]]:

@@ -28,7 +28,7 @@ from ticket_sentiment.params import Params
 from ticket_sentiment.tickets.corrections import content_digest, key_of, tidy, write_corrections
 from ticket_sentiment.tickets.dvc import has_remote, require, run_dvc
 from ticket_sentiment.tickets.relabel import agreeing, relabel
-from ticket_sentiment.tickets.schema import FEEDBACK_SCHEMA, TICKETS, month_files, read_months
+from ticket_sentiment.tickets.schema import FEEDBACK_SCHEMA, TICKETS, month_files, read_table
 
 FOLDER = Path("data/hotfix")
 LONG_AGO = pd.Timestamp("1970-01-01", tz="UTC")
@@ -248,14 +248,13 @@ def _labels(corrections: pd.DataFrame, url: str, root: Path) -> tuple[list[tuple
     known = named[~named["ticket_id"].isin(unknown) & named["ticket_id"].map(alike).astype(bool)]
     found = dict(zip(known["ticket_id"], known["label"], strict=True))
     by_key = dict(zip(corrections["text"].map(key_of), corrections["label"], strict=True))
-    matched = set()
-    if by_key and month_files(root / TICKETS):
-        tickets = read_months(root / TICKETS)
+    matched: set[str] = set()
+    for path in month_files(root / TICKETS).values() if by_key else ():
+        tickets = read_table(path, columns=["ticket_id", "text"]).to_pandas()
         keys = tickets["text"].map(key_of)
-        same = tickets[keys.isin(by_key)]
-        matched = set(keys[same.index])
-        found = {
-            id_: by_key[key] for id_, key in zip(same["ticket_id"], keys[same.index], strict=True)
-        } | found
+        same = keys[keys.isin(by_key)]
+        matched |= set(same)
+        for id_, key in zip(tickets.loc[same.index, "ticket_id"], same, strict=True):
+            found.setdefault(id_, by_key[key])
     without = set(corrections.drop(known.index)["text"].map(key_of)) - matched
     return sorted(found.items()), len(without), len(named) - len(known)

@@ -181,9 +181,7 @@ def collected_texts(root: Path, ids: Sequence[str]) -> dict[str, tuple[str, str]
 
 def unknown_tickets(connection: sa.Connection, ids: Sequence[str], root: Path) -> set[str]:
     """Of these ids, those that no answer and no collected ticket has."""
-    known: set[str] = set()
-    for path in month_files(root / TICKETS).values():
-        known.update(pq.read_table(path, columns=["ticket_id"])["ticket_id"].to_pylist())
+    known = {row["ticket_id"] for row in _collected(root, ids, ())}
     for chunk in chunks([id_ for id_ in ids if id_ not in known]):
         query = sa.select(predictions.c.ticket_id).where(predictions.c.ticket_id.in_(chunk)).distinct()
         known.update(connection.scalars(query))

@@ -108,53 +108,75 @@ def keep_months(
     free = {*replace, *opened}
     status = versions.restore_missing()
     versions.refuse_modified(status, allowed=free | masking)
-    there = _stored(folder, kind, months, free)
-    remasked = _remasked(there, months, replace, kind)
+    files = month_files(folder)
+    there = {month: _read(files[month], kind, month in free) for month in months if month in files}
+    others = {month: path for month, path in files.items() if month not in months}
+    remasked = Remasked({}, 0)
+    if "text" in kind.columns:
+        require_unmixed(_demos({month: files[month] for month in files.keys() - set(replace)}), months)
+        remasked = _remasked(there, months)
     there |= remasked.months
     if begins is not None:
         both = there.keys() & months.keys()
         alike = [month for month in both if is_demo(there[month]) == is_demo(months[month])]
         months = months | {month: _with_older(there[month], months[month], begins[month]) for month in alike}
     kept = _compared(months, there, free, kind)
+    shutil.rmtree(_staging(folder), ignore_errors=True)  # of a run that was killed
     changed = {**remasked.months, **{month: months[month] for month in kept.written}}
-    if changed:
-        require_space(folder, sum(map(_bytes, changed.values())) + 1_000_000)
+    anew = _mask_anew(others, months, folder, kind) if "text" in kind.columns else {}
+    if changed or anew:
+        _stage(changed, folder, kind)
         note(open_note, opened | set(kept.written))  # a killed run must leave them open
-        note(masking_note, masking | remasked.months.keys())
-        _write(changed, folder, kind)
+        note(masking_note, masking | remasked.months.keys() | anew.keys())
+        _publish([*changed, *anew], folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if changed or any(status.values()):  # the latter: a killed run wrote, but did not version
+    if changed or anew or any(status.values()):  # the latter: a killed run wrote, but did not version
         versions.add()
     note(open_note, opened - (months.keys() - {present}))
     note(masking_note, set())
     versions.push()
-    return Kept(tuple(sorted(changed)), kept.late, kept.added, kept.gone, remasked.tickets)
+    masked = remasked.tickets + sum(anew.values())
+    return Kept(tuple(sorted({*changed, *anew})), kept.late, kept.added, kept.gone, masked)
 
 
-def _stored(
-    folder: Path, kind: Table, months: dict[str, pd.DataFrame], free: set[str]
-) -> dict[str, pd.DataFrame]:
-    """Stored months that the source holds, too; where they have texts to mask, the others as well."""
+def _demos(files: Mapping[str, Path]) -> dict[str, bool]:
+    """Of each month that is not empty whether it is the demo's; `validate` says what is damaged."""
     found = {}
-    for month, path in month_files(folder).items():
-        if month in months:
-            found[month] = _read(path, kind, month in free)
-        elif "text" in kind.columns:
-            with contextlib.suppress(TicketSentimentError):  # `validate` says that it is damaged
-                found[month] = read_table(path, kind).to_pandas()
+    for month, path in files.items():
+        with contextlib.suppress(TicketSentimentError):
+            frame = read_table(path, columns=["label_source"]).to_pandas()
+            found |= {month: is_demo(frame)} if len(frame) else {}
     return found
 
 
-def _remasked(
-    there: dict[str, pd.DataFrame], months: dict[str, pd.DataFrame], replace: Iterable[str], kind: Table
-) -> Remasked:
-    """Stored months of tickets as today's rules mask them; refuses them where they are another kind's."""
-    if "text" not in kind.columns:
-        return Remasked({}, 0)
-    require_unmixed({month: there[month] for month in there.keys() - set(replace)}, months)
-    anew = remask(there, [text for frame in months.values() for text in frame["text"]])
+def _remasked(there: dict[str, pd.DataFrame], months: dict[str, pd.DataFrame]) -> Remasked:
+    """Stored months that the source holds, too, as today's rules mask them."""
+    anew = remask(there, _texts(months))
     otherwise = as_the_source({**there, **anew.months}, months)
     return Remasked({**anew.months, **otherwise.months}, anew.tickets + otherwise.tickets)
+
+
+def _mask_anew(
+    others: Mapping[str, Path], months: dict[str, pd.DataFrame], folder: Path, kind: Table
+) -> dict[str, int]:
+    """Stage the stored months that the source lacks and today's rules change, with how many tickets.
+
+    One after the other: with the years they are more than the memory holds.
+    """
+    known, changed = _texts(months), {}
+    for month, path in others.items():
+        try:
+            frame = read_table(path, kind).to_pandas()
+        except TicketSentimentError:  # `validate` says that it is damaged
+            continue
+        anew = remask({month: frame}, known)
+        _stage(anew.months, folder, kind)
+        changed |= dict.fromkeys(anew.months, anew.tickets)
+    return changed
+
+
+def _texts(months: dict[str, pd.DataFrame]) -> set[str]:
+    return {text for frame in months.values() for text in frame["text"]}
 
 
 def _read(path: Path, kind: Table, replaceable: bool) -> pd.DataFrame:
@@ -242,15 +264,23 @@ def _compared(
     return Kept(tuple(written), late, added, gone)
 
 
-def _write(months: dict[str, pd.DataFrame], folder: Path, kind: Table) -> None:
-    staging = folder.parent / f".{folder.name}-staging"
-    shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed
+def _staging(folder: Path) -> Path:
+    return folder.parent / f".{folder.name}-staging"
+
+
+def _stage(months: Mapping[str, pd.DataFrame], folder: Path, kind: Table) -> None:
+    """Write months aside."""
     for month, frame in months.items():
-        write_month(staging / f"{month}.parquet", frame, kind)
+        require_space(folder, _bytes(frame) + 1_000_000)
+        write_month(_staging(folder) / f"{month}.parquet", frame, kind)
+
+
+def _publish(months: Iterable[str], folder: Path) -> None:
+    """Put staged months in their place."""
     folder.mkdir(parents=True, exist_ok=True)
     for month in months:
-        (staging / f"{month}.parquet").replace(folder / f"{month}.parquet")
-    staging.rmdir()
+        (_staging(folder) / f"{month}.parquet").replace(folder / f"{month}.parquet")
+    _staging(folder).rmdir()
 
 
 def _bytes(frame: pd.DataFrame) -> int:

@@ -16,12 +16,14 @@ from ticket_sentiment.tickets.schema import (
     COLUMNS,
     FEEDBACK,
     TICKETS,
+    month_files,
     ordered,
     read_feedback,
     read_months,
     write_tickets,
 )
-from ticket_sentiment.tickets.validate import RESULT, used_months
+from ticket_sentiment.tickets.validate import RESULT
+from ticket_sentiment.tickets.window import about_read, used_months, window
 
 PREPARED = Path("data/prepared")
 SPLITS = ("train", "tune", "holdout")
@@ -92,7 +94,7 @@ def split(
         sizes: params.prepare.
 
     Returns:
-        Tables train, tune, holdout (labelled) and unlabelled (of the training months, and all of the months
+        Tables train, tune, holdout (labelled) and unlabelled (of the training months, and all given ones
         before them: their labels may be out of date, their words are not; the newest `max_unlabelled`); the
         months of each split; how many rows were dropped and why.
 
@@ -181,7 +183,9 @@ def main(params: Params) -> None:
         TicketSentimentError: not validated, or no split can be made of it.
     """
     require_validated(TICKETS, FEEDBACK, RESULT)
-    tickets, relabelled = relabel(read_months(TICKETS), read_feedback(FEEDBACK), params.prepare)
+    stored = window(month_files(TICKETS), params.prepare)
+    feedback = about_read(read_feedback(FEEDBACK), TICKETS, stored.unread)
+    tickets, relabelled = relabel(read_months(TICKETS, stored.read), feedback, params.prepare)
     parts, months, dropped = split(tickets, params.prepare)
     for name, part in parts.items():
         write_tickets(PREPARED / f"{name}.parquet", part)

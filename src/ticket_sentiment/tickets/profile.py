@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from ticket_sentiment.params import Validate
 from ticket_sentiment.tickets.language import MIN_LANGUAGE_CHARS, identifier, without_masks
 from ticket_sentiment.tickets.noise import Noise, label_noise
 from ticket_sentiment.tickets.privacy import TOKENS, clean, count_masks, dedup_key
+from ticket_sentiment.tickets.repeats import Offenders, by_month, repeats
 
 MIN_SIGNAL_ROWS = 30  # labelled rows to learn from and to judge on; fewer say nothing
 FOLDS = 5  # inside a single month
@@ -36,26 +37,31 @@ class Profile:
 
     months: dict[str, dict[str, Any]]
     summary: pd.DataFrame
-    offenders: dict[tuple[str, str], list[str]]
+    offenders: Offenders
     hints: dict[tuple[str, str], str]
     noise: Noise
 
 
-def profile(tickets: pd.DataFrame, limits: Validate, used: Collection[str] | None = None) -> Profile:
-    """Describe the tickets of all months.
+def profile(
+    tickets: pd.DataFrame,
+    limits: Validate,
+    used: Collection[str] | None = None,
+    unread: Iterable[pd.DataFrame] = (),
+) -> Profile:
+    """Describe the tickets of all months that a retraining reads.
 
     Args:
         tickets: schema.COLUMNS and `month`, the month of the file that a row came from.
         limits: params.validate.
         used: months whose labels are learnt from or judged by, so that their noise counts; None is all.
+        unread: ticket_id and text of each month before these, which count only as what is repeated.
     """
     tickets = tickets.assign(key=[dedup_key(text) for text in tickets["text"].fillna("")])
     known = tickets[tickets["label"].isin(LABELS) & (tickets["key"] != "")]
     features = bag_of_words(known["key"])
     signals, hints = signal(known, features, sorted(tickets["month"].unique()))
     languages = language_shares(tickets, limits)
-    offenders = {**_repeated_ids(tickets), **_repeated_texts(tickets), **_unmasked(tickets)}
-    offenders |= _known_texts(tickets)
+    offenders = repeats(tickets, unread) | _repeated_texts(tickets) | _unmasked(tickets)
     rows, months = [], {}
     for month, group in tickets.groupby("month", sort=True):
         month = str(month)
@@ -111,43 +117,17 @@ def _total_variation(one: dict[str, float], other: dict[str, float]) -> float:
     return sum(abs(one[label] - other[label]) for label in LABELS) / 2
 
 
-def _by_month(rows: pd.DataFrame, column: str) -> dict[tuple[str, str], list[str]]:
-    return {(str(month), column): group["ticket_id"].tolist() for month, group in rows.groupby("month")}
-
-
-def _repeated_ids(tickets: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
-    months = tickets.groupby("ticket_id")["month"].transform("nunique")
-    return _by_month(tickets[months > 1], "ids_in_other_months")
-
-
-def _repeated_texts(tickets: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
+def _repeated_texts(tickets: pd.DataFrame) -> Offenders:
     """Within a month: rows whose text was there before, and rows of texts with two labels."""
     again = tickets[tickets.duplicated(["month", "key"])]
     labels = tickets.groupby(["month", "key"])["label"].transform("nunique")
-    return {**_by_month(again, "duplicate_share"), **_by_month(tickets[labels > 1], "conflict_share")}
+    return {**by_month(again, "duplicate_share"), **by_month(tickets[labels > 1], "conflict_share")}
 
 
-def _known_texts(tickets: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
-    """Rows whose text was in an earlier month: many of them are an old month that is served as a new one.
-
-    Of the one month that has the most: over all of them stock phrases add up with the years.
-    """
-    often = tickets[tickets.groupby("key")["month"].transform("nunique") > 1]
-    keys = {str(month): group["key"] for month, group in often.groupby("month", sort=True)}
-    known = {month: frozenset(group) for month, group in keys.items()}
-    repeated = np.zeros(len(tickets), bool)
-    for month, own in keys.items():
-        before = [own.isin(known[other]) for other in keys if other < month]
-        most = max(before, key=lambda rows: int(rows.sum()), default=None)
-        if most is not None:
-            repeated[tickets.index.get_indexer(most.index[most])] = True
-    return _by_month(tickets[repeated], "repeated_share")
-
-
-def _unmasked(tickets: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
+def _unmasked(tickets: pd.DataFrame) -> Offenders:
     """Rows that the masking rules would still change: they did not come through `collect`."""
     texts = tickets["text"].fillna("")
-    return _by_month(tickets[[clean(text) != text for text in texts]], "unmasked_rows")
+    return by_month(tickets[[clean(text) != text for text in texts]], "unmasked_rows")
 
 
 def language_shares(tickets: pd.DataFrame, limits: Validate) -> dict[str, float]:

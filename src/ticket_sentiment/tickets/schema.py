@@ -1,6 +1,7 @@
 """What a ticket and a person's label for one are, and how a month of them lies on disk."""
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,8 +135,13 @@ def month_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def read_table(path: Path, kind: Table = TICKET_TABLE) -> pa.Table:
+def read_table(path: Path, kind: Table = TICKET_TABLE, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a Parquet file of tickets, or of another kind, and check its columns.
+
+    Args:
+        path: of the file.
+        kind: what lies in it.
+        columns: the ones that are wanted; None is all.
 
     Raises:
         TicketSentimentError: the file is no whole Parquet file, or a column is missing, unknown or of
@@ -143,25 +149,27 @@ def read_table(path: Path, kind: Table = TICKET_TABLE) -> pa.Table:
     """
     remedy = f"restore it with `dvc checkout --force {kind.pointer}` or collect the month again"
     try:
-        table = pq.ParquetFile(path).read()
+        file = pq.ParquetFile(path)
+        table = file.read(columns=None if columns is None else list(columns))
     except FileNotFoundError:
         raise TicketSentimentError(f"{path} is missing: run `dvc repro` to make it") from None
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise TicketSentimentError(f"{path} is not a whole Parquet file ({reason}): {remedy}") from None
     for field in kind.schema:
-        index = table.schema.get_field_index(field.name)
+        index = file.schema_arrow.get_field_index(field.name)
         if index < 0:
             raise TicketSentimentError(f"{path}: column {field.name} is missing: {remedy}")
-        found = table.schema.field(index).type
+        found = file.schema_arrow.field(index).type
         if found != field.type and not (pa.types.is_large_string(found) and field.type == pa.string()):
             raise TicketSentimentError(
                 f"{path}: column {field.name} is {found}, expected {field.type}: {remedy}"
             )
-    unknown = [name for name in table.column_names if name not in kind.columns]
+    unknown = [name for name in file.schema_arrow.names if name not in kind.columns]
     if unknown:
         raise TicketSentimentError(f"{path}: column {unknown[0]} does not belong there: {remedy}")
-    return table.select(kind.columns).cast(kind.schema)
+    wanted = kind.columns if columns is None else list(columns)
+    return table.select(wanted).cast(pa.schema([kind.schema.field(name) for name in wanted]))
 
 
 def read_tickets(path: Path) -> pd.DataFrame:
@@ -169,8 +177,8 @@ def read_tickets(path: Path) -> pd.DataFrame:
     return read_table(path).to_pandas()
 
 
-def read_months(folder: Path = TICKETS) -> pd.DataFrame:
-    """All months of a folder in one table, oldest month first, with exactly COLUMNS.
+def read_months(folder: Path, months: Collection[str] | None = None) -> pd.DataFrame:
+    """Months of a folder, or all of them, in one table, oldest month first, with exactly COLUMNS.
 
     Raises:
         TicketSentimentError: there is no month, or a file is damaged.
@@ -178,7 +186,8 @@ def read_months(folder: Path = TICKETS) -> pd.DataFrame:
     files = month_files(folder)
     if not files:
         raise TicketSentimentError(f"{folder} holds no month: run `ticket-sentiment collect`")
-    return pa.concat_tables([read_table(path) for path in files.values()]).to_pandas()
+    wanted = files if months is None else months
+    return pa.concat_tables([read_table(files[month]) for month in sorted(wanted)]).to_pandas()
 
 
 def read_feedback(folder: Path = FEEDBACK) -> pd.DataFrame:

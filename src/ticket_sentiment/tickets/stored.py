@@ -1,7 +1,7 @@
 """What stored months must be before others come beside them: masked by today's rules, not the demo's."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 import pandas as pd
@@ -26,7 +26,7 @@ class Remasked:
     tickets: int
 
 
-def remask(months: Mapping[str, pd.DataFrame], masked: Collection[str] = ()) -> Remasked:
+def remask(months: Mapping[str, pd.DataFrame], masked: Set[str] = frozenset()) -> Remasked:
     """Mask stored texts by today's rules, which may be stricter than those they were stored by.
 
     So a new release needs no source that still holds the old months. A text of which nothing is left goes, as
@@ -36,9 +36,9 @@ def remask(months: Mapping[str, pd.DataFrame], masked: Collection[str] = ()) -> 
         months: as they are stored.
         masked: texts that have just been masked; the same ones need no second look.
     """
-    known, changed, tickets = set(masked), {}, 0
+    changed, tickets = {}, 0
     for month, frame in months.items():
-        texts = [text if text in known or pd.isna(text) else clean(text) for text in frame["text"]]
+        texts = [text if text in masked or pd.isna(text) else clean(text) for text in frame["text"]]
         differing = sum(new is not old and new != old for new, old in zip(texts, frame["text"], strict=True))
         if differing:
             anew = frame.assign(text=texts)
@@ -71,22 +71,22 @@ def _masked_otherwise(old: str, new: str) -> bool:
 
 
 def is_demo(month: pd.DataFrame) -> bool:
-    """Whether tickets of a month are the demo's."""
+    """Whether tickets of a month are the demo's; `label_source` is read."""
     return bool((month["label_source"] == DEMO_LABELS).any())
 
 
-def require_unmixed(stored: Mapping[str, pd.DataFrame], new: Mapping[str, pd.DataFrame]) -> None:
+def require_unmixed(stored: Mapping[str, bool], new: Mapping[str, pd.DataFrame]) -> None:
     """Refuse to put the demo's tickets beside a team's own: a model would learn from both.
 
     Args:
-        stored: months that stay.
+        stored: months that stay and are not empty, and whether each is the demo's.
         new: months of the source.
 
     Raises:
         TicketSentimentError: naming the stored months and the remedy.
     """
     demo = any(map(is_demo, new.values()))
-    others = [month for month, frame in stored.items() if len(frame) and is_demo(frame) != demo]
+    others = [month for month, theirs in stored.items() if theirs != demo]
     if not others or not new:
         return
     names = f"{len(others)} months ({min(others)} to {max(others)})"

@@ -1,6 +1,6 @@
 """Stage `validate`: the contract of tickets and labels, by Great Expectations. It stops the month."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,12 @@ from ticket_sentiment.tickets.schema import (
     month_bounds,
     month_files,
     read_feedback,
+    read_table,
     read_tickets,
 )
 from ticket_sentiment.tickets.validate_feedback import check_feedback
 from ticket_sentiment.tickets.validation_page import render
+from ticket_sentiment.tickets.window import window
 
 REPORT = Path("reports/validation")
 RESULT = REPORT / "result.json"
@@ -196,18 +198,35 @@ def _summary_checks(described: Profile, limits: Validate) -> Iterator[dict[str, 
             }
 
 
-def _read(folder: Path) -> tuple[dict[str, pd.DataFrame], list[dict[str, Any]]]:
-    """The months that can be read, and a failed check for each that cannot."""
-    frames, broken = {}, []
-    for month, path in month_files(folder).items():
+def _broken(month: str, error: TicketSentimentError) -> dict[str, Any]:
+    found = entry(month, "read_parquet", None, False, 0, [])
+    return found | {"observed": None, "sentence": str(error)}
+
+
+def _read(
+    files: Mapping[str, Path], months: Iterable[str], checks: list[dict[str, Any]]
+) -> dict[str, pd.DataFrame]:
+    """The months that can be read; for each that cannot a failed check."""
+    frames = {}
+    for month in months:
         try:
-            frames[month] = read_tickets(path)
+            frames[month] = read_tickets(files[month])
         except TicketSentimentError as error:
-            found = entry(month, "read_parquet", None, False, 0, [])
-            broken.append(found | {"observed": None, "sentence": str(error)})
-    if not frames and not broken:
-        raise TicketSentimentError(f"{folder} holds no month: run `ticket-sentiment collect`")
-    return frames, broken
+            checks.append(_broken(month, error))
+    return frames
+
+
+def _unread(
+    files: Mapping[str, Path], months: Iterable[str], checks: list[dict[str, Any]]
+) -> Iterator[pd.DataFrame]:
+    """Id and text of months that nothing is learnt of, one after the other, with errors as `_read`."""
+    for month in months:
+        try:
+            table = read_table(files[month], columns=["ticket_id", "text"])
+        except TicketSentimentError as error:
+            checks.append(_broken(month, error))
+        else:
+            yield table.to_pandas()
 
 
 def validate(
@@ -217,9 +236,10 @@ def validate(
     rules: Prepare | None = None,
     own: Sequence[OwnExpectation] = (),
 ) -> dict[str, Any]:
-    """Check all months of tickets and of people's labels for them.
+    """Check the months of tickets that a retraining reads, and people's labels for them.
 
-    The months as a whole (balance, signal) are judged with the labels that `prepare` will learn from.
+    Of older months only whether a newer one repeats them. The months as a whole (balance, signal) are judged
+    with the labels that `prepare` will learn from.
 
     Args:
         folder: of the tickets.
@@ -236,7 +256,11 @@ def validate(
     Raises:
         TicketSentimentError: there is no month at all.
     """
-    frames, checks = _read(folder)
+    files = month_files(folder)
+    if not files:
+        raise TicketSentimentError(f"{folder} holds no month: run `ticket-sentiment collect`")
+    parts, checks = window(files, rules), list[dict[str, Any]]()
+    frames = _read(files, parts.read, checks)
     for month, frame in frames.items():
         checks.extend(_row_checks(month, frame, limits, own))
     of_labels = list(check_feedback(feedback))
@@ -248,7 +272,7 @@ def validate(
         together = pd.concat(filled, ignore_index=True)
         if rules is not None and all(check["success"] for check in of_labels):
             together, _ = relabel(together, read_feedback(feedback), rules)
-        described = profile(together, limits, used_months(frames, rules))
+        described = profile(together, limits, parts.used, _unread(files, parts.unread, checks))
         months, noise = described.months, described.noise
         checks.extend(_summary_checks(described, limits))
     keys = ("table", "month", "expectation", "column", "rows", "ticket_ids", "sentence")
@@ -259,18 +283,11 @@ def validate(
         "feedback_sha256": sha256_tree(feedback),
         "expectations": len(checks),
         "months": months,
+        "unread": list(parts.unread),
         "label_noise": {"share": noise.share, "suspects": noise.suspects},
         "failures": failures,
         "checks": checks,
     }
-
-
-def used_months(months: Iterable[str], rules: Prepare | None) -> list[str]:
-    """The newest months, which a retraining learns from and judges by; the others have no say in it."""
-    ordered = sorted(months)
-    if rules is None or not rules.train_months:
-        return ordered
-    return ordered[-(rules.train_months + rules.tune_months + rules.holdout_months) :]
 
 
 def _refusal(failures: list[dict[str, Any]]) -> str:

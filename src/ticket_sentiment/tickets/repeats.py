@@ -1,0 +1,47 @@
+"""What tickets repeat of other months: ids that two have, and an old month that is served as a new one."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from ticket_sentiment.tickets.privacy import dedup_key
+
+Offenders = dict[tuple[str, str], list[str]]
+
+
+def by_month(rows: pd.DataFrame, column: str) -> Offenders:
+    """Ids of these rows, by their month and the summary column they count against."""
+    return {(str(month), column): group["ticket_id"].tolist() for month, group in rows.groupby("month")}
+
+
+def repeats(tickets: pd.DataFrame, unread: Iterable[pd.DataFrame] = ()) -> Offenders:
+    """Rows whose id another month has, and rows whose text was in an earlier month.
+
+    The texts are those of the one earlier month that has the most of them: over all of them stock phrases
+    add up with the years.
+
+    Args:
+        tickets: ticket_id, month and key (`privacy.dedup_key` of the text); each row has its own index.
+        unread: ticket_id and text of months before those of `tickets`, one in memory at a time.
+    """
+    months = {str(month): group["key"] for month, group in tickets.groupby("month", sort=True)}
+    most = {month: np.zeros(len(keys), bool) for month, keys in months.items()}
+    twice = tickets.groupby("ticket_id")["month"].transform("nunique") > 1
+
+    def compare(earlier: "pd.Series[str]", later: Iterable[str]) -> None:
+        known = frozenset(earlier)
+        for month in later:
+            rows = months[month].isin(known).to_numpy()
+            if rows.sum() > most[month].sum():
+                most[month] = rows
+
+    for before in unread:
+        twice |= tickets["ticket_id"].isin(before["ticket_id"])
+        compare(before["text"].fillna("").map(dedup_key), months)
+    for month, keys in months.items():
+        compare(keys, [later for later in months if later > month])
+    repeated = np.zeros(len(tickets), bool)
+    for month, keys in months.items():
+        repeated[tickets.index.get_indexer(keys.index[most[month]])] = True
+    return by_month(tickets[twice], "ids_in_other_months") | by_month(tickets[repeated], "repeated_share")
