@@ -11,8 +11,9 @@ from ticket_sentiment.compare import bundles
 from ticket_sentiment.compare.command import compare, main
 from ticket_sentiment.compare.page import lines, write_page
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import write_json
 from ticket_sentiment.model.bundle import load_bundle
-from ticket_sentiment.tickets.learnt import Learnt
+from ticket_sentiment.tickets.learnt import LEARNT, Learnt
 
 PAGE = Path("page.html")
 WRONG = {"slow": "positive", "fails": "positive"}  # what the second model thinks of these words
@@ -50,6 +51,18 @@ def test_versions_and_aliases_of_the_registry_are_found_and_others_named(project
     for name in ("9", "chamion"):
         with pytest.raises(TicketSentimentError, match="is no version and no alias"):
             compare(("1", name), project.params)
+
+
+def test_what_a_hotfix_learnt_is_left_out_of_a_folder_that_has_the_list_beside_it(two, params):
+    held = pd.read_parquet("data/prepared/holdout.parquet").head(100)
+    learnt = Learnt.of(held.assign(text=held["ticket_id"])).as_json()
+    Path("champion").mkdir()
+    Path(two[0]).rename("champion/bundle")
+    digest = load_bundle(Path("champion/bundle")).digest
+    write_json(Path("champion") / LEARNT, learnt | {"bundle_digest": digest})
+    assert compare(("champion/bundle", two[1]), params).by_heart == 100
+    write_json(Path("champion") / LEARNT, learnt | {"bundle_digest": "0" * 64})
+    assert compare(("champion/bundle", two[1]), params).by_heart == 0, "the list is another bundle's"
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -1,3 +1,4 @@
+import json
 import shutil
 from datetime import UTC, datetime
 
@@ -60,13 +61,31 @@ def test_programs_learn_which_bundles_it_is_about(good_evidence, made):
 
 def test_limits_name_what_was_measured(good_evidence, made):
     root = good_evidence()
-    scores = {"rows": 90, "macro_f1": 0.2, "low": 0.1, "high": 0.3}
+    scores = {"rows": 90, "right": {"value": 0.2, "low": 0.1, "high": 0.3}}
     weak = {"slice": "channel", "value": "letters", **scores, **NO_CHANGE}
     edit_json(root / "reports/evaluation/metrics.json", "slices", [weak])
     made()
     limits = read_part(MARKDOWN, "Limits")
-    assert "letters (0.20)" in limits and "sarcasm (70 %), negation (18 %)" in limits
+    assert "letters (20 %)" in limits and "sarcasm (70 %), negation (18 %)" in limits
     assert "first 96 tokens" in limits and "gender" not in limits
+
+
+def test_a_capability_of_two_kinds_is_as_weak_as_each(good_evidence, made):
+    """A team's own test of robustness that never fails hides nothing of the plain ones."""
+    root = good_evidence()
+    path = root / "reports/behaviour.json"
+    (test,) = (one for one in json.loads(path.read_text())["tests"] if one["capability"] == "negation")
+    own = {**test, "name": "own", "kind": "robustness", "compressed": {"value": 0.0, "low": 0.0, "high": 0.1}}
+    edit_json(path, "tests", [*json.loads(path.read_text())["tests"], own])
+    made()
+    assert "negation (18 %)" in read_part(MARKDOWN, "Limits")
+
+
+def test_without_a_price_the_energy_is_still_told(good_evidence, made):
+    (good_evidence() / "reports/cost.json").unlink()
+    made()
+    said = read_part(MARKDOWN, "Cost and energy")
+    assert " Wh |" in said and "The cost report is missing" in said
 
 
 def test_it_does_not_say_that_customers_are_apart_where_they_are_shared(good_evidence, made):

@@ -8,6 +8,7 @@ from tests.support.frontier import frontier_point, measured_frontier
 from ticket_sentiment.gates.evidence import gather
 from ticket_sentiment.gates.frontier_section import (
     answer,
+    choice,
     frontier,
     how_often,
     lost,
@@ -148,6 +149,10 @@ def test_the_summary_says_shape_and_budget(good_evidence, params):
     assert summary_line(report, budget) == (
         "4x8x768-e96, the cheapest within 1.0 points and 8.0 MB (tuning tickets: −0.4 points)"
     )
+    edit_json(root / REPORT, "attempts", [tried("4x8x768-e96", 0.021, 4.0, False)])
+    report = gather(datetime.now(UTC)).compression
+    assert "-e96, not within 1.0 points (tuning tickets: −2.1" in summary_line(report, params.budget)
+    assert "4x8x768-e96, outside the budget: on the tuning" in choice(report, [], params.budget)
     for attempts, shapes in (([tried("a", 0.02, 3.0, False), DENSE], "a"), ([DENSE], "none")):
         edit_json(root / REPORT, "attempts", attempts)
         line = summary_line(gather(datetime.now(UTC)).compression, params.budget)

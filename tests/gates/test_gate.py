@@ -78,6 +78,14 @@ CASES = [
     (VALIDATION, "data_sha256", "0" * 64, "data", "fail", "changed since"),
     (VALIDATION, "label_noise.share", 0.33, "data", "review", "33 % of the labels"),
     (VALIDATION, "label_noise.share", None, "data", "review", "too few labels"),
+    (
+        VALIDATION,
+        "label_noise.share",
+        0.3104,
+        "data",
+        "review",
+        "31.04 % of the labels seem wrong (limit 31.00",
+    ),
     (VALIDATION, "months.2026-10.signal", 0.96, "data", "review", "does the text hold its label"),
     (VALIDATION, "months.2026-10.channels", {"tweets": 1.0}, "data", "review", "the channel editorials"),
     (
@@ -89,6 +97,14 @@ CASES = [
         "2 customers are in both the training",
     ),
     (INSPECTION, "shared.tune_holdout.texts", 1, "leakage", "fail", "1 texts are in both the tuning"),
+    (
+        INSPECTION,
+        "shared.corrected_holdout",
+        {"tickets": 2, "customers": 0, "texts": 0},
+        "leakage",
+        "fail",
+        "2 tickets are in both the corrected tickets and the holdout",
+    ),
     (INSPECTION, "unmasked.train", 3, "privacy", "fail", "3 texts of data/prepared/train"),
     (INSPECTION, "unmasked", {"train": 0, "tune": 0, "other": 0}, "privacy", "fail", "Not every table"),
     (INSPECTION, "weights.licence", "cc-by-nc-4.0", "licence", "fail", "not among gate.licences"),
@@ -103,6 +119,14 @@ CASES = [
     (SPLIT, "rows.holdout", 299, "data", "review", "299 tickets"),
     (EVALUATION, "models.compressed.macro_f1.value", 0.549, "quality", "fail", "floor 0.55"),
     (EVALUATION, "models.compressed.classes.neutral.recall", 0.39, "quality", "fail", "39 % of the neutral"),
+    (
+        EVALUATION,
+        "models.compressed.classes.neutral.recall",
+        0.3996,
+        "quality",
+        "fail",
+        "39.96 % of the neutral tickets, floor 40.00 %",
+    ),
     (EVALUATION, "models.compressed.classes.neutral.recall", None, "quality", "fail", "no neutral ticket"),
     (
         EVALUATION,
@@ -425,7 +449,7 @@ def test_a_large_bundle_fails(good_evidence, verdicts):
     good_evidence()
     found = verdicts(max_bundle_mb=0.001)
     assert found["benchmark"]["decision"] == "fail"
-    assert "limit 0.0 MB" in found["benchmark"]["reasons"][0]
+    assert "limit 0.001 MB" in found["benchmark"]["reasons"][0]
 
 
 @pytest.mark.parametrize(
@@ -481,6 +505,20 @@ def test_what_a_hotfix_learnt_is_told_and_the_rest_decides(good_evidence, verdic
     found = verdicts()
     assert found["all"]["decision"] == "pass"
     assert "100 left out that it learnt as a hotfix" in found["champion"]["reasons"][0]
+
+
+def test_without_a_part_that_is_large_enough_none_is_said_to_be_sound(good_evidence, verdicts):
+    edit_json(good_evidence() / EVALUATION, "slices", [])
+    (reason,) = verdicts()["slices"]["reasons"]
+    assert reason.startswith("No part of the holdout is large enough")
+
+
+def test_a_part_is_said_to_be_as_large_as_it_is_beside_the_champion(good_evidence, verdicts):
+    root = good_evidence()
+    learnt_by_champion(root, 40)
+    edit_json(root / EVALUATION, "slices.0.right_minus_champion", {"value": -0.2, "low": -0.3, "high": -0.1})
+    edit_json(root / EVALUATION, "slices.0.rows_beside_champion", 52)
+    assert "(52 tickets) right answers changed by" in verdicts()["slices"]["reasons"][0]
 
 
 def test_a_hotfix_of_which_nobody_knows_what_it_learnt_asks_a_person(good_evidence, verdicts):

@@ -39,10 +39,23 @@ def test_sound_tables_share_nothing_and_the_report_names_what_it_is_about(prepar
     found = Inspection.model_validate_json(inspection.RESULT.read_bytes())
     assert found.prepared_sha256 == sha256_tree(prepared)
     assert found.rows == {"train": 40, "tune": 40, "holdout": 40}
-    assert not any(sum(pair.values()) for pair in found.shared.model_dump().values())
+    assert not any(sum(pair.values()) for pair in found.shared.model_dump(exclude_none=True).values())
+    assert found.shared.corrected_holdout is None
     assert not any(found.unmasked.values())
     assert found.weights.base_model == params.train.base_model
     assert plain(found.weights.licence) in map(plain, params.gate.licences)
+
+
+def test_what_a_hotfix_learns_is_looked_at_like_all_else(prepared):
+    holdout = pd.read_parquet(prepared / "holdout.parquet")
+    texts = ["Call 079 123 45 67 or jane.doe@example.com", *holdout["text"].head(2)]
+    corrected = pd.DataFrame({"ticket_id": ["a", "b", "c"], "text": texts, "label": "negative"})
+    corrected.to_parquet(prepared / "corrected.parquet")
+    corrected.head(0).to_parquet(prepared / "earlier.parquet")
+    found = inspection.inspect(prepared)
+    assert (found["rows"]["corrected"], found["unmasked"]["corrected"]) == (3, 1)
+    assert found["shared"]["corrected_holdout"] == {"tickets": 0, "customers": 0, "texts": 2}
+    assert found["shared"]["earlier_holdout"]["texts"] == found["unmasked"]["earlier"] == 0
 
 
 @pytest.mark.parametrize(

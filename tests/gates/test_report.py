@@ -140,10 +140,7 @@ SLICE = {
     "slice": "channel",
     "value": "x",
     "rows": 90,
-    "macro_f1": 0.2,
-    "low": 0.1,
-    "high": 0.3,
-    "accuracy": 0.3,
+    "right": {"value": 0.2, "low": 0.1, "high": 0.3},
     **NO_CHANGE,
 }
 
@@ -168,10 +165,17 @@ def test_review_and_fail_begin_with_their_reasons(good_evidence, made, file, key
         assert reason in " ".join(summary.split())
 
 
+def test_a_missing_price_says_why(good_evidence, made):
+    (good_evidence() / "reports/cost.json").unlink()
+    assert "The cost report is missing: there is no reports/cost.json" in made()[1].text
+
+
 def test_a_part_that_was_clearly_weaker_is_the_finding(good_evidence, made):
     root = good_evidence()
     edit_json(root / "reports/evaluation/metrics.json", "slices", [SLICE | {"value": "letters"}])
-    assert "Weakest on letters: 0.20" in made()[1].text
+    text = made()[1].text
+    assert "Weakest on letters: 20 % of the answers are right" in text
+    assert "20 % (10 to 30), surely below" in text
     edit_json(root / "reports/evaluation/metrics.json", "slices", [])
     assert "Weakest on" not in made()[1].text
 

@@ -79,6 +79,8 @@ def test_customers_are_new_or_not_where_the_table_knows():
     tickets = table(["one", "two"])
     assert customers(tickets).isna().all()
     assert customers(tickets.assign(known_customer=[True, False])).tolist() == ["wrote before", "new"]
+    unnamed = tickets.assign(known_customer=pd.Series([True, None], dtype=object))
+    assert [name for name, _, _ in slice_masks(unnamed, settings(1)) if name == "customers"] == ["customers"]
 
 
 def test_a_ticket_may_be_about_several_products():
@@ -86,3 +88,11 @@ def test_a_ticket_may_be_about_several_products():
     found = slice_masks(tickets, settings(1, phone=r"\bphone\b", camera="camera", printer="printer"))
     products = {value: rows.tolist() for name, value, rows in found if name == "product"}
     assert products == {"phone": [True, False, False], "camera": [True, True, False]}
+
+
+def test_the_words_of_a_product_are_those_of_any_script():
+    tickets = table(["Das Öl läuft aus", "the café", "la mobilité et la phone-phone"])
+    words = {"oil": r"\böl\b", "cafe": r"\bcafé\b", "twice": r"\b(phone)-\1\b"}
+    found = slice_masks(tickets, settings(1, **words))
+    products = {value: rows.tolist().index(True) for name, value, rows in found if name == "product"}
+    assert products == {"oil": 0, "cafe": 1, "twice": 2}

@@ -202,7 +202,7 @@ def test_run_shows_params_metrics_plots_reports_bundles(project: Project) -> Non
     assert run.data.params["train.max_length"] == str(project.params.train.max_length)
     assert run.data.params["validate.min_rows"] == str(project.params.validate_.min_rows)
     assert run.data.metrics["evaluation/models.compressed.macro_f1.value"] == 0.7
-    assert run.data.metrics["evaluation/slice.channel.tweets__EN_.macro_f1"] == 0.65
+    assert run.data.metrics["evaluation/slice.channel.tweets__EN_.right"] == 0.65
     assert run.data.metrics["benchmark/size_ratio"] == 12.5
     curve = project.store.client.get_metric_history(found.run_id, "training/dense.macro_f1")
     assert [(point.step, point.value) for point in curve] == [(5, 0.5), (9, 0.6)]
@@ -224,7 +224,7 @@ def test_run_shows_params_metrics_plots_reports_bundles(project: Project) -> Non
 
 def test_channels_of_any_script_and_length_are_metrics_of_their_own(tmp_path: Path) -> None:
     names = ["客服", "电话", "x" * 300]
-    slices = [{"slice": "channel", "value": name, "macro_f1": 0.5, "rows": 60} for name in names]
+    slices = [{"slice": "channel", "value": name, "right": {"value": 0.5}, "rows": 60} for name in names]
     write_json(tmp_path / registry.evidence.METRIC_FILES["evaluation"], {"slices": slices})
     keys = [metric.key for metric in registry.evidence.run_metrics(tmp_path)]
     assert len(set(keys)) == 6 and max(map(len, keys)) <= 250

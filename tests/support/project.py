@@ -82,7 +82,7 @@ class Project:
             "macro_f1": {**INTERVAL, "value": macro_f1},
             "confusion": [[8, 1, 1], [2, 5, 3], [0, 1, 9]],
         }
-        slices = [{"slice": "channel", "value": "tweets (EN)", "rows": 60, "macro_f1": 0.65}]
+        slices = [{"slice": "channel", "value": "tweets (EN)", "rows": 60, "right": {"value": 0.65}}]
         reports = {
             "evaluation/metrics.json": {
                 "models": {"compressed": compressed, "champion": None},

@@ -8,6 +8,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.files import read_json
 from ticket_sentiment.model.bundle import MANIFEST, Bundle, load_bundle
 from ticket_sentiment.params import Params
 from ticket_sentiment.registry.learnt import learnt_by
@@ -49,6 +50,15 @@ class Side:
         return cls(name, bundle, bundle.size_bytes, learnt, unknown)
 
 
+def learnt_beside(bundle: Bundle) -> dict[str, Any] | None:
+    """What lies beside a champion's folder of what it learnt as a hotfix, if it is about this bundle."""
+    path = bundle.path.parent / LEARNT
+    if not path.is_file():
+        return None
+    about = read_json(path)
+    return about if isinstance(about, dict) and about.get("bundle_digest") == bundle.digest else None
+
+
 def find_side(name: str, params: Params, folder: Path, root: Path = Path()) -> Side:
     """The bundle that a person names.
 
@@ -62,7 +72,8 @@ def find_side(name: str, params: Params, folder: Path, root: Path = Path()) -> S
         TicketSentimentError: there is no such thing, or the bundle does not verify.
     """
     if (Path(name) / MANIFEST).is_file():
-        return Side.of(str(Path(name)), load_bundle(Path(name)))
+        bundle = load_bundle(Path(name))
+        return Side.of(str(Path(name)), bundle, learnt_beside(bundle))
     store = connect(params, root)
     version: ModelVersion | None
     if name.isdecimal():

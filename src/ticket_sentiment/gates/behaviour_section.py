@@ -81,10 +81,15 @@ def behaviour_section(report: BehaviourReport) -> dict[str, Any]:
     by_compression = f"the failure rate of {risen or 'no'} test{'s' if risen > 1 else ''} by more than"
     judged = {key: rate for key, rate in rated.items() if not all(test.diagnosis for test in groups[key])}
     weakest = max(judged or rated, key=rated.__getitem__)
+    digits = 0 if rated[weakest] >= 0.01 else 1
+    weak = (
+        f"; weakest: {weakest[1]}, where {share(rated[weakest], digits)} of the cases do"
+        if rated[weakest]
+        else ""
+    )
     failing = sorted((key for key in groups if rated[key] > 0), key=lambda key: -rated[key])
     return {
-        "title": f"In {clean} of {len(report.tests)} tests of behaviour nothing fails; "
-        f"weakest: {weakest[1]}, where {share(rated[weakest])} of the cases do",
+        "title": f"In {clean} of {len(report.tests)} tests of behaviour nothing fails{weak}",
         "cases": f"{report.cases:,}",
         "compression": f"Compression raised {by_compression} {points(NOTICED, False)}"
         + (f", most that of {worst.name}: {points(worst.rise_over_dense)}." if risen else "."),

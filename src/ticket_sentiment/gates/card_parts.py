@@ -17,11 +17,11 @@ from ticket_sentiment.gates.evidence_types import (
     Validation,
 )
 from ticket_sentiment.gates.lineage_section import lineage_section
-from ticket_sentiment.gates.mistakes_section import mistakes_section
+from ticket_sentiment.gates.mistakes_section import mistakes_title
 from ticket_sentiment.gates.quality_section import MODELS
 from ticket_sentiment.gates.slices_section import SLICES
 from ticket_sentiment.gates.speed_section import VARIANTS
-from ticket_sentiment.gates.words import measure, months, number, points, share
+from ticket_sentiment.gates.words import between, measure, months, number, points, share
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.model.bundle import Bundle
 from ticket_sentiment.params import Params
@@ -69,20 +69,22 @@ def limits(evidence: Evidence, params: Params) -> Part:
         )
     if isinstance(evaluation := evidence.evaluation, Evaluation):
         scores = evaluation.models.compressed
-        said.append(f"{mistakes_section(evaluation)['title']}.")
-        weak = [one for one in evaluation.slices if one.high < scores.macro_f1.value]
+        said.append(f"{mistakes_title(evaluation)}.")
+        weak = [one for one in evaluation.slices if one.right.high < scores.accuracy.value]
         if weak:
-            named = ", ".join(f"{one.value} ({number(one.macro_f1)})" for one in weak)
-            said.append(f"Surely weaker than on all tickets ({number(scores.macro_f1.value)}): {named}.")
+            named = ", ".join(f"{one.value} ({share(one.right.value)})" for one in weak)
+            said.append(
+                f"Surely fewer right answers than on all tickets ({share(scores.accuracy.value)}): {named}."
+            )
         said.append(
             f"It was judged on {months(evaluation.holdout.months)}: what tickets say changes, and its "
             "numbers hold for tickets like those."
         )
     if isinstance(report := evidence.behaviour, BehaviourReport):
-        rates = {
-            name: pooled(tests, "compressed") or 0.0 for (_, name), tests in by_capability(report).items()
-        }
-        often = sorted((rate, name) for name, rate in rates.items() if rate >= OFTEN)
+        rates = [
+            (pooled(tests, "compressed") or 0.0, name) for (_, name), tests in by_capability(report).items()
+        ]
+        often = sorted((rate, name) for rate, name in rates if rate >= OFTEN)
         if often:
             named = ", ".join(f"{name} ({share(rate)})" for rate, name in reversed(often))
             said.append(f"Made-up cases that it often fails: {named}.")
@@ -174,12 +176,12 @@ def slices(evidence: Evidence) -> Part:
     rows = tuple(
         (
             f"{SLICES.get(one.slice, one.slice)}: {one.value}",
-            f"{number(one.macro_f1)} ({number(one.low)} to {number(one.high)})",
+            between(one.right),
             f"{one.rows:,}",
         )
         for one in evaluation.slices
     )
-    table = Table("Macro-F1 with its 95 % interval", ("Part", "Macro-F1", "Tickets"), rows)
+    table = Table("Right answers with their 95 % interval", ("Part", "Right", "Tickets"), rows)
     return Part(
         "Parts of the tickets", () if rows else ("No part is large enough.",), (table,) if rows else ()
     )
@@ -242,9 +244,7 @@ def cost_and_energy(evidence: Evidence, params: Params) -> Part:
     """What a ticket costs, in money and electricity."""
     if not isinstance(report := evidence.benchmark, Benchmark):
         return _unknown("Cost and energy", report)
-    if not isinstance(cost := evidence.cost, Cost):
-        return _unknown("Cost and energy", cost)
-    rows = []
+    cost, rows = evidence.cost, []
     for name, words in VARIANTS.items():
         variant = getattr(report.variants, name)
         used = watt_hours(variant, report.threads, MILLION, params.report)
@@ -256,7 +256,10 @@ def cost_and_energy(evidence: Evidence, params: Params) -> Part:
     )
     return Part(
         "Cost and energy",
-        (*(f"{line}." for line in cost_lines(cost)), assumptions(report, params.report)),
+        (
+            *((f"{line}." for line in cost_lines(cost)) if isinstance(cost, Cost) else (cost.sentence,)),
+            assumptions(report, params.report),
+        ),
         (table,),
     )
 

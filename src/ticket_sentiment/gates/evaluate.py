@@ -228,7 +228,7 @@ def coverage_table(name: str, model: Scored, actual: NDArray) -> pd.DataFrame:
 
 
 def known_customers(holdout: pd.DataFrame, tickets: Path = TICKETS) -> pd.Series:
-    """Whether each customer of the holdout wrote in an earlier month; no customer is a new one.
+    """Whether each customer of the holdout wrote in an earlier month; None where nobody knows who wrote.
 
     The training tickets cannot tell: `prepare` takes the holdout's customers out of them.
     """
@@ -237,7 +237,8 @@ def known_customers(holdout: pd.DataFrame, tickets: Path = TICKETS) -> pd.Series
     seen = {
         name for path in earlier for name in pd.read_parquet(path, columns=["customer_id"])["customer_id"]
     }
-    return holdout["customer_id"].notna() & holdout["customer_id"].isin(seen)
+    wrote = holdout["customer_id"].isin(seen).astype(object)
+    return wrote.where(holdout["customer_id"].notna(), None)
 
 
 def read_holdout() -> pd.DataFrame:

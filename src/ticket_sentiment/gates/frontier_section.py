@@ -125,7 +125,8 @@ def choice(report: Compression | Missing, ringed: Sequence[int], budget: Budget)
     model = (
         f"the dense one in 8-bit numbers{where}, with nothing cut"
         if chosen.dense
-        else f"{chosen.shape}{where}, the cheapest found inside the budget"
+        else f"{chosen.shape}{where}, "
+        + ("the cheapest found inside the budget" if chosen.inside_budget else "outside the budget")
     )
     verb = "loses" if chosen.tune_loss >= 0 else "gains"
     sentence = (
@@ -210,6 +211,7 @@ def summary_line(report: Compression, budget: Budget) -> str:
     chosen = report.chosen
     tuning = f"(tuning tickets: {points(-chosen.tune_loss)})"
     if not chosen.dense:
-        return f"{chosen.shape}, the cheapest within {in_words(budget)} {tuning}"
+        place = "the cheapest within" if chosen.inside_budget else "not within"
+        return f"{chosen.shape}, {place} {in_words(budget)} {tuning}"
     tried = ", ".join(one.shape for one in report.refused) or "none"
     return f"dense model in 8-bit numbers {tuning}; shapes tried for {in_words(budget)}: {tried}"

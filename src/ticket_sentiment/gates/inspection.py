@@ -20,27 +20,40 @@ PREPARED = Path("data/prepared")
 RESULT = Path("reports/inspection.json")
 LABELLED = ("train", "tune", "holdout")
 UNLABELLED = "unlabelled"  # learnt from by the compressed model, so it is masked, too
-COLUMNS = ("ticket_id", "customer_id", "text")
+CORRECTED = ("corrected", "earlier")  # learnt from by a hotfix: what it corrects, and those before it did
+COLUMNS = ("ticket_id", "text")
 
 
 def shared(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, int]:
-    """How many ids, customers and texts (`privacy.dedup_key`) two tables have in common."""
+    """How many ids, customers and texts (`privacy.dedup_key`) two tables have in common.
+
+    Of corrected tickets, `first`, the customers are not known.
+    """
     texts = [{dedup_key(text) for text in table["text"]} for table in (first, second)]
     ids, customers = (
-        set(first[column].dropna()) & set(second[column].dropna()) for column in ("ticket_id", "customer_id")
+        set(first[column].dropna()) & set(second[column].dropna()) if column in first else set()
+        for column in ("ticket_id", "customer_id")
     )
     return {"tickets": len(ids), "customers": len(customers), "texts": len(texts[0] & texts[1])}
 
 
 def inspect(folder: Path = PREPARED) -> dict[str, Any]:
     """What reports/inspection.json says of the tables: counts, never a text or a customer."""
-    names = (*LABELLED, *([UNLABELLED] if (folder / f"{UNLABELLED}.parquet").is_file() else []))
-    tables = {name: read_prepared(folder / f"{name}.parquet", COLUMNS) for name in names}
+    others = [name for name in (UNLABELLED, *CORRECTED) if (folder / f"{name}.parquet").is_file()]
+    names = (*LABELLED, *others)
+    tables = {
+        name: read_prepared(
+            folder / f"{name}.parquet", COLUMNS if name in CORRECTED else (*COLUMNS, "customer_id")
+        )
+        for name in names
+    }
     return {
         "prepared_sha256": sha256_tree(folder),
         "rows": {name: len(table) for name, table in tables.items()},
         "shared": {
-            f"{one}_{other}": shared(tables[one], tables[other]) for one, other in combinations(LABELLED, 2)
+            f"{one}_{other}": shared(tables[one], tables[other])
+            for one, other in (*combinations(LABELLED, 2), *((name, "holdout") for name in CORRECTED))
+            if one in tables
         },
         "unmasked": {
             name: sum(mask(text) != text for text in table["text"]) for name, table in tables.items()

@@ -16,6 +16,7 @@ from ticket_sentiment.files import finite_or_none
 
 BINS = 15  # of the calibration error, as in Guo et al. 2017
 LEVEL = 0.95
+NOTHING = 1e-12  # what rounding leaves of a spread where there is none
 _CHUNK_CELLS = 4_000_000  # resamples x clusters held in memory at once
 
 
@@ -294,8 +295,29 @@ def few_clusters(clusters: int) -> float:
     return float(stdtrit(clusters - 1, upper) / ndtri(upper) * np.sqrt(clusters / (clusters - 1)))
 
 
+def alike(value: float, clusters: int, least: float, statements: int = 1) -> tuple[float, float]:
+    """The interval of a mean over clusters that are all alike: what the others, not seen, may hide.
+
+    With none of n clusters different, at most 1 - (0.05 / 2)^(1/n) of all are, and each of those lies between
+    `least` and 1 (Clopper and Pearson 1934, "The Use of Confidence or Fiducial Limits Illustrated in the Case
+    of the Binomial"). Of one cluster nothing is known.
+
+    Args:
+        value: of each cluster.
+        clusters: how many there are.
+        least: the lowest value that one can have.
+        statements: for so many intervals that are to hold together (Bonferroni).
+    """
+    if clusters < 2:
+        return least, 1.0
+    hidden = 1 - ((1 - LEVEL) / 2 / statements) ** (1 / clusters)
+    return value - hidden * (value - least), value + hidden * (1.0 - value)
+
+
 def clustered_interval(value: float, resampled: NDArray, clusters: int, least: float = 0.0) -> Interval:
     """The percentile interval, as wide as so few clusters ask for: of one alone nothing is known.
+
+    Where all resamples are equal they say nothing of clusters that were not seen: `alike` does.
 
     Args:
         value: the statistic, between `least` and 1.
@@ -304,7 +326,7 @@ def clustered_interval(value: float, resampled: NDArray, clusters: int, least: f
         least: -1 for a difference of two shares.
     """
     found, wider = percentile_interval(value, resampled), few_clusters(clusters)
-    if clusters == 1:
-        return Interval(found.value, least, 1.0)
+    if clusters == 1 or found.high - found.low < NOTHING:
+        return Interval(found.value, *alike(value, clusters, least))
     low, high = (found.value + wider * (end - found.value) for end in (found.low, found.high))
     return Interval(found.value, max(min(found.low, low), least), min(max(found.high, high), 1.0))

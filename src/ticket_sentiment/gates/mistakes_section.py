@@ -22,17 +22,25 @@ def matrix_rows(counts: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
     ]
 
 
-def mistakes_section(evaluation: Evaluation) -> dict[str, Any]:
-    """The confusion matrix with row shares, and precision and recall of each class."""
+def mistakes_title(evaluation: Evaluation) -> str:
+    """Which label is most often taken for which."""
     matrix = evaluation.models.compressed.confusion
     totals = [sum(row) for row in matrix]
     mistakes = [(matrix[i][j], i, j) for i in range(3) for j in range(3) if i != j]
     most, actual, read_as = max(mistakes, key=lambda item: item[0])
-    part = f" ({share(most / totals[actual])})" if totals[actual] else ""
+    if not most:
+        return f"It made no mistake in {sum(totals):,} tickets"
+    return (
+        f"Its commonest mistake: {most:,} of {totals[actual]:,} {LABELS[actual]} tickets "
+        f"({share(most / totals[actual])}) are read as {LABELS[read_as]}"
+    )
+
+
+def mistakes_section(evaluation: Evaluation) -> dict[str, Any]:
+    """The confusion matrix with row shares, and precision and recall of each class."""
     return {
-        "title": f"Its commonest mistake: {most:,} of {totals[actual]:,} {LABELS[actual]} tickets{part} "
-        f"are read as {LABELS[read_as]}",
-        "rows": matrix_rows(matrix),
+        "title": mistakes_title(evaluation),
+        "rows": matrix_rows(evaluation.models.compressed.confusion),
         "classes": [
             (label, *("–" if value is None else share(value) for value in (one.precision, one.recall)))
             for label, one in ((label, evaluation.models.compressed.classes[label]) for label in LABELS)

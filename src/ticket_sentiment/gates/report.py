@@ -57,6 +57,7 @@ def context(evidence: Evidence, gate: dict[str, Any], params: Params) -> dict[st
         "behaviour": evidence.behaviour,
         "drift": evidence.drift,
         "frontier": evidence.frontier,
+        "cost": evidence.cost,
     }
 
     def made(builder: Any, part: Any) -> Any:

@@ -43,16 +43,19 @@ def simultaneous(
     values = inside @ change / inside.sum(axis=1)
     means = np.divide(sums, counts, out=np.tile(values, (samples, 1)), where=counts > 0)
     spread = means.std(axis=0, ddof=1)
-    deviations = np.divide(np.abs(means - values), spread, out=np.zeros_like(means), where=spread > 0)
+    differ = spread > metrics.NOTHING
+    deviations = np.divide(np.abs(means - values), spread, out=np.zeros_like(means), where=differ)
     widest = float(np.quantile(deviations.max(axis=1), metrics.LEVEL))
-    few = [metrics.few_clusters(len(np.unique(clusters[mask]))) for mask in masks]
-    reach = [
-        widest * one * wider if np.isfinite(wider) else 2.0 for one, wider in zip(spread, few, strict=True)
-    ]
-    return [
-        metrics.Interval(float(value), float(max(value - one, -1.0)), float(min(value + one, 1.0)))
-        for value, one in zip(values, reach, strict=True)
-    ]
+    result = []
+    for value, one, varies, mask in zip(values, spread, differ, masks, strict=True):
+        inside_of = len(np.unique(clusters[mask]))
+        if varies and inside_of > 1:
+            reach = widest * one * metrics.few_clusters(inside_of)
+            ends = (max(value - reach, -1.0), min(value + reach, 1.0))
+        else:
+            ends = metrics.alike(value, inside_of, least=-1.0, statements=len(masks))
+        result.append(metrics.Interval(float(value), *map(float, ends)))
+    return result
 
 
 def judge_slices(
@@ -80,19 +83,14 @@ def judge_slices(
         _, codes = np.unique(clusters[mask], return_inverse=True)
         one = {"model": ours[mask]}
         drawn = metrics.bootstrap_confusions(actual[mask], one, codes, samples, seed)["model"]
-        confusion = metrics.confusion_matrix(actual[mask], ours[mask])
-        macro_f1 = float(metrics.macro_f1(confusion))
+        right = float(metrics.accuracy(metrics.confusion_matrix(actual[mask], ours[mask])))
         groups = int(codes.max()) + 1
-        found = metrics.clustered_interval(macro_f1, metrics.macro_f1(drawn), groups).as_json()
         result.append(
             {
                 "slice": name,
                 "value": value,
                 "rows": int(mask.sum()),
-                "macro_f1": found["value"],
-                "low": found["low"],
-                "high": found["high"],
-                "accuracy": float(metrics.accuracy(confusion)),
+                "right": metrics.clustered_interval(right, metrics.accuracy(drawn), groups).as_json(),
                 **{f"right_minus_{other}": None for other in COMPARED},
                 "rows_beside_champion": 0,
             }

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ticket_sentiment.gates.evidence_types import Evaluation
-from ticket_sentiment.gates.words import number
+from ticket_sentiment.gates.words import between, share
 from ticket_sentiment.pages.figures import Axis, Row, rows_plot, tenths
 
 SLICES = {
@@ -22,29 +22,34 @@ def slices_section(evaluation: Evaluation) -> dict[str, Any] | None:
     parts = [one for one in evaluation.slices if one.rows < evaluation.holdout.rows]
     if not parts:
         return None
-    whole = evaluation.models.compressed.macro_f1.value
-    weakest = min(parts, key=lambda one: one.macro_f1)
-    surely_below = [one for one in parts if one.high < whole]
+    whole = evaluation.models.compressed.accuracy.value
+    surely_below = [one for one in parts if one.right.high < whole]
+    weakest = min(surely_below, key=lambda one: one.right.value, default=None)
     title = (
-        f"Weakest on {weakest.value}: {number(weakest.macro_f1)}, with {number(whole)} on all tickets"
-        if surely_below
-        else f"No part of the tickets is surely weaker than the whole, {number(whole)}"
+        f"Weakest on {weakest.value}: {share(weakest.right.value)} of the answers are right, "
+        f"{share(whole)} on all tickets"
+        if weakest
+        else f"In no part of the tickets are surely fewer answers right than in all, {share(whole)}"
     )
     rows = [
         Row(
             f"{SLICES.get(one.slice, one.slice)}: {one.value} ({one.rows:,})",
-            one.macro_f1,
-            number(one.macro_f1),
-            one.low,
-            one.high,
-            "bad" if one.high < whole else "plain",
+            one.right.value,
+            between(one.right) + (", surely below" if one in surely_below else ""),
+            one.right.low,
+            one.right.high,
+            "bad" if one in surely_below else "plain",
         )
         for one in parts
     ]
-    ends = tenths(min(one.low for one in parts), max(one.high for one in parts))
-    ticks = [ends.ticks[0], (whole, f"all tickets {number(whole)}"), ends.ticks[-1]]
+    ends = tenths(min(one.right.low for one in parts), max(one.right.high for one in parts))
+    ticks = [
+        (ends.low, share(ends.low)),
+        (whole, f"all tickets {share(whole)}"),
+        (ends.high, share(ends.high)),
+    ]
     axis = Axis(ends.low, ends.high, ticks, whole)
     return {
         "title": title,
-        "plot": rows_plot(rows, axis, "Macro-F1 of parts of the tickets with its 95 % interval"),
+        "plot": rows_plot(rows, axis, "Share of right answers in parts of the tickets, with 95 % interval"),
     }

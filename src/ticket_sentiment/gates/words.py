@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 from ticket_sentiment.gates.evidence_types import Estimate
 
+MOST_DIGITS = 6
+
 
 def number(value: float, digits: int = 2) -> str:
     """Rounded, with thousands separated; never "-0.00"."""
@@ -22,17 +24,36 @@ def measure(estimate: Estimate, digits: int = 3) -> str:
     return f"{number(estimate.value, digits)} ({low} to {high})"
 
 
-def points(value: Estimate | float, sign: bool = True) -> str:
+def between(estimate: Estimate, digits: int = 0) -> str:
+    """ "71 % (69 to 73)": the share and its 95 % interval."""
+    low, high = number(100 * estimate.low, digits), number(100 * estimate.high, digits)
+    return f"{share(estimate.value, digits)} ({low} to {high})"
+
+
+def telling(value: float, limit: float, digits: int = 0) -> int:
+    """How many digits, at least `digits`, show on which side of a limit a number lies: 1 for 39.6 and 40."""
+    while digits < MOST_DIGITS and value != limit and round(value, digits) == round(limit, digits):
+        digits += 1
+    return digits
+
+
+def beside(value: float, limit: float, digits: int = 0) -> tuple[str, str]:
+    """A number and its limit, with the digits that tell them apart."""
+    digits = telling(value, limit, digits)
+    return number(value, digits), number(limit, digits)
+
+
+def points(value: Estimate | float, sign: bool = True, digits: int = 1) -> str:
     """0.012 as "+1.2 points", hundredths of macro-F1 or of a share; an estimate with its interval."""
     if isinstance(value, Estimate):
-        low, high = (f"{_hundredths(bound, True)}" for bound in (value.low, value.high))
-        return f"{_hundredths(value.value, sign)} points ({low} to {high})"
-    return f"{_hundredths(value, sign)} points"
+        low, high = (f"{_hundredths(bound, True, digits)}" for bound in (value.low, value.high))
+        return f"{_hundredths(value.value, sign, digits)} points ({low} to {high})"
+    return f"{_hundredths(value, sign, digits)} points"
 
 
-def _hundredths(value: float, sign: bool) -> str:
-    rounded = round(100 * value, 1) + 0.0
-    return f"{rounded:+.1f}".replace("-", "−") if sign else f"{rounded:.1f}"
+def _hundredths(value: float, sign: bool, digits: int) -> str:
+    rounded = round(100 * value, digits) + 0.0
+    return f"{rounded:+.{digits}f}".replace("-", "−") if sign else f"{rounded:.{digits}f}"
 
 
 def months(values: Iterable[str]) -> str:

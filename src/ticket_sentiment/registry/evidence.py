@@ -75,12 +75,12 @@ def _numbers(value: Any) -> dict[str, float]:
 
 
 def _slices(evaluation: dict[str, Any]) -> dict[str, float]:
-    """Macro-F1 of each slice; a list in the file, so `leaves` does not see it."""
+    """Share of right answers in each slice; a list in the file, so `leaves` does not see it."""
     return {
-        f"slice.{item['slice']}.{item['value']}.{key}": float(item[key])
+        f"slice.{item['slice']}.{item['value']}.{key}": float(number)
         for item in evaluation.get("slices", [])
-        for key in ("macro_f1", "rows")
-        if item.get(key) is not None
+        for key, number in (("right", item["right"]["value"]), ("rows", item["rows"]))
+        if number is not None
     }
 
 

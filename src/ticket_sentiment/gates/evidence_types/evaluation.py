@@ -62,9 +62,7 @@ class SliceScores(Part):
     slice: str
     value: str
     rows: Count
-    macro_f1: Share
-    low: Share
-    high: Share
+    right: Estimate  # share of right answers: unlike macro-F1 it does not hang on how rare a label is there
     right_minus_dense: Estimate
     right_minus_champion: Estimate | None
     rows_beside_champion: Count | None = None  # 0: too few that it has not learnt, or there is no champion

@@ -94,6 +94,8 @@ class SharedTables(Part):
     train_holdout: Shared
     tune_holdout: Shared
     train_tune: Shared
+    corrected_holdout: Shared | None = None  # of a hotfix: what it corrects
+    earlier_holdout: Shared | None = None  # of a hotfix: what those before it corrected
 
 
 class BaseWeights(Part):

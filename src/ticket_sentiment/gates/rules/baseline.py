@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ticket_sentiment.gates.evidence import Evidence
 from ticket_sentiment.gates.fail_closed import Limits, Looked, finding, found, gate, need
 from ticket_sentiment.gates.verdict import Finding
-from ticket_sentiment.gates.words import number, points
+from ticket_sentiment.gates.words import number, points, telling
 
 
 @gate("Has it learnt more than simple methods?", place=30)
@@ -14,14 +14,16 @@ def baseline(evidence: Evidence, limits: Limits) -> Looked:
     evaluation = need(evidence.evaluation)
     models, gain = evaluation.models, evaluation.differences.compressed_minus_tfidf.macro_f1
     wanted = limits.gate.min_gain_over_tfidf
+    digits = telling(100 * gain.value, 100 * wanted, 1)
     over_majority = models.compressed.macro_f1.value - models.majority.macro_f1.value
 
     def findings() -> Iterator[Finding]:
         yield found(
             gain.value >= wanted,
             limits.missed("min_gain_over_tfidf"),
-            f"{points(gain)} of macro-F1 over a bag of words (TF-IDF with logistic regression, "
-            f"{number(models.tfidf.macro_f1.value)}), at least {points(wanted)} wanted.",
+            f"{points(gain, digits=digits)} of macro-F1 over a bag of words (TF-IDF with logistic "
+            f"regression, {number(models.tfidf.macro_f1.value)}), at least "
+            f"{points(wanted, digits=digits)} wanted.",
         )
         if not over_majority > 0:
             yield finding(

@@ -10,7 +10,7 @@ from ticket_sentiment.gates.evidence import Evidence
 from ticket_sentiment.gates.evidence_types import BehaviourReport, BehaviourResult, Estimate
 from ticket_sentiment.gates.fail_closed import Limits, Looked, MissingEvidence, finding, gate, need
 from ticket_sentiment.gates.verdict import Finding
-from ticket_sentiment.gates.words import points, share
+from ticket_sentiment.gates.words import points, share, telling
 
 OTHERS = {"champion": "the champion", "dense": "the dense model"}
 
@@ -56,11 +56,13 @@ def behaviour(evidence: Evidence, limits: Limits) -> Looked:
                         f"It fails {share(test.compressed.value)} of the cases of {in_words(test)}, "
                         f"{points(rise)} against {OTHERS[other]}; {points(margin)} are accepted.",
                     )
-            if test.max_failure_rate is not None and test.compressed.value > test.max_failure_rate:
+            allowed, rate = test.max_failure_rate, test.compressed.value
+            if allowed is not None and rate > allowed:
+                digits = telling(100 * rate, 100 * allowed)
                 yield finding(
                     "review",
-                    f"It fails {share(test.compressed.value)} of the cases of {in_words(test)}, "
-                    f"of which the test allows {share(test.max_failure_rate)}.",
+                    f"It fails {share(rate, digits)} of the cases of {in_words(test)}, "
+                    f"of which the test allows {share(allowed, digits)}.",
                 )
         against = "no champion to compare with yet" if digest is None else "none much worse than the champion"
         yield finding("pass", f"{len(report.tests)} tests in {report.cases:,} made-up cases: {against}.")

@@ -7,7 +7,7 @@ from ticket_sentiment.gates.evidence import Evidence
 from ticket_sentiment.gates.evidence_types import Benchmark
 from ticket_sentiment.gates.fail_closed import Limits, Looked, finding, found, gate, need
 from ticket_sentiment.gates.verdict import Finding
-from ticket_sentiment.gates.words import number
+from ticket_sentiment.gates.words import beside, number
 
 
 def beside_champion(report: Benchmark, size_bytes: int, limits: Limits) -> Iterator[Finding]:
@@ -22,9 +22,10 @@ def beside_champion(report: Benchmark, size_bytes: int, limits: Limits) -> Itera
     }
     for what, factor in compared.items():
         if factor > allowed:
+            times, accepted = beside(factor, allowed, 1)
             yield finding(
                 limits.missed("max_cost_over_champion"),
-                f"It takes {number(factor, 1)} times {what} as the champion, {number(allowed, 1)} accepted.",
+                f"It takes {times} times {what} as the champion, {accepted} accepted.",
             )
 
 
@@ -35,6 +36,9 @@ def benchmark(evidence: Evidence, limits: Limits) -> Looked:
     speed, megabytes = report.ratios.cpu_bundle_over_dense_torch_fp32.throughput, bundle.size_bytes / 1e6
 
     memory = report.variants.cpu_bundle.peak_memory_mb
+    size, largest = beside(megabytes, limits.gate.max_bundle_mb, 1)
+    taken, most = beside(memory, limits.gate.max_memory_mb)
+    faster, wanted = beside(speed.median, limits.gate.min_speedup, 1)
 
     def findings() -> Iterator[Finding]:
         if report.measured_at > evidence.now:
@@ -48,21 +52,19 @@ def benchmark(evidence: Evidence, limits: Limits) -> Looked:
         yield found(
             megabytes <= limits.gate.max_bundle_mb,
             limits.missed("max_bundle_mb"),
-            f"The bundle takes {number(megabytes, 1)} MB, limit {number(limits.gate.max_bundle_mb, 1)} MB.",
+            f"The bundle takes {size} MB, limit {largest} MB.",
         )
         yield found(
             memory <= limits.gate.max_memory_mb,
             limits.missed("max_memory_mb"),
-            f"A process that scores with it takes {number(memory, 0)} MB of memory, "
-            f"limit {number(limits.gate.max_memory_mb, 0)} MB.",
+            f"A process that scores with it takes {taken} MB of memory, limit {most} MB.",
         )
         yield from beside_champion(report, bundle.size_bytes, limits)
         yield found(
             speed.median >= limits.gate.min_speedup,
             limits.missed("min_speedup"),
-            f"{number(speed.median, 1)} times ({number(speed.low, 1)} to {number(speed.high, 1)}) as many "
-            "tickets a second as the dense model in PyTorch, "
-            f"at least {number(limits.gate.min_speedup, 1)} times wanted.",
+            f"{faster} times ({number(speed.low, 1)} to {number(speed.high, 1)}) as many tickets a second "
+            f"as the dense model in PyTorch, at least {wanted} times wanted.",
         )
 
     return findings(), {"megabytes": megabytes, "memory_mb": memory, "speedup": speed.model_dump()}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ticket_sentiment.gates.evidence import Evidence
 from ticket_sentiment.gates.fail_closed import Limits, Looked, finding, found, gate, need
 from ticket_sentiment.gates.verdict import Finding
-from ticket_sentiment.gates.words import points, share
+from ticket_sentiment.gates.words import points, share, telling
 
 ORDER = 1.1  # times the risk of all tickets: a confidence without any order comes to 1, give or take chance
 
@@ -16,22 +16,25 @@ def calibration(evidence: Evidence, limits: Limits) -> Looked:
     scores = need(evidence.evaluation).models.compressed
     error, abstention = scores.calibration_error, scores.abstention
     limit, chance = limits.gate.max_calibration_error, scores.calibration_error_by_chance or 0.0
-    accepted = f"limit {points(limit, sign=False)}"
+    digits = telling(100 * error, 100 * limit, 1)
+    accepted = f"limit {points(limit, False, digits)}"
     if limit < error <= chance:
-        accepted += f", but on so few tickets up to {points(chance, sign=False)} is chance"
+        accepted += f", but on so few tickets up to {points(chance, False, digits)} is chance"
+    wanted = limits.gate.min_coverage
+    exact = telling(100 * abstention.coverage, 100 * wanted)
 
     def findings() -> Iterator[Finding]:
         yield found(
             error <= max(limit, chance),
             limits.missed("max_calibration_error"),
-            f"Stated confidence and share of right answers differ by {points(error, sign=False)} on "
+            f"Stated confidence and share of right answers differ by {points(error, False, digits)} on "
             f"average, {accepted}.",
         )
-        answered = f"From {share(abstention.below)} confidence on {share(abstention.coverage)} of "
+        answered = f"From {share(abstention.below)} confidence on {share(abstention.coverage, exact)} of "
         yield found(
-            abstention.coverage >= limits.gate.min_coverage,
+            abstention.coverage >= wanted,
             limits.missed("min_coverage"),
-            f"{answered}the tickets are answered, at least {share(limits.gate.min_coverage)} wanted.",
+            f"{answered}the tickets are answered, at least {share(wanted, exact)} wanted.",
         )
         if abstention.aurc > ORDER * abstention.risk_of_all:
             yield finding(

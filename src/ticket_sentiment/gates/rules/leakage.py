@@ -10,6 +10,8 @@ TABLES = {
     "train_holdout": "the training tickets and the holdout",
     "tune_holdout": "the tuning tickets and the holdout",
     "train_tune": "the training and the tuning tickets",
+    "corrected_holdout": "the corrected tickets and the holdout",
+    "earlier_holdout": "the tickets of earlier hotfixes and the holdout",
 }
 
 
@@ -25,6 +27,8 @@ def leakage(evidence: Evidence, limits: Limits) -> Looked:
     def findings() -> Iterator[Finding]:
         for pair, where in TABLES.items():
             counts = getattr(report.shared, pair)
+            if counts is None:
+                continue
             found = [
                 f"{count:,} {what}"
                 for what, count in counts.model_dump().items()

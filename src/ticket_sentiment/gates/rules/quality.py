@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ticket_sentiment.gates.evidence import Evidence
 from ticket_sentiment.gates.fail_closed import Limits, Looked, finding, found, gate, need
 from ticket_sentiment.gates.verdict import Finding
-from ticket_sentiment.gates.words import measure, months, number, share
+from ticket_sentiment.gates.words import measure, months, number, share, telling
 from ticket_sentiment.labels import LABELS
 
 
@@ -16,22 +16,25 @@ def quality(evidence: Evidence, limits: Limits) -> Looked:
     scores = evaluation.models.compressed
     floor = limits.gate.min_class_recall
     recalls = {label: scores.classes[label].recall for label in LABELS}
+    least = limits.gate.min_macro_f1
 
     def findings() -> Iterator[Finding]:
         yield found(
-            scores.macro_f1.value >= limits.gate.min_macro_f1,
+            scores.macro_f1.value >= least,
             limits.missed("min_macro_f1"),
-            f"Macro-F1 {measure(scores.macro_f1)} on {evaluation.holdout.rows:,} tickets of "
-            f"{months(evaluation.holdout.months)}, floor {number(limits.gate.min_macro_f1)}.",
+            f"Macro-F1 {measure(scores.macro_f1, telling(scores.macro_f1.value, least, 3))} on "
+            f"{evaluation.holdout.rows:,} tickets of {months(evaluation.holdout.months)}, floor "
+            f"{number(least, telling(scores.macro_f1.value, least, 2))}.",
         )
         for label, recall in recalls.items():
             if recall is None:
                 yield finding("fail", f"The holdout has no {label} ticket to judge the model on.")
                 continue
+            digits = telling(100 * recall, 100 * floor)
             yield found(
                 recall >= floor,
                 limits.missed("min_class_recall"),
-                f"It finds {share(recall)} of the {label} tickets, floor {share(floor)}.",
+                f"It finds {share(recall, digits)} of the {label} tickets, floor {share(floor, digits)}.",
             )
 
     return findings(), {"macro_f1": scores.macro_f1.model_dump(), "recall": recalls}

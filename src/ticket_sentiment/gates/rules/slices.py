@@ -10,8 +10,8 @@ from ticket_sentiment.gates.words import points
 
 
 def weakest(parts: tuple[SliceScores, ...]) -> SliceScores | None:
-    """The part with the lowest macro-F1."""
-    return min(parts, key=lambda part: part.macro_f1, default=None)
+    """The part with the lowest share of right answers."""
+    return min(parts, key=lambda part: part.right.value, default=None)
 
 
 @gate("Is it good for everybody?", place=55)
@@ -32,17 +32,23 @@ def slices(evidence: Evidence, limits: Limits) -> Looked:
         for part in parts:
             # What the champion knows by heart is not known: the gate `champion` asks a person.
             champion = None if learnt and learnt.unknown else part.right_minus_champion
-            compared = (("champion", champion), ("dense model", part.right_minus_dense))
-            for other, change in compared:
+            compared = (
+                ("champion", champion, part.rows_beside_champion or part.rows),
+                ("dense model", part.right_minus_dense, part.rows),
+            )
+            for other, change, rows in compared:
                 if change is not None and change.value < -margin and change.high < 0:
                     yield finding(
                         limits.missed("max_slice_loss"),
-                        f"In {part.slice} {part.value} ({part.rows:,} tickets) right answers changed by "
+                        f"In {part.slice} {part.value} ({rows:,} tickets) right answers changed by "
                         f"{points(change)} against the {other}; a loss of {points(margin, sign=False)} is "
                         "accepted.",
                     )
         yield finding(
-            "pass", f"None of {len(parts)} parts of the holdout is much worse than with another model."
+            "pass",
+            f"None of {len(parts)} parts of the holdout is much worse than with another model."
+            if parts
+            else "No part of the holdout is large enough to be looked at (evaluate.min_slice_rows).",
         )
 
     low = weakest(parts)
