@@ -16,13 +16,14 @@ from ticket_sentiment.params import Params, load_params
 from ticket_sentiment.processes import few_collections
 from ticket_sentiment.promotion.news import of_collection, of_registration
 from ticket_sentiment.registry.registry import Registration, export_champion, register
-from ticket_sentiment.tickets.collect import CollectResult
+from ticket_sentiment.tickets.collect import CollectResult, require_months
 from ticket_sentiment.tickets.collect import main as collect_tickets
 
 
 @task(cache_policy=NO_CACHE, retries=3, retry_delay_seconds=[10, 60, 300], retry_condition_fn=may_pass)
 def collect(params: Params, month: str | None, replace: list[str], early: bool) -> CollectResult:
     tickets, labels = replacements(replace)
+    require_months(month, tickets, labels)
     export_feedback(params, labels, early)
     return collect_tickets(params, month, tickets, early)
 

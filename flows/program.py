@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.errors import TicketSentimentError, of_files
 from ticket_sentiment.processes import lines_in_order
 
 
@@ -13,6 +13,9 @@ def run(flow: Callable[[], str | None]) -> None:
     try:
         if words := flow():
             print("\n" + words)
-    except TicketSentimentError as error:
-        print(f"\nerror: {error}", file=sys.stderr)
+    except Exception as error:
+        words = error if isinstance(error, TicketSentimentError) else of_files(error)
+        if words is None:
+            raise
+        print(f"\nerror: {words}", file=sys.stderr)
         sys.exit(2)

@@ -19,6 +19,47 @@ def test_a_problem_is_one_line_and_status_two(tmp_path, monkeypatch, capsys):
     assert captured.out == ""
 
 
+def test_a_hotfix_elsewhere_than_in_the_repository_leaves_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["hotfix", "corrections.csv"]) == 2
+    assert capsys.readouterr().err == "error: params.yaml is missing: run from the repository's root\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_secret_key_is_not_put_where_git_would_take_it_up(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    (tmp_path / ".gitignore").write_text("var/\n")
+    assert main(["keygen", "--name", "k", "keys/new"]) == 2
+    assert "keys/new is a secret and lies in a git repository" in capsys.readouterr().err
+    assert not (tmp_path / "keys").exists()
+    assert main(["keygen", "--name", "k", "var/keys/new"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--month", "2026-3"], "--month 2026-3: no month: expected YYYY-MM\n"),
+        (["--replace", "march"], "--replace march: no month: expected YYYY-MM, or feedback/YYYY-MM\n"),
+        (["--replace", "2026-03", "--replace", "feedback/2026-13"], "--replace feedback/2026-13: no month"),
+        (["--drop", "2026-00"], "--drop 2026-00: no month: expected YYYY-MM"),
+    ],
+)
+def test_what_is_no_month_is_refused_before_anything_is_done(tmp_path, monkeypatch, capsys, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(params_file().read_text())
+    assert main(["collect", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {said}")
+    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
+@pytest.mark.parametrize("seed", ["-1", "4294967296", "x"])
+def test_a_seed_that_no_generator_takes_is_refused(capsys, seed):
+    with pytest.raises(SystemExit) as caught:
+        main(["simulate", f"--seed={seed}"])
+    assert caught.value.code == 2 and "--seed: expected a whole number from 0" in capsys.readouterr().err
+
+
 def test_a_queue_looks_back_no_further_than_dates_go(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["label-queue", "--out", "queue.csv", "--since", "1000000"])

@@ -4,7 +4,10 @@ import sys
 import threading
 import time
 
+import pytest
+
 from ticket_sentiment.dvc_locks import mend_dvc_locks
+from ticket_sentiment.errors import TicketSentimentError
 
 
 def test_a_dvc_that_is_at_work_is_waited_for_and_one_that_is_gone_is_not(tmp_path, capsys):
@@ -38,7 +41,16 @@ def test_a_dvc_that_is_at_work_is_waited_for_and_one_that_is_gone_is_not(tmp_pat
     another_program.communicate()
 
 
-def test_a_half_written_dvc_lock_goes_and_a_whole_one_stays(tmp_path):
+def test_a_dvc_lock_with_both_sides_of_a_merge_stays_for_a_person(tmp_path):
+    path = tmp_path / "dvc.lock"
+    merged = "schema: '2.0'\nstages:\n<<<<<<< HEAD\n  a:\n=======\n  b:\n>>>>>>> other\n"
+    path.write_text(merged)
+    with pytest.raises(TicketSentimentError, match=r"dvc\.lock holds the two sides of a merge"):
+        mend_dvc_locks(tmp_path)
+    assert path.read_text() == merged
+
+
+def test_a_half_written_dvc_lock_goes_and_a_whole_one_stays(tmp_path, capsys):
     path = tmp_path / "dvc.lock"
     whole = (
         "schema: '2.0'\nstages:\n  a:\n    cmd: x\n    deps:\n    - path: b\n      hash: md5\n      md5: c\n"
@@ -56,3 +68,4 @@ def test_a_half_written_dvc_lock_goes_and_a_whole_one_stays(tmp_path):
         path.write_text(half)
         mend_dvc_locks(tmp_path)
         assert not path.exists(), half
+        assert capsys.readouterr().out == "removed dvc.lock, which was half written: it is made anew\n"

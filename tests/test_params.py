@@ -73,6 +73,18 @@ def test_no_test_depends_on_what_a_team_sets_in_params_yaml():
         (lambda p: p["train"].update(epochs=2.5), "train.epochs"),
         (lambda p: p["train"].update(epochs=True), "train.epochs"),
         (lambda p: p["train"].update(epochs=0), "train.epochs"),
+        (lambda p: p["train"].update(seed=-1), "train.seed: Input should be greater than or equal to 0"),
+        (lambda p: p["labelling"].update(seed=2**32), "labelling.seed: Input should be less than"),
+        (lambda p: p["search"].update(seeds=[-7]), "search.seeds.0: Input should be greater"),
+        (lambda p: p["gate"].update(max_report_age_days=10**12), "gate.max_report_age_days: Input should"),
+        (
+            lambda p: p["validate"].update(max_text_chars=19_999),
+            "validate.max_text_chars: the service answers tickets of serve.max_text_chars (20000)",
+        ),
+        (
+            lambda p: p["serve"]["api_keys"].update(burst=63),
+            "serve: Value error, api_keys.burst: a batch of max_batch_tickets (64) takes as many at once",
+        ),
         (lambda p: p["gate"].update(min_macro_f1=55), "gate.min_macro_f1"),
         (lambda p: p["prune"].pop("effort"), "prune.effort: Field required"),
         (lambda p: p["search"]["more_seeds"].update(big=[3]), "more_seeds: Value error, big is none of"),
@@ -137,6 +149,29 @@ def test_a_missing_file_and_broken_yaml_are_named(tmp_path):
         load_params(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("train: [1,\n")
     with pytest.raises(TicketSentimentError, match=r"is not valid YAML"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_words_and_numbers_are_read_as_dvc_reads_them(tmp_path):
+    text = FROZEN.read_text()
+    for old, new in (
+        ("learning_rate: 1.0e-4", "learning_rate: 1e-4"),
+        ("feedback: optional", "feedback: off"),
+        ("labels: {}", "labels: {no: negative, 1: positive, 2.5: neutral, unrated: null}"),
+        ("language: en", "language: no"),
+    ):
+        assert f" {old}\n" in text
+        text = text.replace(f" {old}\n", f" {new}\n", 1)
+    (tmp_path / "params.yaml").write_text(text)
+    params = load_params(tmp_path / "params.yaml")
+    assert (params.train.learning_rate, params.tickets.feedback) == (1e-4, "off")
+    assert params.tickets.labels == {"no": "negative", "1": "positive", "2.5": "neutral", "unrated": None}
+    assert params.validate_.language == "no"
+
+
+def test_a_section_that_is_there_twice_is_refused(tmp_path):
+    (tmp_path / "params.yaml").write_text(FROZEN.read_text() + "\ntrain: {epochs: 1}\n")
+    with pytest.raises(TicketSentimentError, match=r"params\.yaml line \d+: the key train is in line"):
         load_params(tmp_path / "params.yaml")
 
 

@@ -18,7 +18,10 @@ from ticket_sentiment.params import Params
 ROOT = Path(__file__).parents[1]
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 HOTFIX = yaml.safe_load((ROOT / "dvc.hotfix.yaml").read_text())
-GROUND = {f"ticket_sentiment.{name}" for name in ("errors", "files", "labels", "params", "processes", "cli")}
+GROUND = {
+    f"ticket_sentiment.{name}"
+    for name in ("errors", "files", "labels", "params", "processes", "cli", "yaml_files")
+}
 
 
 COLLECTED = {"data/feedback", "data/tickets"}  # by `ticket-sentiment collect`, which is no stage

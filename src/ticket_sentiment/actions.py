@@ -26,6 +26,7 @@ def collect(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.feedback.export import replacements
     from ticket_sentiment.params import load_params
     from ticket_sentiment.tickets.collect import main as collect
+    from ticket_sentiment.tickets.collect import require_months
     from ticket_sentiment.tickets.drop import main as drop
 
     if arguments.drop:
@@ -35,6 +36,7 @@ def collect(arguments: argparse.Namespace) -> None:
         return
     params = load_params()
     tickets, labels = replacements(arguments.replace)
+    require_months(arguments.month, tickets, labels)
     export(params, labels)
     collect(params, arguments.month, tickets)
 
@@ -176,7 +178,9 @@ def releases(_: argparse.Namespace) -> None:
 
 def keygen(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.signing.keys import generate
+    from ticket_sentiment.tickets.sources.exposed import require_outside
 
+    require_outside(arguments.file)
     public = generate(arguments.file, arguments.name)
     print(f"{arguments.file}: the secret half; {public}: the line for those who serve")
 
@@ -185,7 +189,7 @@ def sign(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.params import load_params
     from ticket_sentiment.registry.signing import sign
 
-    sign(load_params(), arguments.version)
+    sign(load_params(), arguments.version, trust_mlflow=arguments.trust_mlflow)
 
 
 def verify(arguments: argparse.Namespace) -> None:
@@ -221,6 +225,9 @@ def alert_test(_: argparse.Namespace) -> None:
 
 def hotfix(arguments: argparse.Namespace) -> None:
     """The flow, in a process of its own: the library does not know Prefect."""
+    from ticket_sentiment.params import load_params
+
+    load_params()  # elsewhere than in the repository there is none, and no flow
     given = [str(arguments.file)] if arguments.file else []
     given += ["--feedback-since", arguments.feedback_since] if arguments.feedback_since else []
     done = subprocess.run([sys.executable, "-m", "flows.hotfix", *given], env=flow_environment(), check=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from ticket_sentiment import actions
 from ticket_sentiment.costs.options import add_options
 from ticket_sentiment.environment import quiet_environment
-from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.errors import TicketSentimentError, of_files
 from ticket_sentiment.processes import die_with_parent, few_collections, lean_memory, lines_in_order
 
 # Stage or command: module with a `main(params)` that does it. Imported only when called, so that
@@ -71,6 +71,12 @@ def _days(text: str) -> int:
     if (number := _from_one(text)) > 36_500:
         raise argparse.ArgumentTypeError("expected at most 36500, a hundred years")
     return number
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError("expected a whole number from 0, below 2**32")
+    return int(text)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -204,6 +210,12 @@ def parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=does)
         command.add_argument("version", metavar="VERSION")
         command.set_defaults(run=run)
+        if name == "sign":
+            command.add_argument(
+                "--trust-mlflow",
+                action="store_true",
+                help="sign what MLflow holds where neither git nor a signature knows what was registered",
+            )
     webhook = commands.add_parser(
         "webhook", help="have MLflow tell `python -m flows.webhook` at once when an alias moves"
     )
@@ -263,7 +275,7 @@ def parser() -> argparse.ArgumentParser:
         "simulate", help="what the rollout policy of params.yaml would do with good and bad models"
     )
     simulate.add_argument("--runs", type=int, default=200, help="rollouts of each kind of model; 200")
-    simulate.add_argument("--seed", type=int, default=7)
+    simulate.add_argument("--seed", type=_seed, default=7)
     simulate.add_argument("--hotfix", action="store_true", help="with the steps of rollout.hotfix")
     for name, (kind, text) in actions.TRAFFIC.items():
         simulate.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=text)
@@ -285,18 +297,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except Exception as error:
-        if (words := _of_files(error) or _of_mlflow(error)) is None:
+        if (words := of_files(error) or _of_mlflow(error)) is None:
             raise
         print(f"error: {words}", file=sys.stderr)
         return 2
     return 0
-
-
-def _of_files(error: Exception) -> str | None:
-    """What to say of a file or folder that the system refuses; None of another error."""
-    if not isinstance(error, OSError) or not error.filename:
-        return None
-    return f"{error.filename}: {error.strerror}: see that it is there and may be read or written"
 
 
 def _of_mlflow(error: Exception) -> str | None:

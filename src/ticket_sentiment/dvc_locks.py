@@ -1,6 +1,7 @@
 """What a kill can leave of DVC: its files half written, or itself still at work."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 from itertools import chain
@@ -9,11 +10,23 @@ from pathlib import Path
 import psutil
 import yaml
 
+from ticket_sentiment.errors import TicketSentimentError
+
 RWLOCK = ".dvc/tmp/rwlock"
+MERGE = re.compile(r"^<{7} ", re.MULTILINE)
 
 
 def _require_whole(lock: str) -> None:
-    """Raise ValueError where a dvc.lock was not written to its end."""
+    """Raise ValueError where a dvc.lock was not written to its end.
+
+    Raises:
+        TicketSentimentError: a merge has left both sides in it; which one is right a person must say.
+    """
+    if MERGE.search(lock):
+        raise TicketSentimentError(
+            "dvc.lock holds the two sides of a merge (<<<<<<<): take one with `git checkout --ours dvc.lock` "
+            "or `--theirs`, and run again"
+        )
     try:
         content = yaml.safe_load(lock)
         content["schema"]
@@ -25,17 +38,18 @@ def _require_whole(lock: str) -> None:
         raise ValueError("it ends too early") from error
 
 
-def _remove_broken(path: Path, read: Callable[[str], object]) -> None:
+def _remove_broken(path: Path, read: Callable[[str], object]) -> bool:
     """Remove a file that `read` refuses with a ValueError, unless it is being written just now."""
     for _ in range(2):
         try:
             read(path.read_text(encoding="utf-8"))
-            return
+            return False
         except FileNotFoundError:
-            return
+            return False
         except ValueError:
             time.sleep(0.5)
     path.unlink(missing_ok=True)
+    return True
 
 
 def _named(root: Path) -> set[int]:
@@ -84,9 +98,13 @@ def mend_dvc_locks(root: Path) -> None:
     A DVC that is at work is waited for; what is half written is removed. The file of locks,
     `.dvc/tmp/rwlock`, held those of the process that is gone. `dvc.lock` is made anew by the next
     `dvc repro`, which takes what was made before out of its run cache.
+
+    Raises:
+        TicketSentimentError: `dvc.lock` holds the two sides of a merge.
     """
     _wait_for_dvc(root)
     _remove_broken(root / RWLOCK, json.loads)
     if _named(root):  # gone, all of them: DVC itself would take another program with such a number for one
         (root / RWLOCK).unlink(missing_ok=True)
-    _remove_broken(root / "dvc.lock", _require_whole)
+    if _remove_broken(root / "dvc.lock", _require_whole):
+        print("removed dvc.lock, which was half written: it is made anew", flush=True)

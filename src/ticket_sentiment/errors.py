@@ -1,5 +1,6 @@
 """The one kind of error that a person is meant to read."""
 
+import errno
 import socket
 
 
@@ -26,6 +27,17 @@ def is_away(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def of_files(error: BaseException) -> str | None:
+    """What to say of a file, folder or disk that the system refuses; None of another error."""
+    if not isinstance(error, OSError) or isinstance(error, ConnectionError | TimeoutError):
+        return None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{error.filename or 'a file'} cannot be written: {error.strerror}: make room and run again"
+    if error.errno is None or not error.filename:  # HTTP's errors have a file name, which is their address
+        return None
+    return f"{error.filename}: {error.strerror}: see that it is there and may be read or written"
 
 
 def reason(error: BaseException) -> str:

@@ -37,9 +37,12 @@ def die_with_parent(parent: int | None = None) -> None:
 
 
 def lines_in_order() -> None:
-    """Write standard output line by line in a pipe, too: else an error comes before what led to it."""
+    """Write standard output line by line in a pipe, too: else an error comes before what led to it.
+
+    A character that the terminal's encoding lacks is written as its number, so that a run never ends by it.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
 
 
 def lean_memory() -> None:

@@ -54,6 +54,10 @@ def test_a_team_adds_tests_and_words_without_code(own, tmp_path):
         ({"toward": "positive"}, ("toward: only for kind directional",)),
         ({"max_failure_rate": 2}, ("max_failure_rate",)),
         ({"name": "negated-praise"}, ("is there twice",)),
+        (
+            {"templates": ["The {plan} is here."], "words": {"plan": ["the {day} one"]}},
+            ("words.plan", "'the {day} one' holds a slot"),
+        ),
     ],
 )
 def test_a_mistake_is_refused_with_file_test_key_and_remedy(own, change, words):
@@ -67,6 +71,11 @@ def test_a_mistake_is_refused_with_file_test_key_and_remedy(own, change, words):
 @pytest.mark.parametrize(
     ("test", "words"),
     [
+        (PAIR | {"kind": "invariance", "after": ["I wrote on {day}."]}, "after: 'I wrote on {day}.' holds"),
+        (
+            PAIR | {"kind": "fairness", "vary": "product", "groups": {"x": ["{a}"], "y": ["b"]}},
+            "groups.x: '{a}' holds a slot",
+        ),
         (PAIR | {"kind": "invariance"}, "exactly one of change, vary, before, after"),
         (PAIR | {"kind": "robustness", "change": "lower_case", "after": ["x"]}, "exactly one of"),
         (
@@ -90,7 +99,7 @@ def test_a_pair_needs_what_makes_the_difference(own, test, words):
 @pytest.mark.parametrize("text", ["tests: [", "tests:\n  - 3\n", "\x00", "tests: 3\n", "- a\n"])
 def test_what_is_no_such_file_is_refused_by_its_name(own, text):
     path = own(text=text)
-    with pytest.raises(TicketSentimentError, match="Correct it") as refused:
+    with pytest.raises(TicketSentimentError, match="orrect it") as refused:
         read_suite(path)
     assert str(path) in str(refused.value)
 
@@ -103,10 +112,9 @@ def test_the_examples_for_people_can_be_copied(own):
         "the-plan-does-not-matter",
         "our-apology-behind",
     ]
-    file = (ROOT / OWN).read_text()
-    assert read_suite(own(text=file)) == read_suite(own())
-    comments = file.replace("tests: []", "").splitlines()[2:]
-    example = read_suite(own(text="\n".join(line.removeprefix("# ") for line in comments)))[-1]
+    head, words, rest = (ROOT / OWN).read_text().partition("# words:")
+    assert read_suite(own(text=head + words + rest)) == read_suite(own())
+    example = read_suite(own(text=head + (words + rest).replace("# ", "", 1).replace("\n# ", "\n")))[-1]
     assert (example.name, example.max_failure_rate) == ("cancelling-is-no-anger", 0.1)
 
 

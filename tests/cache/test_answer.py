@@ -26,6 +26,9 @@ def test_there_and_back():
         {"probabilities": None},
         {"probabilities": [10**400, 0, 0]},  # more than a float holds
         {"backend": 1},
+        {"backend": "c" * 65},
+        {"backend": "cpu\n"},
+        {"backend": ""},
     ],
 )
 def test_what_is_no_answer_to_the_key_is_refused(changes):

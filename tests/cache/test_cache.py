@@ -27,7 +27,7 @@ class Model:
             await asyncio.sleep(self.seconds)
             if self.failures:
                 raise self.failures.pop(0)
-            return Answer("neutral", (0.1, 0.8, 0.1), f"call {number}")
+            return Answer("neutral", (0.1, 0.8, 0.1), f"call_{number}")
         finally:
             self.running -= 1
 
@@ -83,6 +83,24 @@ def test_other_keys_do_not_wait():
     run(test)
 
 
+def test_who_is_urgent_waits_for_nobody_who_is_not_and_others_wait_for_him():
+    async def test() -> None:
+        cache, patient, urgent = PredictionCache(10, 60), Model(3600), Model()
+        waiting = asyncio.create_task(cache.get_or_compute("k", A, patient))
+        await asyncio.sleep(0)
+        answers = await asyncio.gather(
+            *(cache.get_or_compute("k", A, urgent, urgent=first) for first in (True, True, False))
+        )
+        assert (patient.calls, urgent.calls) == (1, 1)
+        assert {answer.backend for answer, _ in answers} == {"call_1"}
+        assert (await cache.get_or_compute("k", A, patient))[1]
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert not cache._flights
+
+    run(test)
+
+
 def test_a_leader_that_fails_has_its_own_error_and_a_follower_tries():
     async def test() -> None:
         cache, model = PredictionCache(10, 60), Model()
@@ -94,7 +112,7 @@ def test_a_leader_that_fails_has_its_own_error_and_a_follower_tries():
         assert sorted(map(str, failed)) == ["of the first", "of the second"]
         assert model.calls == 3 and model.most == 1
         assert {result[0].backend for result in results if not isinstance(result, BaseException)} == {
-            "call 3"
+            "call_3"
         }
         assert cache.counts == CacheCounts(misses=1, shared=47)
 
@@ -122,7 +140,7 @@ def test_a_cancelled_leader_takes_nobody_with_it():
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert isinstance(results[0], asyncio.CancelledError)
         assert model.calls == 2
-        assert {result[0].backend for result in results[1:]} == {"call 2"}
+        assert {result[0].backend for result in results[1:]} == {"call_2"}
 
     run(test)
 
@@ -151,7 +169,7 @@ def test_a_follower_keeps_its_own_deadline():
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await cache.get_or_compute("k", A, model)
-        assert (await leader)[0].backend == "call 1"
+        assert (await leader)[0].backend == "call_1"
 
     run(test)
 

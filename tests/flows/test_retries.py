@@ -1,10 +1,15 @@
 """What the flow tries again by itself, and what a person must correct first."""
 
 import asyncio
+import errno
+import socket
+from email.message import Message
+from urllib.error import HTTPError
 
 import pytest
 from prefect.states import Failed, exception_to_failed_state
 
+from flows.program import run
 from flows.retries import may_pass
 from tests.support.params import params_of_tests
 from ticket_sentiment.errors import TicketSentimentError, Unavailable
@@ -33,10 +38,43 @@ def is_tried_again(error: BaseException) -> bool:
         (Unavailable("the remote does not answer"), True),
         (ConnectionError("the registry is away"), True),
         (TicketSentimentError("a month would change"), False),
+        (TimeoutError(errno.ETIMEDOUT, "Connection timed out"), True),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), True),
+        (HTTPError("http://hub/a.csv", 503, "Service Unavailable", Message(), None), True),
+        (PermissionError(errno.EACCES, "Permission denied", "data/tickets"), False),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "exports"), False),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "exports/a"), False),
+        (OSError(errno.ENOSPC, "No space left on device"), False),
     ],
 )
 def test_only_what_may_come_back_is_tried_again(error, again):
     assert is_tried_again(error) is again
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (TicketSentimentError("a month would change"), "error: a month would change"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "data"),
+            "error: data: Permission denied: see that",
+        ),
+        (OSError(errno.ENOSPC, "No space left on device"), "error: a file cannot be written: No space left"),
+    ],
+)
+def test_what_a_person_can_fix_is_one_line_at_the_end_of_a_flow(error, said, capsys):
+    def flow() -> str:
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        run(flow)
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert caught.value.code == 2 and line.startswith(said)
+
+
+def test_an_error_of_ours_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run(lambda: str(1 // 0))
 
 
 def source(query: str) -> Tickets:

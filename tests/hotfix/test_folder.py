@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from dvc.config import Config
 
 from tests.hotfix.conftest import dvc
 from tests.support.project import REPOSITORY, git
@@ -13,7 +14,7 @@ from ticket_sentiment.costs.traffic import read_traffic
 from ticket_sentiment.errors import TicketSentimentError, Unavailable
 from ticket_sentiment.files import read_json, sha256_tree, write_text
 from ticket_sentiment.hotfix.champion import read_champion
-from ticket_sentiment.hotfix.folder import dvc_config, graph, lay_out, recipe
+from ticket_sentiment.hotfix.folder import DVC_PATHS, dvc_config, graph, lay_out, recipe
 from ticket_sentiment.hotfix.intake import keep
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.params import load_params
@@ -57,6 +58,19 @@ def test_the_folder_shares_cache_and_remotes_of_the_repository(tmp_path):
     assert "no_scm = true" in found and "remote = near" in found
 
 
+@pytest.mark.parametrize("where", ["../keys/one.json", "~/keys/one.json", "/etc/keys/one.json"])
+@pytest.mark.parametrize("key", sorted({*DVC_PATHS} - {"dir"}))
+def test_every_path_of_the_configuration_is_the_one_that_dvc_reads(tmp_path, key, where):
+    lines = "".join(f"    {name} = {value}\n" for name, value in ({"url": "gs://box"} | {key: where}).items())
+    write_text(tmp_path / "root/.dvc/config.local", f"['remote \"far\"']\n{lines}")
+    write_text(tmp_path / "root/var/hotfix/one/.dvc/config", dvc_config(tmp_path / "root"))
+    there, here = (
+        Config(str(tmp_path / folder / ".dvc"), validate=False)["remote"]["far"]
+        for folder in ("root", "root/var/hotfix/one")
+    )
+    assert here == there and Path(here[key]).is_absolute()
+
+
 def test_a_percent_sign_in_the_configuration_is_one(tmp_path):
     text = "['remote \"far\"']\n    url = azure://box/tickets\n    sas_token = sv=2024&sig=ab%3Dcd\n"
     write_text(tmp_path / ".dvc/config.local", text)
@@ -83,6 +97,7 @@ def test_it_holds_the_champion_as_it_was_made_whatever_lies_in_models_now(champi
     write_text(root / "dvc.lock", "stages: {}\n")
     month = sha256_tree(root / "models")
     folder = laid_out()
+    assert (folder / ".dvc/config").stat().st_mode & 0o777 == 0o600, "config.local's secrets are in it"
     assert sha256_tree(folder / "champion/prepared") == prepared
     assert read_json(folder / "champion/dense/training.json") == {"name": "dense"}
     assert read_json(folder / "champion/pruned/training.json") == {"name": "pruned"}

@@ -110,6 +110,29 @@ def test_what_has_no_text_or_contradicts_is_left_out_and_counted(answered, says,
     assert (found.without_text, found.contradicting) == (1, 2)
 
 
+def test_a_ticket_that_was_answered_with_several_texts_is_left_out_and_counted(answered, says, gather):
+    """Its label is of the first message, and the text that is kept last is the second's."""
+    answered("T-1", text="It is broken again.")
+    says("T-1", "negative")
+    answered("T-1", minutes=90, text="Thanks, it works now.", request_id="again")
+    answered("T-2")
+    answered("T-2", minutes=90, text="Text of T-2!", request_id="again")
+    says("T-2", "negative")
+    found = gather()
+    assert found.corrections["ticket_id"].tolist() == ["T-2"]
+    assert found.line().endswith("left out: 1 were answered with several texts under one id")
+
+
+def test_of_a_ticket_that_two_months_hold_the_later_one_counts(answered, says, gather, tmp_path):
+    collect(tmp_path, ("T-1", "It broke."), label="negative", label_source="import")
+    collect(tmp_path, ("T-1", "It broke twice."), created_at=datetime(2026, 10, 1, tzinfo=UTC))
+    answered("T-1", text=None)
+    says("T-1", "neutral", source="csat")  # goes before no label of an export
+    assert gather().corrections.to_dict("records") == [
+        {"ticket_id": "T-1", "text": "It broke twice.", "label": "neutral"}
+    ]
+
+
 def test_text_comes_from_the_collected_tickets_where_the_database_keeps_none(
     answered, says, gather, tmp_path
 ):
@@ -143,7 +166,7 @@ def collect(
         customer_id=None, created_at=pd.Timestamp(created_at), channel="email", label=label,
         label_source=label_source,
     )  # fmt: skip
-    write_tickets(root / TICKETS / "2026-09.parquet", made)
+    write_tickets(root / TICKETS / f"{created_at:%Y-%m}.parquet", made)
 
 
 @pytest.fixture

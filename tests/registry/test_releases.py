@@ -106,6 +106,16 @@ def test_only_named_releases_are_kept(project: Project, released: tuple[Path, st
     assert [path.name for path in folder.iterdir()] == ["notes"]
 
 
+def test_a_removal_that_was_killed_is_finished_by_the_next(
+    project: Project, released: tuple[Path, str]
+) -> None:
+    folder, name = released
+    (folder / name / "release.json").unlink()
+    shutil.rmtree(folder / name / "gpu")
+    assert remove_releases(project.params, [], project.root) == [name]
+    assert list(folder.iterdir()) == []
+
+
 def test_what_a_killed_download_left_is_removed_a_day_later(
     project: Project, released: tuple[Path, str]
 ) -> None:

@@ -129,9 +129,10 @@ def swapped(project: Project) -> None:
         shutil.copytree(source, target)
 
 
+@pytest.mark.parametrize("trust_mlflow", [False, True])
 @pytest.mark.parametrize("snapshot", [True, False], ids=["git knows it", "its signature"])
 def test_what_took_the_place_of_a_version_is_not_signed(
-    required: Project, monkeypatch: pytest.MonkeyPatch, snapshot: bool
+    required: Project, monkeypatch: pytest.MonkeyPatch, snapshot: bool, trust_mlflow: bool
 ) -> None:
     use(required, monkeypatch, OLD.line)
     required.register()
@@ -140,6 +141,40 @@ def test_what_took_the_place_of_a_version_is_not_signed(
         git(required.root, "tag", "-d", "model/v1")
     use(required, monkeypatch, NEW.line)
     with pytest.raises(TicketSentimentError, match=r"may not be what was registered: (git|its signature)"):
+        sign(required.params, "1", required.root, trust_mlflow)
+
+
+@pytest.mark.parametrize("lost", ["cpu", "gpu"])
+def test_what_neither_git_nor_a_signature_knows_is_signed_on_demand_alone(
+    required: Project, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """Whoever can put other weights into MLflow can also delete the tags of their signatures."""
+    use(required, monkeypatch, OLD.line)
+    required.register()
+    git(required.root, "tag", "-d", "model/v1")
+    required.store.client.delete_model_version_tag(required.store.model, "1", f"signature.{lost}")
+    with pytest.raises(
+        TicketSentimentError, match=rf"nor a signature knows the {lost} bundle .*--trust-mlflow"
+    ):
+        sign(required.params, "1", required.root)
+    with pytest.raises(TicketSentimentError, match=rf"signature\.{lost}, is missing"):
+        verify(required.params, "1", required.root)
+    sign(required.params, "1", required.root, trust_mlflow=True)
+    verify(required.params, "1", required.root)
+
+
+def test_a_report_in_git_that_names_no_digest_knows_nothing(
+    required: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    required.register()
+    report = required.root / "reports/gate.json"
+    gate = json.loads(report.read_text())
+    report.write_text(json.dumps({key: gate[key] for key in gate if key != "gpu_bundle_digest"}))
+    git(required.root, "add", "--force", str(report))
+    git(required.root, "commit", "--quiet", "-m", "an older report")
+    git(required.root, "tag", "--force", "model/v1")
+    use(required, monkeypatch, OLD.line)
+    with pytest.raises(TicketSentimentError, match="knows the gpu bundle that was registered"):
         sign(required.params, "1", required.root)
 
 

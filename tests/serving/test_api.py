@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ticket_sentiment.serving
+from tests.support.front import Service, run
 from tests.support.params import params_of_tests
 from tests.support.serving import Server
 from ticket_sentiment.serving.errors import CODES, ApiError
@@ -203,6 +204,34 @@ def test_a_key_is_asked_for_in_the_document_where_the_service_asks_for_one(docum
             assert ("429" in asked["responses"]) == (method == "post")
     for used, loaded in ((document, SERVE), (openapi(CLOSED), CLOSED)):
         assert bool(used["components"]["securitySchemes"]) == bool(loaded.api_keys.environment)
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "code", "paths"),
+    [
+        ("x-request-timeout-ms", "soon", "invalid_timeout", 5),
+        ("x-ticket-sentiment-forwarded", "1", "not_forwarder", 4),  # all that ask for a key
+    ],
+)
+def test_what_a_header_is_refused_for_is_documented_on_every_path_that_refuses_it(
+    header: str, value: str, code: str, paths: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "0123456789abcdef"
+    monkeypatch.setenv("A_KEY", key)
+    refused = []
+
+    async def test(service: Service) -> None:
+        headers = {"x-api-key": key, header: value}
+        for path, operations in openapi(CLOSED)["paths"].items():
+            ((method, operation),) = operations.items()
+            reply = await service.ask({}, path, method=method.upper(), **headers)
+            if reply.status != 200:
+                assert (reply.code, path) == (code, path)
+                assert f"`{code}`" in operation["responses"][str(reply.status)]["description"]
+                refused.append(path)
+
+    run(test, home=tmp_path, api_keys=CLOSED.api_keys)
+    assert len(refused) == paths
 
 
 def test_every_code_is_one_that_the_service_raises() -> None:

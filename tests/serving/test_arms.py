@@ -222,3 +222,71 @@ def test_who_answers_goes_on_answering_while_a_release_loads() -> None:
         assert arms.split.choose("c", "t") == ("champion", NEW)
 
     asyncio.run(test())
+
+
+def test_a_load_that_hangs_holds_up_no_rollback_and_no_other_release(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor is what is not there yet answered with, or met."""
+    monkeypatch.setattr(arms_module, "HANG_S", 0.01)
+    hung, third, go_on = "d" * 64, FakeClassifier("c" * 64), threading.Event()
+    states = [state(challenger_share=1.0)]
+
+    def load(name: str) -> FakeClassifier:
+        if name == hung:
+            assert go_on.wait(10)
+            return FakeClassifier(hung)
+        return third
+
+    async def test() -> None:
+        arms = Arms([OLD, NEW], load)
+
+        async def until(epoch: int, *, not_loaded: int = 0) -> None:
+            while (arms.split.epoch, arms.split.not_loaded) != (epoch, not_loaded):
+                await asyncio.sleep(0.001)
+
+        following = asyncio.create_task(arms.follow(lambda: states[-1], 0.001))
+        async with asyncio.timeout(10):
+            await until(1)
+            states.append(state(epoch=2, champion=hung, challenger=NEW.release, challenger_share=1.0))
+            await until(2, not_loaded=1)
+            assert (arms.split.champion, arms.split.on_trial, challenged(arms)) == (OLD, False, set())
+            states.append(state(epoch=3, champion=NEW.release, challenger=None, challenger_share=0.0))
+            await until(3)
+            assert arms.split.champion is NEW
+            states.append(state(epoch=4, champion=NEW.release, challenger=third.release))
+            await until(4)
+            assert arms.split.challenger is third
+            assert list(arms._loading) == [hung]
+            while "takes longer" not in caplog.text:
+                await asyncio.sleep(0.001)
+            go_on.set()
+            while arms._loading:
+                await asyncio.sleep(0.001)
+        assert hung not in arms.loaded, "of a state that is over"
+        assert (arms.split.epoch, arms.split.champion) == (4, NEW)
+        following.cancel()
+
+    asyncio.run(test())
+    assert caplog.text.count(f"release {hung[:12]} cannot be loaded: it takes longer than 0.01 s") == 1
+    assert "is not loaded" not in caplog.text, "it is on its way"
+
+
+def test_the_stop_waits_for_no_release() -> None:
+    go_on = threading.Event()
+
+    def load(name: str) -> FakeClassifier:
+        assert go_on.wait(10)
+        return NEW
+
+    async def test() -> None:
+        arms = Arms([OLD], load)
+        arms._adopt(state())
+        (task,) = arms._loading.values()
+        await asyncio.sleep(0)
+        arms.close()
+        await asyncio.wait({task})
+        assert task.cancelled() and not arms._loading
+        go_on.set()
+
+    asyncio.run(test())

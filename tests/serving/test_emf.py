@@ -7,18 +7,33 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry, Gauge
 
 from tests.support.params import params_of_tests
 from tests.support.serving import REPOSITORY, Server, free_port
 from tests.support.tiny_bundle import make_tiny_bundle
 from ticket_sentiment.registry.build import Release, stage_context
-from ticket_sentiment.serving.emf import Page, added, every, lines, of_arm, of_service, quantiles, read, total
+from ticket_sentiment.serving.emf import (
+    Page,
+    added,
+    every,
+    lines,
+    of_arm,
+    of_service,
+    page_url,
+    quantiles,
+    read,
+    total,
+)
+from ticket_sentiment.serving.metrics import MetricsServer
 
 PARAMS = params_of_tests()
 PAGE = Path(__file__).with_name("metrics-page.txt").read_text()  # of a service that two texts were sent to
@@ -102,6 +117,20 @@ def test_a_line_is_a_document_of_the_format():
         assert set(document) == {"_aws", *dimensions, *named}
         assert all(math.isfinite(document[name]) for name in named)
         assert all(isinstance(document[name], str) for name in dimensions)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "127.0.0.1", "::1"])
+def test_a_page_is_asked_for_where_it_is_bound_to(host):
+    metrics = PARAMS.serve.metrics.model_copy(update={"host": host, "port": free_port()})
+    registry = CollectorRegistry()
+    Gauge("ticket_sentiment_workers", "How many", registry=registry).set(1)
+    server = MetricsServer(registry, metrics.host, metrics.port)
+    try:
+        pages = every(0.05, page_url(metrics), lambda seconds: time.sleep(seconds) is not None)
+        page = next(page for page in islice(pages, 200) if page is not None)
+    finally:
+        server.close()
+    assert total(page, "workers") == 1
 
 
 def test_a_page_that_is_cut_short_is_a_service_that_is_away():

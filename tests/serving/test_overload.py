@@ -1,6 +1,7 @@
 """What an overloaded worker spends on those whom it refuses."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -35,3 +36,33 @@ def test_who_said_how_long_it_waits_is_let_in_while_there_is_a_place() -> None:
         assert (await first).status == 200
 
     run(test, FakeClassifier(seconds=0.02))
+
+
+def test_a_ticket_that_was_shed_is_no_quick_answer_of_an_arm() -> None:
+    async def test(service: Service) -> None:
+        service.engine._max_queue = 0
+        assert (await service.ask({"text": "great"})).code == "overloaded"
+        labels = {"route": "classify", "backend": ""}
+        assert service.value("request_seconds_count", arm="", **labels) == 1
+        assert service.value("requests_total", arm="", code="503", **labels) == 1
+        assert (await service.ask({"text": "poison"})).code == "overloaded"
+        service.engine._max_queue = 1
+        assert (await service.ask({"text": "poison"})).code == "internal"
+        labels = {"route": "classify", "backend": FakeClassifier.backend}
+        assert service.value("request_seconds_count", arm="champion", **labels) == 1, "its arm failed"
+
+    run(test, cache=PredictionCache(100, 60.0))
+
+
+def test_an_urgent_ticket_waits_in_nobody_s_place_who_asked_the_same_before() -> None:
+    async def test(service: Service) -> None:
+        texts = [f"great {number}" for number in range(8)]
+        others = [asyncio.create_task(service.ask({"text": text})) for text in texts]
+        await asyncio.sleep(0)
+        urgent = await service.ask({"text": texts[-1], "priority": "urgent"})
+        assert json.loads(urgent.body)["cached"] is False
+        seen = service.arms.split.champion.seen
+        assert texts[-1] in seen and len(seen) < len(texts)
+        assert {reply.status for reply in await asyncio.gather(*others)} == {200}
+
+    run(test, FakeClassifier(seconds=0.005), cache=PredictionCache(100, 60.0))

@@ -106,6 +106,7 @@ class Service:
         body: Any,
         path: str = "/v1/classify",
         leaves_after: float | None = None,
+        method: str = "POST",
         **headers: str,
     ) -> Reply:
         """A request; its caller leaves after so many seconds."""
@@ -121,7 +122,7 @@ class Service:
         sent = {"content-type": "application/json", **headers}
         scope = {
             "path": path,
-            "method": "POST",
+            "method": method,
             "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
         }
         await self.front(scope, receive, reply.send)

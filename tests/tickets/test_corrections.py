@@ -98,7 +98,7 @@ BAD = {
     "Call Ann Smith at 555-123-4567,negative\nfine,positive\n": (
         "column 'text' is missing (2 columns, none of a known name: a file without a header line?): name"
     ),
-    "Call Ann Smith,Call Ann Smith\nfine,positive\n": "row 1: column 2 has the name of column 1",
+    "Call Ann Smith,Call Ann Smith\nfine,positive\n": "none of a known name: a file without a header line?",
     "text,label\nFine!,positive\nodd,neutral\nfine,negative\n": (
         "row 4: text is that of row 2, with another label"
     ),

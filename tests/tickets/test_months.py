@@ -84,7 +84,7 @@ def test_what_is_more_than_a_late_label_is_refused(run, exported, month):
         _with(late, 3, label=other),
         _with(late, 3, label=None),
         _with(late, 7, text="not what was written"),
-        pd.concat([late, stored.tail(1).assign(ticket_id="new")]),
+        pd.concat([late, stored.head(1).assign(ticket_id="new")]),
         late.drop(index=3),
     ):
         export(exported, "2026-02.csv", changed)
@@ -136,6 +136,16 @@ def test_one_old_ticket_does_not_make_a_window_begin_before(run, exported, month
         run()
     assert run(replace=("2026-02",)).gone == 0
     assert len(read_tickets(exported / TICKETS / "2026-02.parquet")) == 120
+
+
+def test_a_months_last_day_comes_late_where_dates_have_no_time(run, exported, month):
+    february = month("2026-02")
+    february["created_at"] = february["created_at"].dt.floor("D")
+    last = february["created_at"] == february["created_at"].max()
+    export(exported, "2026-02.csv", february[~last | (february.index < last.idxmax() + 1)])
+    run()
+    export(exported, "2026-02.csv", february)
+    assert run().added == last.sum() - 1 > 0
 
 
 def test_a_months_last_hours_come_with_the_next_local_month(run, exported, month):

@@ -4,6 +4,7 @@ import pytest
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.tickets.own_expectations import KNOWN, read_own
+from ticket_sentiment.tickets.schema import write_tickets
 from ticket_sentiment.tickets.validate import validate
 
 REPOSITORY = Path(__file__).parents[2]
@@ -38,9 +39,8 @@ def own(tmp_path):
 def test_the_file_of_the_repository_holds_none_and_its_comment_is_an_example_that_works(own):
     text = (REPOSITORY / "data/expectations.yaml").read_text()
     assert own(text) == []
-    comment = "\n".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("# "))
-    example = comment[comment.index("expectations:\n") :]
-    assert len(own(example)) == 2
+    head, key, rest = text.partition("# expectations:\n")
+    assert len(own(head + (key + rest).replace("# ", "", 1).replace("\n# ", "\n"))) == 2
     assert read_own(Path("nowhere.yaml")) == []
 
 
@@ -54,8 +54,6 @@ def test_every_known_expectation_is_one_of_great_expectations(own):
 
 
 def test_a_month_that_breaks_one_is_named_with_what_the_team_says(own, tickets_folder, limits, month):
-    from ticket_sentiment.tickets.schema import write_tickets
-
     table = month("2026-04")
     table.loc[:4, "text"] = "TEST " + table.loc[:4, "text"]
     table.loc[7, "channel"] = "fax"
@@ -68,6 +66,19 @@ def test_a_month_that_breaks_one_is_named_with_what_the_team_says(own, tickets_f
         ("2026-04", "5 rows: test tickets are in the export: leave out the queue sandbox"),
     ]
     assert failures[0]["ticket_ids"] == [table.loc[7, "ticket_id"]]
+
+
+@pytest.mark.parametrize("kind", ["match", "not_match"])
+def test_a_regular_expression_means_what_it_does_in_python(own, tickets_folder, limits, month, kind):
+    """Arrow's `\\b` knows no umlaut, so that such a rule would never find anything."""
+    table = month("2026-04")
+    table.loc[:4, "text"] += " Übergabe"
+    write_tickets(tickets_folder / "2026-04.parquet", table)
+    rule = f"expect_column_values_to_{kind}_regex"
+    text = f"{{expectation: {rule}, column: text, regex: '(?i)\\bübergabe\\b', say: x}}"
+    found = validate(tickets_folder, limits, own=own(f"expectations: [{text}]"))["failures"]
+    rows = {one["month"]: one["rows"] for one in found if one["expectation"] == rule}
+    assert rows["2026-04"] == (5 if kind == "not_match" else 115)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,15 @@ def test_months_before_the_training_ones_give_their_texts_and_not_their_labels(t
     assert sum(map(len, parts.values())) + sum(dropped.values()) == len(tickets)
 
 
+def test_the_newest_month_of_the_holdout_has_to_stand_for_itself(tickets, sizes):
+    """Stage drift judges it alone, after the training."""
+    late = _in(tickets, "2026-04")[20:]
+    with pytest.raises(
+        TicketSentimentError, match="2026-04, the newest month of split holdout, has 20 label"
+    ):
+        prepare.split(tickets.drop(index=late), sizes.model_copy(update={"holdout_months": 2}))
+
+
 def test_of_equal_texts_the_earliest_stays(tickets, sizes):
     first, second = _in(tickets, "2026-01")[:2]
     _set(tickets, second, text=tickets.loc[first, "text"].upper() + "!!", label=tickets.loc[first, "label"])

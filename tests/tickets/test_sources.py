@@ -124,6 +124,12 @@ def test_empty_rows_of_a_spreadsheet_are_none(read):
     assert frame["row"].tolist() == [3]
 
 
+def test_a_column_of_no_use_may_be_there_twice(read):
+    """As Jira exports them: `Comment` once for each."""
+    frame = read({"a.csv": HEADER.replace("\n", ",Comment,Comment,,\n") + ROW.replace("\n", ",a,b,,\n")})
+    assert frame["text"].tolist() == ["hello"]
+
+
 def test_a_column_that_is_there_twice_in_parquet(read, tmp_path):
     (tmp_path / "in").mkdir()
     names = ["ticket_id", "created_at", "text", "id", "id"]
@@ -154,9 +160,9 @@ BAD = {
         r"in/a\.csv: column 'ticket_id' is missing \(4 columns, none of a known name: a file without",
     ),
     "no header, two equal cells": (
-        "hello,hello\n" + ROW,
+        "hello,hello,T-1,\n" + ROW,
         {},
-        r"in/a\.csv row 1: column 2 has the name of column 1: rename",
+        r"in/a\.csv: column 'ticket_id' is missing \(3 columns, none of a known name: a file without",
     ),
     "mapped column missing": (
         HEADER + ROW,
@@ -211,7 +217,17 @@ BAD = {
         {},
         r"in/a\.csv row 2 .*not valid CSV",
     ),
-    "column twice": (HEADER.replace("label", "text") + ROW, {}, r"row 1: column 4 has the name of column 3"),
+    "damaged UTF-8": (
+        HEADER.encode() + "T-1,2026-03-01,hello größer,positive\n".encode() + b"T-2,2026-03-01,Gr\xfcn,\n",
+        {},
+        r"in/a\.csv is not utf-8: byte \d+ \(line 3\) does not decode: the file is damaged there",
+    ),
+    "UTF-8 as another encoding": (
+        HEADER + "T-1,2026-03-01,hello größer,positive\n",
+        {"encoding": "cp1252"},
+        r"in/a\.csv is UTF-8, and would be garbled as cp1252: set tickets\.source\.encoding to utf-8",
+    ),
+    "column twice": (HEADER.replace("label", "text") + ROW, {}, r"a\.csv: several columns are named 'text'"),
     "another delimiter": (
         (HEADER + ROW).replace(",", ";"),
         {},
@@ -320,6 +336,13 @@ def test_a_join_whose_columns_have_one_name_is_refused(database, tmp_path):
         _sql(joined, tmp_path)
     unused = f"select t.*, 7 as other, 8 as other from ({QUERY}) as t"
     assert _sql(unused, tmp_path)["ticket_id"].tolist() == ["1", "2"]
+
+
+def test_a_colon_in_a_query_is_none_of_ours(database, tmp_path):
+    words = ["a :word", ":x:y:", "10:30", "back\\\\slash"]
+    for word in words:
+        query = f"select 1 as ticket_id, '2026-03-01' as created_at, '{word}' as text"
+        assert _sql(query, tmp_path)["text"].tolist() == [word]
 
 
 def test_sql_problems_are_named_without_the_password(database, tmp_path, monkeypatch):

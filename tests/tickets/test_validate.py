@@ -198,6 +198,20 @@ def test_a_month_that_is_wrong_as_a_whole_stops_and_is_named(
     assert failure["rows"] > 0
 
 
+def test_the_mix_of_few_labels_is_not_judged(tickets_folder, checked):
+    def labelled(rows):
+        frame = _skewed(read_tickets(tickets_folder / "2026-03.parquet"))
+        return frame.assign(label=frame["label"].where(frame.index < rows))
+
+    enough, few = labelled(60), labelled(59)
+    limits = checked.validate_.model_copy(update={"min_class_share": 0.0, "min_signal": 0.0})
+    write_tickets(tickets_folder / "2026-03.parquet", enough)
+    found = validate.validate(tickets_folder, limits)["failures"]
+    assert [(one["month"], one["column"]) for one in found] == [("2026-03", "label_shift")]
+    write_tickets(tickets_folder / "2026-03.parquet", few)
+    assert validate.validate(tickets_folder, limits)["failures"] == []
+
+
 def test_ids_in_two_months_stop_and_are_named(tickets_folder, checked):
     _change(tickets_folder, "2026-04", _assign([3, 4], ticket_id=["2026-01-1", "2026-01-2"]))
     result = _refused(checked, r"2026-04: 2 ticket ids are in another month too.*first: 2026-01-1, 2026-01-2")

@@ -78,6 +78,31 @@ def test_nothing_is_asked_of_months_that_nothing_is_learnt_of(years, narrow):
     assert "Nothing is learnt of the 2 months up to 2025-10" in page
 
 
+def test_labels_are_asked_only_of_months_whose_labels_are_learnt(years, narrow):
+    bare = {path: read_tickets(path).assign(label=None, label_source=None) for path in years.glob("2025-1*")}
+    for path, table in bare.items():
+        write_tickets(path, table)
+    validate.main(narrow)
+    months = json.loads(validate.RESULT.read_text())["months"]
+    assert months["2025-12"]["signal"] is None and months["2026-01"]["signal"] > 0.8
+    rows = validate.PAGE.read_text().split("<h2>Every expectation</h2>")[1].split("<tr>")
+    signal = next(row for row in rows if "not_be_null</code> <code>signal" in row)
+    assert signal.count("<td></td>") == 2, "of the two months read for their words"
+    oldest = read_tickets(years / "2026-01.parquet")
+    few = oldest["label"].where(oldest.index < 29)
+    write_tickets(years / "2026-01.parquet", oldest.assign(label=few))
+    with pytest.raises(
+        TicketSentimentError, match=r"2026-01: .* at least 30 tickets with a text and a label"
+    ):
+        validate.main(narrow)
+
+
+def test_labels_of_older_months_have_no_say_in_those_that_are_used(years, narrow):
+    for path in years.glob("2025-1*"):
+        write_tickets(path, read_tickets(path).assign(label="negative"))
+    validate.main(narrow)
+
+
 def test_an_old_month_that_is_served_as_the_newest_is_found_however_old(years, narrow):
     again = read_tickets(years / "2025-09.parquet")
     newest = years / "2026-04.parquet"

@@ -7,12 +7,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ticket_sentiment.behaviour.changes import CHANGES
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Label
+from ticket_sentiment.yaml_files import read_yaml
 
 SUITE = Path(__file__).parent / "suite"
 WORDS = SUITE / "words.yaml"
@@ -113,16 +113,10 @@ def read_file(path: Path) -> _File:
     """One file of word lists and tests.
 
     Raises:
-        TicketSentimentError: it is no YAML, or a test is not as it should be; the message names file,
-            test, key and remedy.
+        TicketSentimentError: it is no YAML, has a key twice, or a test is not as it should be; the message
+            names file, test, key and remedy.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = str(error).replace("\n", " ")
-        raise TicketSentimentError(
-            f"{path} is not valid YAML: {reason}. Correct it: docs/behaviour.md"
-        ) from None
+    raw = read_yaml(path, "correct it (docs/behaviour.md)") or {}
     try:
         return _File.model_validate(raw)
     except ValidationError as error:
@@ -130,11 +124,23 @@ def read_file(path: Path) -> _File:
 
 
 def _require_words(path: Path, test: BehaviourTest) -> None:
-    for slot in [slot for template in test.templates for slot in SLOT.findall(template)]:
+    used = [slot for template in test.templates for slot in SLOT.findall(template)]
+    for slot in used:
         if slot not in test.words and not (test.groups and slot == test.vary):
             raise TicketSentimentError(
                 f"{path}: test {test.name}: templates: {{{slot}}} is no known word list "
                 f"(known: {', '.join(sorted(test.words))}). Add it under words"
+            )
+    for key, texts in (
+        ("before", test.before),
+        ("after", test.after),
+        *((f"words.{slot}", test.words.get(slot, [])) for slot in dict.fromkeys(used)),
+        *((f"groups.{group}", texts) for group, texts in test.groups.items()),
+    ):
+        if unfilled := next((text for text in texts if SLOT.search(text)), None):
+            raise TicketSentimentError(
+                f"{path}: test {test.name}: {key}: {unfilled!r} holds a slot, and only templates are filled. "
+                "Write it out"
             )
     if test.vary and not test.groups and len(test.words[test.vary]) < 2:
         raise TicketSentimentError(

@@ -61,7 +61,7 @@ class PredictionCache:
         self._entries = entries
         self._shared = shared if entries else None
         self._local: TTLCache[tuple[str, str], Answer] = TTLCache(max(entries, 1), ttl_s)
-        self._flights: dict[tuple[str, str], _Flight] = {}
+        self._flights: dict[tuple[str, str, bool], _Flight] = {}
 
     @classmethod
     def open(cls, settings: Cache, environ: Mapping[str, str] = os.environ) -> "PredictionCache":
@@ -114,10 +114,11 @@ class PredictionCache:
         return answer
 
     async def get_or_compute(
-        self, key: str, digest: str, compute: Callable[[], Awaitable[Answer]]
+        self, key: str, digest: str, compute: Callable[[], Awaitable[Answer]], urgent: bool = False
     ) -> tuple[Answer, bool]:
         """The cached answer, or that of `compute`, which runs once however many ask at the same time.
 
+        One who is urgent shares no computation of one who is not, which may wait in a queue that he passes.
         When the one who computes fails or is cancelled, its error is its own: one of those who wait computes
         next, with its own `compute` and under its own deadline.
 
@@ -125,6 +126,7 @@ class PredictionCache:
             key: of `cache.key.cache_key`.
             digest: of the bundle that answers.
             compute: asks the model.
+            urgent: whether its `compute` goes before that of others.
 
         Returns:
             The answer, and whether it was another's: from the cache, or computed for another call.
@@ -141,18 +143,20 @@ class PredictionCache:
             if answer is not None:
                 self.counts.hits += 1
                 return answer, True
-            flight = self._flights.get(name)
+            flight = self._flights.get((*name, True))
+            if flight is None and not urgent:
+                flight = self._flights.get((*name, False))
             if flight is None:
-                return await self._lead(name, compute)
+                return await self._lead(name, compute, urgent)
             await flight.done.wait()
             if flight.answer is not None:
                 self.counts.shared += 1
                 return flight.answer, True
 
     async def _lead(
-        self, name: tuple[str, str], compute: Callable[[], Awaitable[Answer]]
+        self, name: tuple[str, str], compute: Callable[[], Awaitable[Answer]], urgent: bool
     ) -> tuple[Answer, bool]:
-        flight = self._flights[name] = _Flight()
+        flight = self._flights[*name, urgent] = _Flight()
         try:
             remote = await self._shared.get(*name) if self._shared else None
             if remote is not None:
@@ -162,7 +166,7 @@ class PredictionCache:
                 self.counts.misses += 1
             flight.answer = self._local[name] = answer
         finally:
-            del self._flights[name]
+            del self._flights[*name, urgent]
             flight.done.set()
         if self._shared and remote is None:
             self._shared.store(*name, answer)

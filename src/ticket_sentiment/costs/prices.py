@@ -19,6 +19,7 @@ from pydantic import (
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import write_text
 from ticket_sentiment.params import Purchase
+from ticket_sentiment.yaml_files import read_yaml
 
 Usd = Annotated[float, Field(gt=0)]
 Saving = Annotated[float, Field(gt=0, lt=1)]
@@ -216,12 +217,9 @@ def load_prices(path: Path) -> PriceTable:
         TicketSentimentError: the file is missing, is no YAML or is no price table.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = read_yaml(path, REMEDY)
     except FileNotFoundError:
         raise TicketSentimentError(f"{path} is missing: {REMEDY}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        first_line = str(error).replace("\n", " ")
-        raise TicketSentimentError(f"{path} is not valid YAML: {first_line}: {REMEDY}") from None
     return read_table(raw, str(path), REMEDY)
 
 

@@ -7,6 +7,7 @@ in which the stages of dvc.hotfix.yaml take the place of those that would make a
 
 import configparser
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import yaml
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import sha256_tree, write_json, write_text
+from ticket_sentiment.files import replacing, sha256_tree, write_json, write_text
 from ticket_sentiment.hotfix.champion import Champion, fetch_bundle
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.registry.lineage import read_snapshot, snapshot_tag
@@ -28,6 +29,11 @@ RECIPE = ("train", "prune", "quantize")  # sections of params.yaml by which the 
 KEPT = ("models/frontier/frontier.csv", "reports/validation/result.json")  # files of its snapshot
 BUNDLE = Path("models/champion/bundle")
 LIVE = Path("data/live")
+# Keys of DVC's configuration that it reads relative to the file's own folder (`dvc.config`).
+DVC_PATHS = (
+    "url", "dir", "credentialpath", "keyfile", "configpath", "cert_path", "key_path",
+    "gdrive_user_credentials_file", "gdrive_service_account_json_file_path",
+)  # fmt: skip
 COST_FILES = ("prices", "profile")  # keys of section `costs` that may name a file, read by stage price
 BEHAVIOUR = Path("data/behaviour.yaml")  # the tests of now, as the code is the one of now
 
@@ -63,9 +69,9 @@ def dvc_config(root: Path) -> str:
     config = configparser.ConfigParser(interpolation=None)  # a % of a password or token is one
     config.read([root / ".dvc/config", root / ".dvc/config.local"], encoding="utf-8")
     for section in config.sections():
-        for key in ("url", "dir"):
-            value = config.get(section, key, fallback="")
-            if value and ":" not in value:  # s3://bucket, host:folder
+        for key in DVC_PATHS:
+            value = os.path.expanduser(config.get(section, key, fallback=""))
+            if value and not re.match(r"\w+://", value):
                 config.set(section, key, os.path.normpath((root / ".dvc").resolve() / value))
     for section, key, value in (
         ("core", "no_scm", "true"),
@@ -105,7 +111,8 @@ def lay_out(store: Store, champion: Champion, corrections: dict[str, Any], diges
     for other in (root / FOLDERS).glob("*"):
         if other != folder:
             shutil.rmtree(other)
-    write_text(folder / ".dvc/config", dvc_config(root))
+    with replacing(folder / ".dvc/config", mode=0o600) as temporary:  # with the secrets of config.local
+        temporary.write_text(dvc_config(root), encoding="utf-8")
     present = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     _link(root, folder, champion, present)
     stages = [yaml.safe_load((root / name).read_text(encoding="utf-8")) for name in ("dvc.yaml", STAGES)]

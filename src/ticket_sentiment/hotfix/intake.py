@@ -19,6 +19,7 @@ from ticket_sentiment.feedback.database import NoEventDatabase, event_url, readi
 from ticket_sentiment.feedback.export import labels_where
 from ticket_sentiment.labelling.candidates import (
     kept_texts,
+    rewritten,
     same_ticket,
     unknown_tickets,
 )
@@ -44,6 +45,7 @@ class Gathered:
     too_early: int  # tickets with no label but from before they were written: of another ticket or clock
     without_text: int
     contradicting: int  # tickets whose text has two labels
+    rewritten: int  # tickets answered with several texts: a label is of one of them, nobody knows which
 
     def line(self) -> str:
         """For the terminal."""
@@ -53,6 +55,7 @@ class Gathered:
             "were labelled before they were written": self.too_early,
             "have no stored text": self.without_text,
             "contradict others": self.contradicting,
+            "were answered with several texts under one id": self.rewritten,
         }
         parts = [f"{count:,} {what}" for what, count in left.items() if count]
         return f"feedback: {len(self.corrections):,} corrected tickets" + (
@@ -84,6 +87,7 @@ def gather_feedback(
         said = pd.DataFrame([tuple(row) for row in rows], columns=FEEDBACK_SCHEMA.names, dtype=object)
         ids = sorted(set(said["ticket_id"]))
         texts = {ticket: text for ticket, (text, _) in kept_texts(connection, ids, root).items()}
+        again = rewritten(connection, ids)
     said["at"] = pd.to_datetime(said["at"], utc=True)
     tickets, _ = relabel(_exported(ids, root), said, params.prepare)
     answered = said.sort_values("at").drop_duplicates("ticket_id", keep="last").set_index("ticket_id")
@@ -92,15 +96,17 @@ def gather_feedback(
     labelled = tickets["label"].notna()
     corrected = tickets[served.notna() & labelled & ~confirmed]
     corrected = corrected.assign(text=corrected["ticket_id"].map(texts))
-    known = corrected[corrected["text"].notna()]
+    single = corrected[~corrected["ticket_id"].isin(again)]
+    known = single[single["text"].notna()]
     agreed = agreeing(known, known["text"].map(key_of))
     found = Gathered(
         tidy(agreed),
         confirmed=int(confirmed.sum()),
         unanswered=int(served.isna().sum()),
         too_early=int((served.notna() & ~labelled).sum()),
-        without_text=len(corrected) - len(known),
+        without_text=len(single) - len(known),
         contradicting=len(known) - len(agreed),
+        rewritten=len(corrected) - len(single),
     )
     count, most = len(found.corrections), params.hotfix.max_rows
     if not count:
@@ -117,14 +123,18 @@ def gather_feedback(
 
 
 def _exported(ids: Sequence[str], root: Path) -> pd.DataFrame:
-    """What data/tickets says of these tickets; of one that is not there, an id that every label is about."""
+    """What data/tickets says of these tickets; of one that is not there, an id that every label is about.
+
+    Of one that two months hold the later one counts, as for its text.
+    """
     columns = ["ticket_id", "created_at", "label", "label_source"]
     there = [
         pd.read_parquet(path, columns=columns, filters=[("ticket_id", "in", list(ids))])
         for path in month_files(root / TICKETS).values()
         if ids
     ]
-    known = {} if not there else pd.concat(there).set_index("ticket_id").to_dict("index")
+    latest = pd.concat(there).drop_duplicates("ticket_id", keep="last") if there else None
+    known = {} if latest is None else latest.set_index("ticket_id").to_dict("index")
     blank = {"created_at": LONG_AGO, "label": None, "label_source": None}
     rows = [{"ticket_id": id_, **blank, **known.get(id_, {})} for id_ in ids]
     return pd.DataFrame(rows, columns=columns).astype({"label": object, "label_source": object})

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from ticket_sentiment.errors import TicketSentimentError
@@ -53,6 +52,7 @@ from ticket_sentiment.params.tickets import (
     Tickets,
     Validate,
 )
+from ticket_sentiment.yaml_files import read_yaml
 
 __all__ = [
     "AlertEmail",
@@ -160,6 +160,15 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def _what_is_answered_can_be_learnt(self) -> "Params":
+        if self.validate_.max_text_chars < self.serve.max_text_chars:
+            raise ValueError(
+                "validate.max_text_chars: the service answers tickets of serve.max_text_chars "
+                f"({self.serve.max_text_chars}) characters: expected at least that many"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _events_are_kept_while_they_are_read(self) -> "Params":
         read = {
             "the monitor's quality": MONTH_AND_WEEK_DAYS + self.rollout.maturity_hours / 24,
@@ -197,16 +206,13 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read params.yaml.
 
     Raises:
-        TicketSentimentError: the file is missing or no YAML, a key is unknown or missing, or a value
-            has the wrong type or range; the message names the file and the key.
+        TicketSentimentError: the file is missing or no YAML, a key is unknown, missing or there twice, or a
+            value has the wrong type or range; the message names the file and the key.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = read_yaml(path)
     except FileNotFoundError:
         raise TicketSentimentError(f"{path} is missing: run from the repository's root") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        first_line = str(error).replace("\n", " ")
-        raise TicketSentimentError(f"{path} is not valid YAML: {first_line}") from None
     try:
         return Params.model_validate(raw)
     except ValidationError as error:

@@ -5,12 +5,12 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from ticket_sentiment.params.section import Purchase, Section, Share, without_repeats
+from ticket_sentiment.params.section import Purchase, Section, Seed, Share, WholeDays, without_repeats
 
 
 class Evaluate(Section):
     bootstrap_samples: int = Field(ge=100)
-    seed: int
+    seed: Seed
     min_slice_rows: int = Field(ge=1)
     products: dict[str, str] = Field(default_factory=dict)
 
@@ -29,7 +29,7 @@ class Behaviour(Section):
     cases_per_test: int = Field(ge=10)
     tolerance: Share
     examples: int = Field(ge=0)
-    seed: int
+    seed: Seed
 
 
 class Drift(Section):
@@ -46,7 +46,7 @@ class Drift(Section):
     resamples: int = Field(ge=20)
     quantile: float = Field(gt=0.5, lt=1)
     max_changed_answers: Share
-    seed: int
+    seed: Seed
 
 
 class Benchmark(Section):
@@ -54,7 +54,7 @@ class Benchmark(Section):
     rounds: int = Field(ge=1)
     threads: int = Field(ge=1)
     warmup: int = Field(ge=0)
-    seed: int
+    seed: Seed
 
 
 class Costs(Section):
@@ -107,7 +107,7 @@ class Gate(Section):
     max_cost_over_champion: float = Field(ge=1)
     licences: list[str]
     min_speedup: float = Field(gt=0)
-    max_report_age_days: int = Field(ge=1)
+    max_report_age_days: WholeDays
     min_corrected: Share
     max_broken: Share
 

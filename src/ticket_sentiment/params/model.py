@@ -8,7 +8,7 @@ from pydantic import (
     field_validator,
 )
 
-from ticket_sentiment.params.section import Section, Share, without_repeats
+from ticket_sentiment.params.section import Section, Seed, Share, without_repeats
 
 
 class Train(Section):
@@ -25,7 +25,7 @@ class Train(Section):
     patience: int = Field(ge=1)
     evaluations_per_epoch: int = Field(ge=1)
     evaluation_rows: int = Field(ge=10)
-    seed: int
+    seed: Seed
 
 
 class Budget(Section):
@@ -57,10 +57,10 @@ class Shape(Section):
 
 
 class Search(Section):
-    seeds: list[int] = Field(min_length=1)
+    seeds: list[Seed] = Field(min_length=1)
     workers: int = Field(ge=1)
     shapes: list[Shape] = Field(min_length=1)
-    more_seeds: dict[str, list[int]]
+    more_seeds: dict[str, list[Seed]]
 
     @field_validator("seeds", "shapes")
     @classmethod
@@ -69,7 +69,7 @@ class Search(Section):
 
     @field_validator("more_seeds")
     @classmethod
-    def _of_these(cls, more: dict[str, list[int]], info: ValidationInfo) -> dict[str, list[int]]:
+    def _of_these(cls, more: dict[str, list[Seed]], info: ValidationInfo) -> dict[str, list[Seed]]:
         names = [shape.name for shape in info.data.get("shapes", [])]
         unknown = next((name for name in more if name not in names), None)
         if unknown is not None:
@@ -90,7 +90,7 @@ class Prune(Section):
     hidden_weight: float = Field(ge=0)
     label_weight: float = Field(ge=0)
     patience: int = Field(ge=1)
-    seed: int
+    seed: Seed
 
 
 class Quantize(Section):
@@ -112,4 +112,4 @@ class Hotfix(Section):
     hidden_weight: float = Field(ge=0)
     label_weight: float = Field(ge=0)
     aim: Share
-    seed: int
+    seed: Seed

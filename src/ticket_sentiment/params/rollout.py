@@ -10,7 +10,7 @@ from pydantic import (
     model_validator,
 )
 
-from ticket_sentiment.params.section import Days, Hours, Section, Share, WholeDays, without_password
+from ticket_sentiment.params.section import Days, Hours, Section, Seed, Share, WholeDays, without_password
 
 
 class Events(Section):
@@ -80,7 +80,7 @@ class Labelling(Section):
     since_days: WholeDays
     quotas: Quotas
     drift_rows: int = Field(ge=100)
-    seed: int
+    seed: Seed
 
 
 class Step(Section):

@@ -15,6 +15,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[float, Field(gt=0, le=36_500)]
 WholeDays = Annotated[int, Field(ge=1, le=36_500)]
 Hours = Annotated[float, Field(gt=0, le=876_000)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what NumPy and scikit-learn take
 Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
 Label = Literal["negative", "neutral", "positive"]
 Device = Literal["cpu", "gpu"]

@@ -2,11 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import (
-    Field,
-)
+from pydantic import Field, model_validator
 
-from ticket_sentiment.params.section import Section, Share, without_password
+from ticket_sentiment.params.section import Section, Seed, Share, without_password
 
 
 class Webhook(Section):
@@ -98,6 +96,15 @@ class Serve(Section):
     gpu: Gpu
     remote: Remote
 
+    @model_validator(mode="after")
+    def _a_bucket_holds_a_batch(self) -> "Serve":
+        if self.api_keys.burst < self.max_batch_tickets:
+            raise ValueError(
+                f"api_keys.burst: a batch of max_batch_tickets ({self.max_batch_tickets}) takes as many at "
+                "once: expected at least that many"
+            )
+        return self
+
 
 class Cache(Section):
     """The cache of predictions."""
@@ -130,4 +137,4 @@ class Autoscale(Section):
     node_start_s: float = Field(ge=0)
     pod_start_s: float = Field(ge=0)
     pod_memory_mb: float = Field(gt=0)
-    seed: int = Field(ge=0)
+    seed: Seed

@@ -1,13 +1,13 @@
 """Sections of params.yaml about tickets: where they come from, what is refused, how they are split."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
     field_validator,
 )
 
-from ticket_sentiment.params.section import Label, Month, Section, Share, without_repeats
+from ticket_sentiment.params.section import Label, Month, Section, Seed, Share, without_repeats
 
 
 class DemoSource(Section):
@@ -16,7 +16,7 @@ class DemoSource(Section):
     kind: Literal["demo"]
     first_month: Month = "2026-01"
     months: int = Field(10, ge=3, le=24)
-    seed: int = 7
+    seed: Seed = 7
 
 
 class FilesSource(Section):
@@ -54,6 +54,14 @@ class Tickets(Section):
     labels: dict[str, Label | None] = Field(default_factory=dict)  # None: such a ticket has no label
     timezone: str = "UTC"
     feedback: Literal["optional", "required", "off"] = "optional"
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _numbers_are_words(cls, labels: Any) -> Any:
+        """YAML's `1: negative` is about cells that hold 1."""
+        if not isinstance(labels, dict):
+            return labels
+        return {str(key) if type(key) in (int, float) else key: label for key, label in labels.items()}
 
 
 class Validate(Section):

@@ -40,6 +40,7 @@ SERVING_FILES = (
     "errors.py",
     "files.py",
     "labels.py",
+    "yaml_files.py",
     "params/*.py",
     "cache/*.py",
     "events/*.py",

@@ -28,6 +28,7 @@ from ticket_sentiment.rollout.releases import RELEASE, is_whole, read_release
 from ticket_sentiment.signing.keys import public_keys
 from ticket_sentiment.signing.signature import Subject, signature_path, verify
 
+NAME = re.compile("[0-9a-f]{64}")
 LEFTOVER = re.compile(r"\.[0-9a-f]{64}\..+")  # as files.replacing_folder names it
 LEFTOVER_S = 86_400  # after which it is nobody's work any more
 
@@ -174,7 +175,7 @@ def _write_signatures(release: Path, signatures: Mapping[str, str | None]) -> No
 
 
 def remove_releases(params: Params, keep: Collection[str], root: Path = Path()) -> list[str]:
-    """Remove all releases but those named, and what `put_release` left where it was killed.
+    """Remove all releases but those named, and what `put_release` or this left where it was killed.
 
     Returns:
         The names of the releases removed.
@@ -184,7 +185,7 @@ def remove_releases(params: Params, keep: Collection[str], root: Path = Path()) 
         if LEFTOVER.fullmatch(path.name):  # another process may still be at work on it
             if time.time() - path.stat().st_mtime > LEFTOVER_S:
                 shutil.rmtree(path, ignore_errors=True)
-        elif path.name not in keep and (path / RELEASE).is_file():
+        elif path.name not in keep and NAME.fullmatch(path.name):  # whatever is left of it
             shutil.rmtree(path)
             gone.append(path.name)
     return gone

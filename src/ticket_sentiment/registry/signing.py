@@ -8,7 +8,7 @@ from pathlib import Path
 from mlflow.entities.model_registry import ModelVersion
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.params import Params
+from ticket_sentiment.params import Device, Params
 from ticket_sentiment.registry.lineage import read_snapshot, snapshot_tag
 from ticket_sentiment.registry.releases import put_release, release_name, signed_by, subject
 from ticket_sentiment.registry.store import (
@@ -39,14 +39,21 @@ def _verified(store: Store, version: ModelVersion) -> dict[str, str]:
     return digests
 
 
-def sign(params: Params, number: str, root: Path = Path()) -> None:
+def sign(params: Params, number: str, root: Path = Path(), trust_mlflow: bool = False) -> None:
     """ticket-sentiment sign: sign a version that is registered already, with a first key or another one.
 
     Its bundles are fetched and verified for it. Where its release is in `serve.releases`, running services
     find the signature there.
 
+    Args:
+        params: of params.yaml.
+        number: of the version.
+        root: the repository.
+        trust_mlflow: sign what MLflow holds where neither git nor a signature knows what was registered.
+
     Raises:
-        TicketSentimentError: there is no key or no such version, or its bundles do not verify.
+        TicketSentimentError: there is no key or no such version, its bundles do not verify, or they are not
+            known to be those that were registered.
     """
     store, key = connect(params, root), signing_key(params.registry, root)
     if key is None:
@@ -56,41 +63,54 @@ def sign(params: Params, number: str, root: Path = Path()) -> None:
         )
     version = registered_version(store, number)
     digests = _verified(store, version)
-    _require_own(store, version, digests, root, params)
+    unknown = _unknown(store, version, digests, root, params)
+    if unknown and not trust_mlflow:
+        raise TicketSentimentError(
+            f"{store.model} version {number}: neither the git tag {snapshot_tag(number)} nor a signature "
+            f"knows the {unknown[0]} bundle that was registered: run `git fetch --tags`, or give "
+            "`--trust-mlflow` where nobody else could have written to MLflow"
+        )
     sign_bundles(store, version, digests, key)
     print(f"version {number}: signed with key {key.name}")
     if (root / params.serve.releases / release_name(store, number)).is_dir():
         put_release(store, params, number, root)
 
 
-def _require_own(
+def _unknown(
     store: Store, version: ModelVersion, digests: Mapping[str, str], root: Path, params: Params
-) -> None:
-    """Refuse bundles that took the place of those that were registered, with the tags of their digests.
+) -> list[Device]:
+    """The devices of whose bundles nobody here knows whether they are those that were registered.
 
-    What was registered is known by the release's report in its git tag, else by its old signatures.
+    What was registered is known by the release's report in its git tag, else by its old signature.
+
+    Raises:
+        TicketSentimentError: a bundle took the place of that one, with the tag of its digest.
     """
-    number = version.version
+    number, unknown = version.version, []
     judged = read_snapshot(root, snapshot_tag(number), "reports/gate.json")
-    if judged is not None:
-        gate = json.loads(judged)
-        kept = {"cpu": gate.get("bundle_digest"), "gpu": gate.get("gpu_bundle_digest")}
-        foreign = [device for device in DEVICES if kept.get(device) not in (None, digests[device])]
-        why = f"git tag {snapshot_tag(number)} knows it by another digest"
-    else:
-        signed = [device for device in DEVICES if signature_tag(device) in version.tags]
-        keys = public_keys(params.serve, root) if signed else {}
-        foreign = []
-        for device in signed:
+    gate = {} if judged is None else json.loads(judged)
+    kept = {"cpu": gate.get("bundle_digest"), "gpu": gate.get("gpu_bundle_digest")}
+    for device in DEVICES:
+        why = None
+        if kept[device] is not None:
+            if kept[device] != digests[device]:
+                why = f"git tag {snapshot_tag(number)} knows it by another digest"
+        elif signature_tag(device) in version.tags:
+            keys = public_keys(params.serve, root)
             try:
                 signed_by(store, version, digests, device, keys)
             except TicketSentimentError:
-                foreign.append(device)
-        why = "its signature is of none of the public keys: keep the old one there until this is signed anew"
-    if foreign:
-        raise TicketSentimentError(
-            f"{store.model} version {number}: the {foreign[0]} bundle may not be what was registered: {why}"
-        )
+                why = (
+                    "its signature is of none of the public keys: keep the old one there until this is "
+                    "signed anew"
+                )
+        else:
+            unknown.append(device)
+        if why:
+            raise TicketSentimentError(
+                f"{store.model} version {number}: the {device} bundle may not be what was registered: {why}"
+            )
+    return unknown
 
 
 def verify(params: Params, number: str, root: Path = Path()) -> None:

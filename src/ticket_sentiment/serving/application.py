@@ -163,6 +163,7 @@ class Application:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.arms.close()
         self.engine.close()
         self._routes.close()
         written = await asyncio.to_thread(self.store.close, FLUSH_SECONDS)

@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.access import HANG_S
@@ -12,6 +14,7 @@ from ticket_sentiment.rollout.state import RolloutState
 from ticket_sentiment.serving.classifier import Classifier
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,37 +82,54 @@ class Arms:
         self.loaded = {classifier.release: classifier for classifier in classifiers}
         self._built = frozenset(self.loaded)
         self._load = load
+        self._loading: dict[str, asyncio.Task[None]] = {}  # by release
         self._unavailable: dict[str, str] = {}  # releases that could not be loaded, and why
         self.split = Split(classifiers[0], classifiers[1] if len(classifiers) > 1 else None, None)
 
     async def take_over(self, state: RolloutState | None) -> None:
-        """Load what a state names and this process does not hold, then `apply` it.
+        """`_adopt` a state, and wait for what it names to be loaded: before it, this process is not ready."""
+        self._adopt(state)
+        if self._loading:
+            await asyncio.wait(self._loading.values())
 
-        Who answers now goes on answering meanwhile. A release that cannot be loaded is asked for again with
-        the next poll: its folder may still be on its way here.
+    def close(self) -> None:
+        """Wait for no release any more."""
+        for task in self._loading.values():
+            task.cancel()
+
+    def _adopt(self, state: RolloutState | None) -> None:
+        """`apply` a state with what this process holds, and begin to load the rest, applied once it is there.
+
+        So a load that takes long or hangs holds up no rollback. A release that cannot be loaded is asked for
+        again with the next poll: its folder may still be on its way here.
         """
         if state is None:
             return
-        found = False
         for name in (state.champion, state.challenger):
-            if name is not None and name not in self.loaded and self._load is not None:
-                found = await self._take_up(name) or found
-        if found or state != self.split.state:
+            if name and self._load and name not in self.loaded and name not in self._loading:
+                self._loading[name] = asyncio.create_task(self._take_up(name, self._load))
+        if state != self.split.state:
             self.apply(state)
 
-    async def _take_up(self, name: str) -> bool:
-        assert self._load is not None
+    async def _take_up(self, name: str, load: Callable[[str], Classifier]) -> None:
         try:
-            self.loaded[name] = await asyncio.to_thread(self._load, name)
+            self.loaded[name] = await _returned(
+                partial(load, name), lambda: self._say_unavailable(name, f"it takes longer than {HANG_S} s")
+            )
         except Exception as error:  # whatever is wrong with it, this process goes on with what it has
             reason = str(error) if isinstance(error, TicketSentimentError) else type(error).__name__
-            if self._unavailable.get(name) != reason:
-                logger.warning("release %s cannot be loaded: %s", name[:12], reason)
-            self._unavailable[name] = reason
-            return False
+            self._say_unavailable(name, reason)
+            return
+        finally:
+            del self._loading[name]
         self._unavailable.pop(name, None)
         logger.info("release %s is loaded", name[:12])
-        return True
+        self.apply(self.split.state)
+
+    def _say_unavailable(self, name: str, reason: str) -> None:
+        if self._unavailable.get(name) != reason:
+            logger.warning("release %s cannot be loaded: %s", name[:12], reason)
+        self._unavailable[name] = reason
 
     def apply(self, state: RolloutState | None) -> None:
         """Give the loaded bundles the roles of a state; None, as of a database that is away, keeps the last.
@@ -126,7 +146,7 @@ class Arms:
             ("champion", state.champion, champion),
             ("challenger", state.challenger, challenger),
         ):
-            if digest and found is None:
+            if digest and found is None and digest not in self._loading:
                 logger.warning("the %s of epoch %d, %s, is not loaded", role, state.epoch, digest[:12])
         on_trial = challenger if champion else None
         self.split = Split(champion or self.split.champion, on_trial, state, challenger is not None)
@@ -160,14 +180,20 @@ class Arms:
             away = True
 
         while True:
-            reading = asyncio.ensure_future(asyncio.to_thread(read))
             try:
-                while not (await asyncio.wait({reading}, timeout=HANG_S))[0]:
-                    say(f"no answer for {HANG_S} s")
-                await self.take_over(reading.result())
+                self._adopt(await _returned(read, lambda: say(f"no answer for {HANG_S} s")))
                 away = False
             except Exception as error:  # of any database driver, whose text may hold a URL
                 say(error if isinstance(error, TicketSentimentError) else type(error).__name__)
-            finally:
-                reading.cancel()
             await asyncio.sleep(seconds)
+
+
+async def _returned(call: Callable[[], T], say: Callable[[], None]) -> T:
+    """What a call in a thread returns; each HANG_S that it has not come back, `say` is told."""
+    calling = asyncio.ensure_future(asyncio.to_thread(call))
+    try:
+        while not (await asyncio.wait({calling}, timeout=HANG_S))[0]:
+            say()
+        return calling.result()
+    finally:
+        calling.cancel()

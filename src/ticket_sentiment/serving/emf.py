@@ -26,7 +26,7 @@ from prometheus_client.utils import floatToGoString
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.labels import LABELS
-from ticket_sentiment.params import Cloudwatch, Serve
+from ticket_sentiment.params import Cloudwatch, Metrics, Serve
 from ticket_sentiment.rollout.assignment import ARMS
 from ticket_sentiment.serving.metrics import PREFIX
 from ticket_sentiment.serving.settings import load_settings
@@ -203,14 +203,19 @@ def every(seconds: float, url: str, stop: Callable[[float], bool]) -> Iterator[P
             return
 
 
+def page_url(metrics: Metrics) -> str:
+    """Of the page, from the same machine: what is bound to every address of a family is asked on its own."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(metrics.host, metrics.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{metrics.port}/metrics"
+
+
 def main(serve: Serve, settings: Cloudwatch) -> None:
     """Print until SIGTERM or SIGINT; a service that is away is told as `Up` 0, and asked again."""
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    host = "127.0.0.1" if serve.metrics.host in ("0.0.0.0", "::") else serve.metrics.host
-    url = f"http://{f'[{host}]' if ':' in host else host}:{serve.metrics.port}/metrics"
-    for text in lines(settings, serve.objective_ms, every(settings.interval_s, url, stopped.wait)):
+    pages = every(settings.interval_s, page_url(serve.metrics), stopped.wait)
+    for text in lines(settings, serve.objective_ms, pages):
         print(text, flush=True)
 
 

@@ -63,6 +63,8 @@ class Front:
             status = 200
         except ApiError as error:
             self._metrics.refused(error.code)
+            if error.code == "overloaded":  # at once, and by no model: it is no quick answer of an arm
+                request.arm = request.backend = ""
             status, headers, body = error.status, error.headers, self._refusal(error, request)
         except CallerGone:
             self.callers_gone += 1

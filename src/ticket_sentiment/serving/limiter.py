@@ -41,11 +41,11 @@ class RateLimiter:
         self._slots = mmap.mmap(self._file.fileno(), keys * _SLOT.size)
 
     def take(self, key: int, tokens: int = 1, paid: int = 0) -> int:
-        """Take tokens out of a key's bucket. A request that wants more than a bucket holds pays a full one.
+        """Take tokens out of a key's bucket.
 
         Args:
             key: whose bucket.
-            tokens: to take now.
+            tokens: to take now; with `paid` no more than a bucket holds, as section `serve` sees to.
             paid: what the same request has taken before.
 
         Returns:
@@ -55,7 +55,6 @@ class RateLimiter:
             ApiError: 429, with the time after which there are enough for the whole request, which will pay
                 anew. Nothing was taken then.
         """
-        tokens = min(tokens, self._burst - paid)
         now = time.monotonic()
         fcntl.flock(self._file, fcntl.LOCK_EX)  # held for about a microsecond; the kernel frees it on a death
         try:

@@ -19,12 +19,13 @@ from ticket_sentiment.serving.schemas import (
 )
 
 REF = "#/components/schemas/{model}"
-_ALWAYS = ("overloaded", "internal", "method_not_allowed", "invalid_http", "head_too_large")
-_KEYS = ("missing_key", "unknown_key")
+_ALWAYS = (
+    "overloaded", "internal", "method_not_allowed", "invalid_http", "head_too_large", "invalid_timeout",
+)  # fmt: skip
+_KEYS = ("missing_key", "unknown_key", "not_forwarder")
 _PAID = ("rate_limited",)  # what costs tickets, which is every path with a body
 _BODY = (
-    "invalid_json", "invalid_timeout", "slow_body", "body_too_large",
-    "unsupported_media_type", "invalid_field",
+    "invalid_json", "slow_body", "body_too_large", "unsupported_media_type", "invalid_field",
 )  # fmt: skip
 _FORWARDED = {
     "name": "X-Ticket-Sentiment-Forwarded",
@@ -98,7 +99,7 @@ def _operation(
 ) -> dict[str, Any]:
     content = _content(answer) if answer else {"application/json": {"schema": {"type": "object"}}}
     scored = body in (Ticket, Batch)
-    keys = (*_KEYS, *(_PAID if body else ()), *(("not_forwarder",) if scored else ())) if closed else ()
+    keys = (*_KEYS, *(_PAID if body else ())) if closed else ()
     codes = (*_ALWAYS, *keys, *(_BODY if body else ()), *codes)
     operation: dict[str, Any] = {
         "operationId": name,

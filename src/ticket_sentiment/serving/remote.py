@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanKind
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
 
-from ticket_sentiment.cache.answer import Answer
+from ticket_sentiment.cache.answer import BACKEND, Answer
 from ticket_sentiment.cache.breaker import CircuitBreaker
 from ticket_sentiment.params import Label
 from ticket_sentiment.params import Remote as RemoteSettings
@@ -52,7 +52,7 @@ class _Reply(BaseModel):
     probabilities: Probabilities
     model_version: str
     bundle_digest: str = Field(pattern="^[0-9a-f]{64}$")
-    backend: str = Field(pattern="^[A-Za-z0-9_]{1,64}$")
+    backend: str = Field(pattern=f"^{BACKEND}$")
     cached: bool
 
 

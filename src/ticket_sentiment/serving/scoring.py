@@ -262,9 +262,9 @@ class Scorer:
 
         key = case.key if self._cache.enabled else ""  # it is work, which a cache that is off needs not
         if trace is None:
-            return await self._cache.get_or_compute(key, case.digest, compute)
+            return await self._cache.get_or_compute(key, case.digest, compute, case.urgent)
         with trace.child("cache") as span:
-            answer, cached = await self._cache.get_or_compute(key, case.digest, traced)
+            answer, cached = await self._cache.get_or_compute(key, case.digest, traced, case.urgent)
             span.set_attribute("ticket_sentiment.cached", cached)
             return answer, cached
 

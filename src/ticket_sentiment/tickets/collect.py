@@ -14,11 +14,14 @@ from ticket_sentiment.params import Params
 from ticket_sentiment.tickets.canonical import canonical
 from ticket_sentiment.tickets.months import keep_months, month_before, require_held
 from ticket_sentiment.tickets.privacy import clean, dedup_key, pseudonym
-from ticket_sentiment.tickets.profile import MIN_SIGNAL_ROWS
+from ticket_sentiment.tickets.profile import MIN_SHIFT_ROWS
 from ticket_sentiment.tickets.relabel import agreeing, relabel
 from ticket_sentiment.tickets.schema import (
     COLUMNS,
     FEEDBACK,
+    FEEDBACK_TABLE,
+    MONTH,
+    TICKET_TABLE,
     TICKETS,
     month_bounds,
     month_files,
@@ -30,6 +33,28 @@ from ticket_sentiment.tickets.sources.exposed import exposure
 from ticket_sentiment.tickets.versions import MonthVersions
 
 FEW_DAYS = timedelta(days=3)  # in which the first ticket of a whole month comes
+
+
+def require_months(month: str | None, tickets: Iterable[str], labels: Iterable[str]) -> None:
+    """Refuse what is no month, before anything is collected.
+
+    Args:
+        month: of `--month`.
+        tickets: months of `--replace`.
+        labels: the same, of people's labels.
+
+    Raises:
+        TicketSentimentError: naming the option and what it takes.
+    """
+    if month is not None and not MONTH.fullmatch(month):
+        raise TicketSentimentError(f"--month {month}: no month: expected YYYY-MM")
+    for kind, months in ((TICKET_TABLE, tickets), (FEEDBACK_TABLE, labels)):
+        wrong = next((one for one in months if not MONTH.fullmatch(one)), None)
+        if wrong is not None:
+            raise TicketSentimentError(
+                f"--replace {kind.replace.format(month=wrong)}: no month: expected YYYY-MM, or "
+                "feedback/YYYY-MM"
+            )
 
 
 @dataclass(frozen=True)
@@ -221,7 +246,7 @@ def _too_little(month: pd.DataFrame, feedback: pd.DataFrame, params: Params) -> 
     """What there is of a young month, if so little that a stage would refuse it, and with it every run.
 
     Counted as stage `prepare` does, each text once and none with two labels; twice what a stage needs, as of
-    fewer the mix of labels differs from the months before by chance alone (`validate.max_label_shift`).
+    fewer `validate` does not judge the mix of labels (`validate.max_label_shift`).
     """
     limits = params.validate_
     labelled = relabel(month, feedback, params.prepare)[0].dropna(subset=["label"])
@@ -230,7 +255,7 @@ def _too_little(month: pd.DataFrame, feedback: pd.DataFrame, params: Params) -> 
     rarest = min(int((labels == label).sum()) for label in LABELS)
     enough = (
         len(month) >= limits.min_rows
-        and len(labels) >= max(2 * MIN_SIGNAL_ROWS, limits.min_labelled_share * len(month))
+        and len(labels) >= max(MIN_SHIFT_ROWS, limits.min_labelled_share * len(month))
         and rarest >= limits.min_class_share * len(labels)
     )
     if enough:

@@ -1,17 +1,15 @@
 """`collect --drop`: stored months out of their folder, which the source cannot correct any more."""
 
-import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.tickets.months import note, noted
-from ticket_sentiment.tickets.schema import FEEDBACK_TABLE, TICKET_TABLE, month_files, read_tickets
+from ticket_sentiment.tickets.schema import FEEDBACK_TABLE, MONTH, TICKET_TABLE, month_files, read_tickets
 from ticket_sentiment.tickets.stored import is_demo
 from ticket_sentiment.tickets.versions import MonthVersions
 
 DEMO = "demo"  # names all months of the demo
-MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
 
 
 def drop_months(versions: MonthVersions, names: Collection[str]) -> str:

@@ -220,7 +220,7 @@ def _difference(old: pd.DataFrame, new: pd.DataFrame, kind: Table, free: bool) -
 
 
 def _of_the_end(old: pd.DataFrame, new: pd.DataFrame) -> set[object]:
-    """Ids of tickets that come only now, later than all stored ones.
+    """Ids of tickets that come only now and are not earlier than any stored one; some times are dates alone.
 
     An export that is made in the night may lack the month's last day, and one whose months are those of
     another time zone its last hours: they lie in the export after.
@@ -228,7 +228,7 @@ def _of_the_end(old: pd.DataFrame, new: pd.DataFrame) -> set[object]:
     if "created_at" not in old or old.empty:
         return set()
     begin = old["created_at"].max()
-    return set(new.loc[(new["created_at"] > begin) & ~new["ticket_id"].isin(old["ticket_id"]), "ticket_id"])
+    return set(new.loc[(new["created_at"] >= begin) & ~new["ticket_id"].isin(old["ticket_id"]), "ticket_id"])
 
 
 def _compared(

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.yaml_files import read_yaml
 
 OWN = Path("data/expectations.yaml")
 
@@ -74,22 +74,20 @@ class OwnExpectation(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    expectations: list[OwnExpectation]
+    expectations: list[OwnExpectation] = []
 
 
 def read_own(path: Path = OWN) -> list[OwnExpectation]:
     """The expectations of a file; none where there is no file.
 
     Raises:
-        TicketSentimentError: it is no YAML, holds an unknown key or expectation, or an argument is missing.
+        TicketSentimentError: it is no YAML, holds an unknown key or expectation or one key twice, or an
+            argument is missing.
     """
     if not path.is_file():
         return []
     try:
-        return _File.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).expectations
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        first_line = str(error).replace("\n", " ")
-        raise TicketSentimentError(f"{path} is not valid YAML: {first_line}") from None
+        return _File.model_validate(read_yaml(path) or {}).expectations
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -174,6 +174,13 @@ def _require_classes(
                 f"{where} has no row labelled {missing[0]}{why}: {remedy}collect more tickets, "
                 f"check tickets.labels, or give it more months (prepare.{name}_months)"
             )
+    newest = months["holdout"][-1]
+    rows = int((parts["holdout"]["month"] == newest).sum())
+    if rows < MIN_ROWS:
+        raise TicketSentimentError(
+            f"{newest}, the newest month of split holdout, has {rows} labelled rows, at least {MIN_ROWS} are "
+            "needed to tell whether live traffic is like it (stage drift): label more of them"
+        )
 
 
 def main(params: Params) -> None:

@@ -19,6 +19,7 @@ from ticket_sentiment.tickets.privacy import TOKENS, clean, count_masks, dedup_k
 from ticket_sentiment.tickets.repeats import Offenders, by_month, repeats
 
 MIN_SIGNAL_ROWS = 30  # labelled rows to learn from and to judge on; fewer say nothing
+MIN_SHIFT_ROWS = 2 * MIN_SIGNAL_ROWS  # of fewer the mix of labels breaks a sound limit by chance alone
 FOLDS = 5  # inside a single month
 MOST_SIGNAL_ROWS = 50_000  # to learn from: else the time grows with the square of the months
 
@@ -53,11 +54,13 @@ def profile(
     Args:
         tickets: schema.COLUMNS and `month`, the month of the file that a row came from.
         limits: params.validate.
-        used: months whose labels are learnt from or judged by, so that their noise counts; None is all.
+        used: months whose labels are learnt from or judged by: only theirs have a signal, a shift and a
+            noise; None is all.
         unread: ticket_id and text of each month before these, which count only as what is repeated.
     """
     tickets = tickets.assign(key=[dedup_key(text) for text in tickets["text"].fillna("")])
-    known = tickets[tickets["label"].isin(LABELS) & (tickets["key"] != "")]
+    learnt = tickets if used is None else tickets[tickets["month"].isin(used)]
+    known = learnt[learnt["label"].isin(LABELS) & (learnt["key"] != "")]
     features = bag_of_words(known["key"])
     signals, hints = signal(known, features, sorted(tickets["month"].unique()))
     languages = language_shares(tickets, limits)
@@ -66,7 +69,6 @@ def profile(
     for month, group in tickets.groupby("month", sort=True):
         month = str(month)
         shares = label_shares(group)
-        before = label_shares(tickets[tickets["month"] < month])
         masks = sum((count_masks(text) for text in group["text"].dropna()), Counter())
         labelled = int(group["label"].notna().sum())
         size = len(group)
@@ -80,8 +82,7 @@ def profile(
                 "unmasked_rows": len(offenders.get((month, "unmasked_rows"), [])),
                 "labelled_share": labelled / size,
                 "smallest_class_share": min(shares.values()) if labelled else np.nan,
-                # The first month has nothing to be compared with.
-                "label_shift": _total_variation(shares, before) if labelled and any(before.values()) else 0.0,
+                "label_shift": _label_shift(learnt, month),
                 "language_share": languages[month],
                 "signal": signals[month],
             }
@@ -98,8 +99,7 @@ def profile(
                 for channel, share in group["channel"].value_counts(normalize=True).sort_index().items()
             },
         }
-    counts = np.ones(len(known), bool) if used is None else known["month"].isin(used).to_numpy()
-    noise = label_noise(known[counts], None if features is None else features[counts], limits.suspects)
+    noise = label_noise(known, features, limits.suspects)
     return Profile(months, pd.DataFrame(rows), offenders, hints, noise)
 
 
@@ -113,8 +113,13 @@ def label_shares(tickets: pd.DataFrame) -> dict[str, float]:
     return {label: float((labels == label).mean()) if len(labels) else 0.0 for label in LABELS}
 
 
-def _total_variation(one: dict[str, float], other: dict[str, float]) -> float:
-    return sum(abs(one[label] - other[label]) for label in LABELS) / 2
+def _label_shift(tickets: pd.DataFrame, month: str) -> float:
+    """Total variation of a month's labels from those of the months before; 0 where either are too few."""
+    groups = tickets[tickets["month"] == month], tickets[tickets["month"] < month]
+    if min(group["label"].count() for group in groups) < MIN_SHIFT_ROWS:
+        return 0.0
+    now, before = map(label_shares, groups)
+    return sum(abs(now[label] - before[label]) for label in LABELS) / 2
 
 
 def _repeated_texts(tickets: pd.DataFrame) -> Offenders:

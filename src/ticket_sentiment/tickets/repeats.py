@@ -5,8 +5,6 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from ticket_sentiment.tickets.privacy import dedup_key
-
 Offenders = dict[tuple[str, str], list[str]]
 
 
@@ -22,26 +20,27 @@ def repeats(tickets: pd.DataFrame, unread: Iterable[pd.DataFrame] = ()) -> Offen
     add up with the years.
 
     Args:
-        tickets: ticket_id, month and key (`privacy.dedup_key` of the text); each row has its own index.
-        unread: ticket_id and text of months before those of `tickets`, one in memory at a time.
+        tickets: ticket_id, month, text and key (`privacy.dedup_key` of it); each row has its own index.
+        unread: ticket_id and text of months before those of `tickets`, one in memory at a time. Their texts
+            are compared as they are: keys of years of them would take minutes.
     """
-    months = {str(month): group["key"] for month, group in tickets.groupby("month", sort=True)}
-    most = {month: np.zeros(len(keys), bool) for month, keys in months.items()}
+    months = {str(month): group for month, group in tickets.groupby("month", sort=True)}
+    most = {month: np.zeros(len(group), bool) for month, group in months.items()}
     twice = tickets.groupby("ticket_id")["month"].transform("nunique") > 1
 
-    def compare(earlier: "pd.Series[str]", later: Iterable[str]) -> None:
-        known = frozenset(earlier)
+    def compare(earlier: pd.DataFrame, column: str, later: Iterable[str]) -> None:
+        known = frozenset(earlier[column])
         for month in later:
-            rows = months[month].isin(known).to_numpy()
+            rows = months[month][column].isin(known).to_numpy()
             if rows.sum() > most[month].sum():
                 most[month] = rows
 
     for before in unread:
         twice |= tickets["ticket_id"].isin(before["ticket_id"])
-        compare(before["text"].fillna("").map(dedup_key), months)
-    for month, keys in months.items():
-        compare(keys, [later for later in months if later > month])
+        compare(before.dropna(), "text", months)
+    for month, group in months.items():
+        compare(group, "key", [later for later in months if later > month])
     repeated = np.zeros(len(tickets), bool)
-    for month, keys in months.items():
-        repeated[tickets.index.get_indexer(keys.index[most[month]])] = True
+    for month, group in months.items():
+        repeated[tickets.index.get_indexer(group.index[most[month]])] = True
     return by_month(tickets[twice], "ids_in_other_months") | by_month(tickets[repeated], "repeated_share")

@@ -111,7 +111,8 @@ FEEDBACK_TABLE = Table(
     late=(),
     source_forgets=True,  # an event database may be emptied of what is old
 )
-MONTH_FILE = re.compile(r"^(\d{4}-(?:0[1-9]|1[0-2]))\.parquet$")
+MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
+MONTH_FILE = re.compile(rf"^({MONTH.pattern})\.parquet$")
 
 
 def month_bounds(month: str) -> tuple[pd.Timestamp, pd.Timestamp]:

@@ -1,6 +1,6 @@
 """Stage `validate`: the contract of tickets and labels, by Great Expectations. It stops the month."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ticket_sentiment.params import Params, Prepare, Validate
 from ticket_sentiment.tickets.expectations import entry, raised, run_expectations
 from ticket_sentiment.tickets.noise import Noise
 from ticket_sentiment.tickets.own_expectations import OwnExpectation, read_own
-from ticket_sentiment.tickets.profile import Profile, profile
+from ticket_sentiment.tickets.profile import MIN_SIGNAL_ROWS, Profile, profile
 from ticket_sentiment.tickets.relabel import relabel
 from ticket_sentiment.tickets.schema import (
     COLUMNS,
@@ -79,7 +79,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "or lower validate.min_signal",
     ),
 }
-EMPTY_COLUMN = ("{column} cannot be computed", "add labelled rows to the month")
+EMPTY_COLUMN = (
+    "{column} cannot be computed",
+    f"the month needs at least {MIN_SIGNAL_ROWS} tickets with a text and a label, add labels",
+)
+OF_LABELS = frozenset({"labelled_share", "smallest_class_share", "label_shift", "signal"})
 
 
 def row_expectations(month: str, limits: Validate, own: Sequence[OwnExpectation] = ()) -> list[Any]:
@@ -177,7 +181,7 @@ def _row_sentence(config: Any, rows: int, observed: Any, exception: Any) -> str:
     return sentences[config.type]()
 
 
-def _summary_checks(described: Profile, limits: Validate) -> Iterator[dict[str, Any]]:
+def _summary_checks(described: Profile, limits: Validate, used: Collection[str]) -> Iterator[dict[str, Any]]:
     for result in run_expectations("months", described.summary, summary_expectations(limits), ["month"]):
         config = result.expectation_config
         column = config.kwargs["column"]
@@ -186,6 +190,8 @@ def _summary_checks(described: Profile, limits: Validate) -> Iterator[dict[str, 
         if not result.success and not bad:  # the check itself failed: no month may pass it
             bad = set(described.summary["month"])
         for month, value in zip(described.summary["month"], described.summary[column], strict=True):
+            if column in OF_LABELS and month not in used:  # of older months only the words are learnt
+                continue
             ids = described.offenders.get((month, column), [])
             rows = len(ids) or int(described.months[month]["rows"])
             known = limit is not None and not pd.isna(value)
@@ -238,8 +244,9 @@ def validate(
 ) -> dict[str, Any]:
     """Check the months of tickets that a retraining reads, and people's labels for them.
 
-    Of older months only whether a newer one repeats them. The months as a whole (balance, signal) are judged
-    with the labels that `prepare` will learn from.
+    Of months that are not read only whether a newer one repeats them. The months as a whole (balance,
+    signal) are judged with the labels that `prepare` will learn from: labels of months that are read for
+    their words alone are not.
 
     Args:
         folder: of the tickets.
@@ -274,7 +281,7 @@ def validate(
             together, _ = relabel(together, read_feedback(feedback), rules)
         described = profile(together, limits, parts.used, _unread(files, parts.unread, checks))
         months, noise = described.months, described.noise
-        checks.extend(_summary_checks(described, limits))
+        checks.extend(_summary_checks(described, limits, parts.used))
     keys = ("table", "month", "expectation", "column", "rows", "ticket_ids", "sentence")
     failures = [{key: check[key] for key in keys} for check in checks if not check["success"]]
     return {

@@ -1,4 +1,4 @@
-"""Files of what customers wrote, unmasked, that git has or would take up."""
+"""Files of what customers wrote, unmasked, and secrets that git has or would take up."""
 
 import os
 import subprocess
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
+from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Tickets
 from ticket_sentiment.tickets.sources.files import matching
 
@@ -39,15 +40,38 @@ def in_git(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
+def require_outside(secret: Path) -> None:
+    """Refuse the place of a secret that is not there yet, where `git add --all` would take it up.
+
+    Raises:
+        TicketSentimentError: it lies in a git repository that does not ignore it.
+    """
+    path = secret.absolute()
+    folder = next(one for one in path.parents if one.is_dir())
+    done = _git(folder, "check-ignore", "--quiet", str(path))
+    if done and done.returncode == 1:  # 0 is ignored, 128 no repository
+        raise TicketSentimentError(
+            f"{secret} is a secret and lies in a git repository, which would take it up: name a file outside "
+            "of it, such as ~/keys/2026-11"
+        )
+
+
 def _listed(folder: Path) -> set[str]:
     """Names of a folder that git tracks or does not ignore; none where there is no git or no repository."""
-    command = ["git", "-C", str(folder), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = _git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    return {os.fsdecode(name) for name in done.stdout.split(b"\0")} if done else set()
+
+
+def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes] | None:
     # Inside a git hook its variables would point at another repository.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, timeout=GIT_TIMEOUT_S, check=True
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            env=environment,
+            capture_output=True,
+            timeout=GIT_TIMEOUT_S,
+            check=False,
         )
     except (OSError, subprocess.SubprocessError):
-        return set()
-    return {os.fsdecode(name) for name in done.stdout.split(b"\0")}
+        return None

@@ -1,6 +1,7 @@
 """Tickets from CSV, JSON Lines and Parquet files."""
 
 import codecs
+import contextlib
 import csv
 import glob
 import io
@@ -73,11 +74,31 @@ def _decode(content: bytes, name: str, encoding: str) -> str:
         line = content.count(b"\n", 0, offset) + 1
         marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         likely = "utf-16, as its first bytes say" if marked else "often cp1252 for exports from Windows"
+        remedy = f"set tickets.source.encoding ({likely})"
+        if _utf8(encoding) and not marked and _mostly_utf8(content):
+            remedy = "the file is damaged there, as most of it is UTF-8: export it again"
         raise TicketSentimentError(
-            f"{name} is not {encoding}: byte {offset} (line {line}) does not decode: "
-            f"set tickets.source.encoding ({likely})"
+            f"{name} is not {encoding}: byte {offset} (line {line}) does not decode: {remedy}"
         ) from None
+    if not content.isascii() and not _utf8(encoding):
+        with contextlib.suppress(UnicodeDecodeError):
+            content.decode()
+            raise TicketSentimentError(
+                f"{name} is UTF-8, and would be garbled as {encoding}: set tickets.source.encoding to utf-8, "
+                f"or save the file as {encoding}"
+            )
     return text.removeprefix("\ufeff")
+
+
+def _utf8(encoding: str) -> bool:
+    return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
+
+
+def _mostly_utf8(content: bytes) -> bool:
+    """Whether more of the characters beyond ASCII are UTF-8 than are not."""
+    text = content.decode(errors="replace")
+    broken = text.count("\ufffd")
+    return len(text) - len(text.encode("ascii", "ignore")) > 2 * broken
 
 
 def _read_csv(text: str, name: str, delimiter: str) -> RawTable:
@@ -92,7 +113,7 @@ def _read_csv(text: str, name: str, delimiter: str) -> RawTable:
             if not row or (len(row) > 1 and not any(map(str.strip, row))):  # a spreadsheet's empty rows
                 continue
             if header is None:
-                header = _header(row, name, delimiter)
+                header = [column.strip() for column in row]
             elif len(row) != len(header):
                 raise TicketSentimentError(
                     f"{name} row {number}: {len(row)} fields, the header has {len(header)}: "
@@ -107,20 +128,10 @@ def _read_csv(text: str, name: str, delimiter: str) -> RawTable:
             f"{name} row {number + 1} (line {reader.line_num}) is not valid CSV ({error}): "
             "export it again or correct the quotes"
         ) from None
-    columns = {column: [row[index] for row in rows] for index, column in enumerate(header or [])}
-    return RawTable(name, columns, numbers)
-
-
-def _header(row: list[str], name: str, delimiter: str) -> list[str]:
-    header = [column.strip() for column in row]
-    twice = next((place for place, column in enumerate(header) if column in header[:place]), None)
-    if twice is not None:  # not by its name: without a header it is a ticket's
-        raise TicketSentimentError(
-            f"{name} row 1: column {twice + 1} has the name of column {header.index(header[twice]) + 1}: "
-            "rename one, add a header line where there is none, or correct tickets.source.delimiter "
-            f"(now {delimiter!r})"
-        )
-    return header
+    header = header or []
+    columns = {column: [row[index] for row in rows] for index, column in enumerate(header)}
+    twice = [column for column in columns if header.count(column) > 1]
+    return RawTable(name, columns, numbers, twice=twice)
 
 
 def _read_jsonl(text: str, name: str) -> RawTable:

@@ -97,11 +97,6 @@ def _map_table(table: RawTable, tickets: Tickets, zone: tzinfo) -> pd.DataFrame:
 def _column(table: RawTable, field: str, names: dict[str, str]) -> tuple[str, list[Any]]:
     wanted = names.get(field)
     name = wanted or field
-    if name in table.twice:
-        raise TicketSentimentError(
-            f"{table.name}: several columns are named {name!r}: name them apart (in SQL with `as`), and set "
-            f"tickets.columns.{field} to the ticket's"
-        )
     if name in table.columns:
         return name, table.values(name)
     if wanted is None and field not in REQUIRED:

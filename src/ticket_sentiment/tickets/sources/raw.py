@@ -23,7 +23,8 @@ class RawTable:
         columns: one list of values a column, all of one length.
         numbers: where each row is, as a person counts: a CSV's header is row 1, JSON Lines by line.
         label_source: written beside each label.
-        twice: names that several columns have, which of them is meant nobody knows.
+        twice: names that several columns have, which of them is meant nobody knows; it matters only if one
+            is asked for.
         unreadable: of columns that hold what is no value, why; it matters only if one is asked for.
     """
 
@@ -40,8 +41,13 @@ class RawTable:
         """A column that is there.
 
         Raises:
-            TicketSentimentError: it cannot be read; the message names it.
+            TicketSentimentError: it cannot be read, or several have its name; the message names it.
         """
+        if name in self.twice:
+            raise TicketSentimentError(
+                f"{self.name}: several columns are named {name!r}: name them apart (in SQL with `as`), and "
+                "set tickets.columns to the one that is meant"
+            )
         if name in self.unreadable:
             raise TicketSentimentError(
                 f"{self.name}: column {name!r} cannot be read ({self.unreadable[name]}): correct the export"
@@ -52,7 +58,7 @@ class RawTable:
         """Its columns, for a message; only `known` ones by name, as without a header others are a ticket."""
         named = [name for name in dict.fromkeys(known) if name in self.columns]
         if not named:
-            if len(self.columns) == 1:
+            if len(self.columns) == 1 and not self.twice:
                 return "a single column, of no known name: does tickets.source.delimiter hold for it?"
             return f"{len(self.columns)} columns, none of a known name: a file without a header line?"
         return f"{len(self.columns)} columns, of a known name: {', '.join(named)}"

@@ -27,6 +27,7 @@ TURNED_AWAY = re.compile(
     re.IGNORECASE,
 )
 NOT_THERE = re.compile(r"no such (?:table|column): (\S+)")  # SQLite's; others have an SQLSTATE for it
+COLON = re.compile(r"(?<![:\w\\]):(\w+)(?![:\w])")  # what SQLAlchemy takes for a parameter: ours has none
 BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
 
 
@@ -61,7 +62,7 @@ def read_sql(source: SqlSource) -> RawTable:
     try:
         with engine.connect() as connection:
             connected = True
-            result = connection.execute(sa.text(source.query))
+            result = connection.execute(sa.text(COLON.sub(r"\\:\1", source.query)))
             if not result.returns_rows:
                 raise TicketSentimentError("tickets.source.query returns no table: a SELECT is expected")
             names, rows = list(result.keys()), result.fetchall()
