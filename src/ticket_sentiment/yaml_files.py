@@ -57,10 +57,15 @@ def read_yaml(path: Path, remedy: str = "correct it") -> Any:
         FileNotFoundError: it is missing.
         TicketSentimentError: it is no YAML, or a key is twice in a mapping; names file, line and remedy.
     """
+    return parse_yaml(path.read_bytes(), str(path), remedy)
+
+
+def parse_yaml(content: bytes | str, name: str, remedy: str = "correct it") -> Any:
+    """What the content of a file of this name holds; errors as `read_yaml`."""
     try:
-        loader = _Loader(path.read_text(encoding="utf-8"))
-        loader.name = str(path)
+        loader = _Loader(content if isinstance(content, str) else content.decode())
+        loader.name = name
         return loader.get_single_data()
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise TicketSentimentError(f"{path} is not valid YAML: {reason}: {remedy}") from None
+        raise TicketSentimentError(f"{name} is not valid YAML: {reason}: {remedy}") from None

@@ -183,6 +183,14 @@ def set_params(path: Path, section: str, **values: str) -> None:
     write_text(path, yaml.safe_dump(params, sort_keys=False))
 
 
+def test_what_older_yaml_takes_for_a_truth_value_stays_a_word(champion, laid_out):
+    path = champion.root / "params.yaml"
+    text = path.read_text()
+    write_text(path, text.replace("feedback: optional", "feedback: off"))
+    assert path.read_text() != text
+    assert load_params(laid_out() / "params.yaml").tickets.feedback == "off"
+
+
 def test_prices_and_traffic_of_one_s_own_are_there_for_stage_price(champion, laid_out, tmp_path, monkeypatch):
     root = champion.root
     shipped = (REPOSITORY / "src/ticket_sentiment/costs/prices.yaml").read_text()

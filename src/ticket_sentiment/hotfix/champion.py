@@ -10,6 +10,7 @@ from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.registry.lineage import NONE, read_snapshot, snapshot_tag
 from ticket_sentiment.registry.releases import release_name
 from ticket_sentiment.registry.store import Store, champion_version, digest_at, place_bundle
+from ticket_sentiment.yaml_files import parse_yaml
 
 # What a hotfix starts from: stage of the snapshot's dvc.lock, its output.
 OUTPUTS = {"prepare": "data/prepared", "train": "models/dense", "prune": "models/pruned"}
@@ -72,7 +73,7 @@ def read_champion(store: Store, root: Path) -> Champion:
     return replace(
         champion,
         outputs=_outputs(champion, root),
-        params=yaml.safe_load(champion.require(root, "params.yaml")),
+        params=parse_yaml(champion.require(root, "params.yaml"), "params.yaml"),
     )
 
 

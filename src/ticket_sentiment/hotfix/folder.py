@@ -22,6 +22,7 @@ from ticket_sentiment.registry.lineage import read_snapshot, snapshot_tag
 from ticket_sentiment.registry.store import Store
 from ticket_sentiment.tickets.dvc import bring
 from ticket_sentiment.tickets.schema import FEEDBACK
+from ticket_sentiment.yaml_files import read_yaml
 
 FOLDERS = Path("var/hotfix")
 STAGES = Path("dvc.hotfix.yaml")
@@ -113,7 +114,7 @@ def lay_out(store: Store, champion: Champion, corrections: dict[str, Any], diges
             shutil.rmtree(other)
     with replacing(folder / ".dvc/config", mode=0o600) as temporary:  # with the secrets of config.local
         temporary.write_text(dvc_config(root), encoding="utf-8")
-    present = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    present = read_yaml(root / "params.yaml")
     _link(root, folder, champion, present)
     stages = [yaml.safe_load((root / name).read_text(encoding="utf-8")) for name in ("dvc.yaml", STAGES)]
     write_text(folder / "dvc.yaml", yaml.safe_dump(graph(*stages), sort_keys=False))
