@@ -3,7 +3,7 @@
 from prefect.client.schemas.objects import TaskRun
 from prefect.states import State
 
-from ticket_sentiment.errors import TicketSentimentError, Unavailable, of_files
+from ticket_sentiment.errors import REFUSED, TicketSentimentError, Unavailable, of_files
 
 
 async def may_pass(_task: object, _run: TaskRun, state: State) -> bool:
@@ -14,4 +14,4 @@ async def may_pass(_task: object, _run: TaskRun, state: State) -> bool:
     failure = await state.aresult(raise_on_failure=False)
     if isinstance(failure, TicketSentimentError):
         return isinstance(failure, Unavailable)
-    return of_files(failure) is None
+    return of_files(failure) is None or getattr(failure, "errno", None) not in REFUSED

@@ -29,6 +29,13 @@ def is_away(error: BaseException | None) -> bool:
     return False
 
 
+# What a person must put right. Others, as of a share that is not there for a moment, may pass.
+REFUSED = (
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EROFS, errno.ENOSPC,
+    errno.EDQUOT,
+)  # fmt: skip
+
+
 def of_files(error: BaseException) -> str | None:
     """What to say of a file, folder or disk that the system refuses; None of another error."""
     if not isinstance(error, OSError) or isinstance(error, ConnectionError | TimeoutError):

@@ -50,6 +50,15 @@ for _name, (_pattern, _first) in RESOLVED.items():
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
+class _Dumper(yaml.SafeDumper):
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+
+def dump_yaml(value: Any, width: int = 80) -> str:
+    """What `read_yaml` reads as this value: words that it would take for numbers are quoted."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=width)
+
+
 def read_yaml(path: Path, remedy: str = "correct it") -> Any:
     """What a file holds.
 

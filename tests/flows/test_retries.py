@@ -45,6 +45,8 @@ def is_tried_again(error: BaseException) -> bool:
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "exports"), False),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "exports/a"), False),
         (OSError(errno.ENOSPC, "No space left on device"), False),
+        (OSError(errno.ESTALE, "Stale file handle", "exports/a.csv"), True),
+        (OSError(errno.EIO, "Input/output error", "exports/a.csv"), True),
     ],
 )
 def test_only_what_may_come_back_is_tried_again(error, again):

@@ -7,6 +7,7 @@ import pytest
 
 from tests.tickets.exports import export, state
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.tickets import months
 from ticket_sentiment.tickets.privacy import clean
 from ticket_sentiment.tickets.schema import (
     FEEDBACK,
@@ -243,6 +244,24 @@ def test_masking_that_is_killed_is_finished_by_the_next_run(run, exported, kille
     assert not _unmasked(exported, mask)
     assert (exported / "data/tickets.dvc").read_text() != before
     assert not list((exported / "data").glob("tickets.[mo]*"))
+
+
+def test_a_kill_between_two_months_is_finished_by_the_next_run(run, exported, monkeypatch, request):
+    run()
+    mask = request.getfixturevalue("stricter")
+
+    def first_alone(names, folder):
+        name = f"{names[0]}.parquet"
+        (months._staging(folder) / name).replace(folder / name)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(months, "_publish", first_alone)
+        run("exports/2026-03.csv")
+    assert len(_unmasked(exported, mask)) > 0 and list((exported / "data").glob(".tickets-staging/*"))
+    run("exports/2026-03.csv")
+    assert not _unmasked(exported, mask)
+    assert not list((exported / "data").glob("tickets.[mo]*")) + list((exported / "data").glob(".tickets*"))
 
 
 def test_an_early_collection_takes_the_present_month_and_leaves_it_open(run, exported, month):

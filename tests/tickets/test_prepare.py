@@ -47,9 +47,7 @@ def test_months_before_the_training_ones_give_their_texts_and_not_their_labels(t
 def test_the_newest_month_of_the_holdout_has_to_stand_for_itself(tickets, sizes):
     """Stage drift judges it alone, after the training."""
     late = _in(tickets, "2026-04")[20:]
-    with pytest.raises(
-        TicketSentimentError, match="2026-04, the newest month of split holdout, has 20 "
-    ):
+    with pytest.raises(TicketSentimentError, match="2026-04, the newest month of split holdout, has 20 "):
         prepare.split(tickets.drop(index=late), sizes.model_copy(update={"holdout_months": 2}))
 
 

@@ -54,6 +54,25 @@ def test_months_are_used_or_read_for_their_words_or_not_read(years, params):
     assert window(files, None).used == (*YEARS, *used)
 
 
+def test_tickets_of_customers_who_are_kept_for_later_splits_fill_no_place(years, params):
+    """`prepare` leaves them out, and would be left with few."""
+    regular = [f"customer-{number}" for number in range(120)]
+    for name in ("2025-11", "2025-12", "2026-04"):
+        path = years / f"{name}.parquet"
+        write_tickets(path, read_tickets(path).assign(customer_id=regular))
+    assert window(month_files(years), _rules(params, customers="apart")).older == YEARS
+    assert window(month_files(years), _rules(params, customers="shared")).older == YEARS[2:]
+    assert len({*regular, *read_tickets(years / "2025-09.parquet")["customer_id"]}) > len(regular)
+
+
+def test_labels_of_months_that_are_read_for_their_words_are_nothing_to_stop_at(years, narrow):
+    path = years / "2025-12.parquet"
+    sound = read_tickets(path)
+    texts = ["one and the same"] * 10 + list(sound["text"][10:])
+    write_tickets(path, sound.assign(text=texts, label=["angry", "negative"] * 60))
+    validate.main(narrow)
+
+
 def test_a_damaged_file_counts_no_tickets_so_that_validate_names_it(years, params, narrow):
     (years / "2025-12.parquet").write_bytes(b"PAR1 no more")
     assert window(month_files(years), _rules(params)).older == YEARS[1:]
@@ -91,9 +110,7 @@ def test_labels_are_asked_only_of_months_whose_labels_are_learnt(years, narrow):
     oldest = read_tickets(years / "2026-01.parquet")
     few = oldest["label"].where(oldest.index < 29)
     write_tickets(years / "2026-01.parquet", oldest.assign(label=few))
-    with pytest.raises(
-        TicketSentimentError, match=r"2026-01: .* at least 30 tickets with a text and a label"
-    ):
+    with pytest.raises(TicketSentimentError, match=r"2026-01: .* need 30 tickets with text and label"):
         validate.main(narrow)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -19,7 +18,7 @@ from pydantic import (
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import write_text
 from ticket_sentiment.params import Purchase
-from ticket_sentiment.yaml_files import read_yaml
+from ticket_sentiment.yaml_files import dump_yaml, read_yaml
 
 Usd = Annotated[float, Field(gt=0)]
 Saving = Annotated[float, Field(gt=0, lt=1)]
@@ -232,8 +231,8 @@ def write_prices(table: PriceTable, path: Path) -> None:
             if line.strip() and not line.startswith("#"):
                 break
             head += line
-    body = yaml.safe_dump(table.model_dump() | {"prices": [row.model_dump() for row in table.prices]},
-                          sort_keys=False, width=110)  # fmt: skip
+    rows = {"prices": [row.model_dump() for row in table.prices]}
+    body = dump_yaml(table.model_dump() | rows, width=110)
     write_text(path, head + body)
 
 

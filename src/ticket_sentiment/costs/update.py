@@ -9,11 +9,10 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ticket_sentiment.costs.price_list import PriceList, read_price_list
 from ticket_sentiment.costs.prices import Price, PriceTable, load_prices, read_table, write_prices
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.yaml_files import parse_yaml
 
 TIMEOUT_S = 60
 REMEDY = "correct it; the price table stays as it was"
@@ -72,13 +71,7 @@ def _fetched(source: str, folder: Path) -> Path:
 
 
 def _table(file: Path, source: str) -> PriceTable:
-    try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TicketSentimentError(
-            f"{source} is not valid YAML: {str(error).splitlines()[0]}: {REMEDY}"
-        ) from None
-    return read_table(raw, source, REMEDY)
+    return read_table(parse_yaml(file.read_bytes(), source, REMEDY), source, REMEDY)
 
 
 def merged(table: PriceTable, found: PriceList, source: str) -> tuple[PriceTable, list[str]]:

@@ -8,8 +8,7 @@ import pandas as pd
 from ticket_sentiment.gates.changes import examples
 from ticket_sentiment.gates.evidence import Missing
 from ticket_sentiment.gates.evidence_types import Corrected, Hotfix
-from ticket_sentiment.gates.rules.hotfix import in_words
-from ticket_sentiment.gates.words import share
+from ticket_sentiment.gates.words import between, share
 
 CORRECTED = Path("data/prepared/corrected.parquet")
 ANSWERS = Path("reports/corrected.parquet")
@@ -27,7 +26,7 @@ def hotfix_line(report: Hotfix) -> str:
     kept = report.kept
     return (
         f"of version {report.champion.version}: {_corrected_in_words(report.corrected)}; of "
-        f"{kept.right_before:,} others that were right {in_words(kept.broken)} are wrong now"
+        f"{kept.right_before:,} others that were right {between(kept.broken, 1)} are wrong now"
     )
 
 
@@ -45,7 +44,7 @@ def hotfix_section(report: Hotfix | Missing, shown: int) -> dict[str, Any]:
     section = absent | {
         "title": f"This is a hotfix of version {report.champion.version}: {_corrected_in_words(corrected)}",
         "reached": share(corrected.right_now / corrected.rows, 1),
-        "broken": in_words(kept.broken),
+        "broken": between(kept.broken, 1),
         "kept": f"{kept.right_before:,}",
         "mended": f"{kept.mended:,}",
     }

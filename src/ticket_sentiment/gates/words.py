@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from math import isclose
 
 from ticket_sentiment.gates.evidence_types import Estimate
 
@@ -32,7 +33,7 @@ def between(estimate: Estimate, digits: int = 0) -> str:
 
 def telling(value: float, limit: float, digits: int = 0) -> int:
     """How many digits, at least `digits`, show on which side of a limit a number lies: 1 for 39.6 and 40."""
-    while digits < MOST_DIGITS and value != limit and round(value, digits) == round(limit, digits):
+    while digits < MOST_DIGITS and round(value, digits) == round(limit, digits) and not isclose(value, limit):
         digits += 1
     return digits
 

@@ -22,7 +22,7 @@ from ticket_sentiment.registry.lineage import read_snapshot, snapshot_tag
 from ticket_sentiment.registry.store import Store
 from ticket_sentiment.tickets.dvc import bring
 from ticket_sentiment.tickets.schema import FEEDBACK
-from ticket_sentiment.yaml_files import read_yaml
+from ticket_sentiment.yaml_files import dump_yaml, read_yaml
 
 FOLDERS = Path("var/hotfix")
 STAGES = Path("dvc.hotfix.yaml")
@@ -118,7 +118,7 @@ def lay_out(store: Store, champion: Champion, corrections: dict[str, Any], diges
     _link(root, folder, champion, present)
     stages = [yaml.safe_load((root / name).read_text(encoding="utf-8")) for name in ("dvc.yaml", STAGES)]
     write_text(folder / "dvc.yaml", yaml.safe_dump(graph(*stages), sort_keys=False))
-    write_text(folder / "params.yaml", yaml.safe_dump(recipe(present, champion.params), sort_keys=False))
+    write_text(folder / "params.yaml", dump_yaml(recipe(present, champion.params)))
     for path in KEPT:
         write_text(folder / path, champion.require(root, path).decode())
     own = root / BEHAVIOUR

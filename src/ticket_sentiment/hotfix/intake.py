@@ -259,12 +259,14 @@ def _labels(corrections: pd.DataFrame, url: str, root: Path) -> tuple[list[tuple
     found = dict(zip(known["ticket_id"], known["label"], strict=True))
     by_key = dict(zip(corrections["text"].map(key_of), corrections["label"], strict=True))
     matched: set[str] = set()
+    by_text: dict[str, str] = {}  # of an id that two months hold the later one counts
     for path in month_files(root / TICKETS).values() if by_key else ():
         tickets = read_table(path, columns=["ticket_id", "text"]).to_pandas()
         keys = tickets["text"].map(key_of)
         same = keys[keys.isin(by_key)]
         matched |= set(same)
-        for id_, key in zip(tickets.loc[same.index, "ticket_id"], same, strict=True):
-            found.setdefault(id_, by_key[key])
+        whose = tickets.loc[same.index, "ticket_id"]
+        by_text |= {id_: by_key[key] for id_, key in zip(whose, same, strict=True)}
+    found = by_text | found
     without = set(corrections.drop(known.index)["text"].map(key_of)) - matched
     return sorted(found.items()), len(without), len(named) - len(known)

@@ -13,7 +13,7 @@ from ticket_sentiment.params import Params
 from ticket_sentiment.tickets.canonical import canonical
 from ticket_sentiment.tickets.corrections import CORRECTIONS, key_of, load_corrections, write_corrections
 from ticket_sentiment.tickets.learnt import LEARNT, Learnt, read_learnt
-from ticket_sentiment.tickets.prepare import MIN_ROWS, PREPARED, SPLITS
+from ticket_sentiment.tickets.prepare import MIN_ROWS, PREPARED, SPLITS, require_newest
 from ticket_sentiment.tickets.privacy import dedup_key
 from ticket_sentiment.tickets.schema import read_tickets, write_tickets
 
@@ -78,6 +78,8 @@ def main(params: Params) -> None:
                 f"{name} ({', '.join(split['months'][name])}), and too little is left: correct fewer of "
                 "them, or retrain"
             )
+        if name == "holdout":
+            require_newest(rows, split["months"][name][-1], "correct fewer of its tickets, or retrain")
         write_tickets(PREPARED / f"{name}.parquet", rows)
     write_corrections(PREPARED / f"{CORRECTED}.parquet", corrected)
     write_corrections(PREPARED / "earlier.parquet", corrected_earlier(corrected))

@@ -174,12 +174,16 @@ def _require_classes(
                 f"{where} has no row labelled {missing[0]}{why}: {remedy}collect more tickets, "
                 f"check tickets.labels, or give it more months (prepare.{name}_months)"
             )
-    newest = months["holdout"][-1]
-    rows = int((parts["holdout"]["month"] == newest).sum())
+    require_newest(parts["holdout"], months["holdout"][-1], "label more of them")
+
+
+def require_newest(holdout: pd.DataFrame, month: str, remedy: str) -> None:
+    """Refuse a holdout whose newest month is too small for stage `drift`, which looks at it alone."""
+    rows = int((holdout["created_at"].dt.strftime("%Y-%m") == month).sum())
     if rows < MIN_ROWS:
         raise TicketSentimentError(
-            f"{newest}, the newest month of split holdout, has {rows} labelled rows, at least {MIN_ROWS} are "
-            "needed to tell whether live traffic is like it (stage drift): label more of them"
+            f"{month}, the newest month of split holdout, has {rows} labelled rows, at least {MIN_ROWS} are "
+            f"needed to tell whether live traffic is like it (stage drift): {remedy}"
         )
 
 

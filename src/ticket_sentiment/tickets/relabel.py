@@ -18,7 +18,7 @@ class Relabelled:
     """What the join did, in labels from feedback and in tickets.
 
     Attributes:
-        labels: all that were collected.
+        labels: all that were collected, but for those of months that are not read.
         orphans: of them, whose ticket is not among the collected ones.
         too_early: of them, given before their ticket was written.
         confirmed: tickets whose label stayed what it was, now said by another source.

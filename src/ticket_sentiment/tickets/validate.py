@@ -79,15 +79,25 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "or lower validate.min_signal",
     ),
 }
-EMPTY_COLUMN = (
-    "{column} cannot be computed",
-    f"the month needs at least {MIN_SIGNAL_ROWS} tickets with a text and a label, add labels",
+EMPTY = "{column} cannot be computed"
+WORDS_LACK = "look at the texts: hardly a word is in them"
+LABELS_LACK = (
+    f"a month, and the others together, need {MIN_SIGNAL_ROWS} tickets with text and label: add labels"
 )
-OF_LABELS = frozenset({"labelled_share", "smallest_class_share", "label_shift", "signal"})
+OF_LABELS = frozenset({"conflict_share", "labelled_share", "smallest_class_share", "label_shift", "signal"})
 
 
-def row_expectations(month: str, limits: Validate, own: Sequence[OwnExpectation] = ()) -> list[Any]:
-    """What every row of a month's file must be; at last what a team expects of it."""
+def row_expectations(
+    month: str, limits: Validate, own: Sequence[OwnExpectation] = (), learnt: bool = True
+) -> list[Any]:
+    """What every row of a month's file must be; at last what a team expects of it.
+
+    Args:
+        month: `YYYY-MM`.
+        limits: params.validate.
+        own: of a team.
+        learnt: whether its labels are.
+    """
     import great_expectations.expectations as gxe
 
     start, end = month_bounds(month)
@@ -97,7 +107,7 @@ def row_expectations(month: str, limits: Validate, own: Sequence[OwnExpectation]
         gxe.ExpectTableRowCountToBeBetween(min_value=limits.min_rows),
         *(gxe.ExpectColumnValuesToNotBeNull(column=column) for column in required),
         gxe.ExpectColumnValuesToBeUnique(column="ticket_id"),
-        gxe.ExpectColumnValuesToBeInSet(column="label", value_set=list(LABELS)),
+        *([gxe.ExpectColumnValuesToBeInSet(column="label", value_set=list(LABELS))] if learnt else []),
         gxe.ExpectColumnValuesToBeBetween(
             column="created_at",
             min_value=start.to_pydatetime(),
@@ -136,9 +146,10 @@ def summary_expectations(limits: Validate) -> list[Any]:
 
 
 def _row_checks(
-    month: str, frame: pd.DataFrame, limits: Validate, own: Sequence[OwnExpectation]
+    month: str, frame: pd.DataFrame, limits: Validate, own: Sequence[OwnExpectation], learnt: bool
 ) -> Iterator[dict[str, Any]]:
-    for result in run_expectations(month, frame, row_expectations(month, limits, own), ["ticket_id"]):
+    wanted = row_expectations(month, limits, own, learnt)
+    for result in run_expectations(month, frame, wanted, ["ticket_id"]):
         config, found = result.expectation_config, result.result
         column = config.kwargs.get("column")
         indices = found.get("unexpected_index_list") or []
@@ -195,7 +206,8 @@ def _summary_checks(described: Profile, limits: Validate, used: Collection[str])
             ids = described.offenders.get((month, column), [])
             rows = len(ids) or int(described.months[month]["rows"])
             known = limit is not None and not pd.isna(value)
-            sentence, remedy = SENTENCES[column] if known else EMPTY_COLUMN
+            lack = LABELS_LACK if column in OF_LABELS else WORDS_LACK
+            sentence, remedy = SENTENCES[column] if known else (EMPTY, lack)
             text = sentence.format(value=value, limit=limit, rows=rows, column=column)
             hint = described.hints.get((month, column))
             yield entry(month, config.type, column, month not in bad, rows, ids) | {
@@ -269,7 +281,7 @@ def validate(
     parts, checks = window(files, rules), list[dict[str, Any]]()
     frames = _read(files, parts.read, checks)
     for month, frame in frames.items():
-        checks.extend(_row_checks(month, frame, limits, own))
+        checks.extend(_row_checks(month, frame, limits, own, month in parts.used))
     of_labels = list(check_feedback(feedback))
     checks.extend(of_labels)
     months: dict[str, Any] = {}

@@ -1,13 +1,12 @@
 """Which of the stored months a retraining reads, so that its memory and time do not grow with the years."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.params import Prepare
 from ticket_sentiment.tickets.schema import month_files, read_table
 
@@ -42,26 +41,32 @@ def used_months(months: Iterable[str], rules: Prepare | None) -> list[str]:
 def window(files: Mapping[str, Path], rules: Prepare | None) -> Window:
     """The part of each stored month; without rules all are used.
 
-    Of the months before the used ones the newest are read until they hold `rules.max_unlabelled` tickets. A
-    file that says nothing of its rows counts none.
+    Of the months before the used ones the newest are read until they hold `rules.max_unlabelled` tickets
+    that `prepare` can take: not of customers whose labelled tickets are tuned or judged by, where these are
+    kept apart. A file that cannot be read counts none.
     """
     used = used_months(files, rules)
+    before = sorted(files.keys() - set(used), reverse=True)
     older: list[str] = []
-    wanted = rules.max_unlabelled if rules else 0
-    for month in sorted(files.keys() - set(used), reverse=True):
-        if wanted <= 0:
-            break
-        older.insert(0, month)
-        wanted -= _rows(files[month])
+    if rules is not None and before:
+        later = used[-(rules.tune_months + rules.holdout_months) :] if rules.customers == "apart" else []
+        tables = (_read(files[month], ["customer_id", "label"]) for month in later)
+        known = frozenset(name for table in tables for name in table.dropna()["customer_id"])
+        wanted = rules.max_unlabelled
+        for month in before:
+            if wanted <= 0:
+                break
+            older.insert(0, month)
+            wanted -= int((~_read(files[month], ["customer_id"])["customer_id"].isin(known)).sum())
     unread = sorted(files.keys() - {*used, *older})
     return Window(tuple(used), tuple(older), tuple(unread))
 
 
-def _rows(path: Path) -> int:
+def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     try:
-        return pq.read_metadata(path).num_rows
-    except (pa.ArrowException, OSError):
-        return 0
+        return read_table(path, columns=columns).to_pandas().astype(object)
+    except TicketSentimentError:  # `validate` says so
+        return pd.DataFrame(columns=columns, dtype=object)
 
 
 def about_read(feedback: pd.DataFrame, folder: Path, unread: Iterable[str]) -> pd.DataFrame:
@@ -69,6 +74,6 @@ def about_read(feedback: pd.DataFrame, folder: Path, unread: Iterable[str]) -> p
     files = month_files(folder)
     elsewhere: set[str] = set()
     for month in unread if len(feedback) else ():
-        ids = read_table(files[month], columns=["ticket_id"]).to_pandas()["ticket_id"]
+        ids = _read(files[month], ["ticket_id"])["ticket_id"]
         elsewhere.update(ids[ids.isin(feedback["ticket_id"])])
     return feedback[~feedback["ticket_id"].isin(elsewhere)].reset_index(drop=True)

@@ -50,11 +50,13 @@ def behaviour(evidence: Evidence, limits: Limits) -> Looked:
         for test in tests:
             for other, margin, otherwise in compared:
                 rise = getattr(test, f"rise_over_{other}")
-                if rose(rise, margin):
+                if rise is not None and margin is not None and rose(rise, margin):
+                    digits = telling(100 * rise.value, 100 * margin, 1)
                     yield finding(
                         otherwise,
                         f"It fails {share(test.compressed.value)} of the cases of {in_words(test)}, "
-                        f"{points(rise)} against {OTHERS[other]}; {points(margin)} are accepted.",
+                        f"{points(rise, digits=digits)} against {OTHERS[other]}; "
+                        f"{points(margin, digits=digits)} are accepted.",
                     )
             allowed, rate = test.max_failure_rate, test.compressed.value
             if allowed is not None and rate > allowed:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ticket_sentiment.gates.evidence import Evidence
 from ticket_sentiment.gates.fail_closed import Limits, Looked, MissingEvidence, finding, found, gate, need
 from ticket_sentiment.gates.verdict import Finding
-from ticket_sentiment.gates.words import points
+from ticket_sentiment.gates.words import points, telling
 
 DECIDE = "Read the report and decide: move the alias `champion` to the version, or leave it."
 
@@ -27,7 +27,9 @@ def champion(evidence: Evidence, limits: Limits) -> Looked:
             "The comparison with the present champion is missing: run `dvc repro evaluate`."
         )
     difference = evaluation.differences.compressed_minus_champion.macro_f1
-    compared = f"{points(difference)} of macro-F1 against the champion on the same tickets"
+    margin = limits.gate.max_loss_to_champion
+    digits = telling(100 * difference.low, -100 * margin, 1)
+    compared = f"{points(difference, digits=digits)} of macro-F1 against the champion on the same tickets"
     looked_at = {"champion_digest": digest, "difference": difference.model_dump()}
     if learnt and learnt.rows:
         looked_at |= {"learnt": learnt.rows}
@@ -36,8 +38,7 @@ def champion(evidence: Evidence, limits: Limits) -> Looked:
         said = f"{evaluation.left_out()} {points(difference)} of macro-F1 with them. {DECIDE}"
         return iter([finding("review", said)]), looked_at
 
-    margin = limits.gate.max_loss_to_champion
-    accepted = f"a loss of up to {points(margin, sign=False)}"
+    accepted = f"a loss of up to {points(margin, False, digits)}"
 
     def findings() -> Iterator[Finding]:
         if difference.high < -margin:

@@ -10,7 +10,7 @@ from ticket_sentiment.gates.evidence import Evidence
 from ticket_sentiment.gates.evidence_types import Attempt, Compression, Estimate
 from ticket_sentiment.gates.fail_closed import Limits, Looked, MissingEvidence, finding, found, gate, need
 from ticket_sentiment.gates.verdict import Finding
-from ticket_sentiment.gates.words import number, points, share
+from ticket_sentiment.gates.words import number, points, share, telling
 from ticket_sentiment.model.frontier import FRONTIER, FrontierPoint, allowed, inside
 from ticket_sentiment.params import Budget
 
@@ -50,9 +50,11 @@ def excess(budget: Budget, loss: float, mb: float, ms: float | None = None) -> s
         lost, more = number(100 * loss, 2), number(100 * (loss - budget.max_loss), 2)
         over.append(f"loses {lost} points on the tuning tickets, {more} too many")
     if budget.max_mb is not None and mb > budget.max_mb:
-        over.append(f"takes {number(mb, 1)} MB, {number(mb - budget.max_mb, 1)} too many")
+        digits = telling(mb, budget.max_mb, 1)
+        over.append(f"takes {number(mb, digits)} MB, {number(mb - budget.max_mb, digits)} too many")
     if budget.max_ms is not None and ms is not None and ms > budget.max_ms:
-        over.append(f"takes {number(ms, 2)} ms, {number(ms - budget.max_ms, 2)} too many")
+        digits = telling(ms, budget.max_ms, 2)
+        over.append(f"takes {number(ms, digits)} ms, {number(ms - budget.max_ms, digits)} too many")
     return " and ".join(over)
 
 

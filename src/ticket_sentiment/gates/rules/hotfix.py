@@ -3,16 +3,10 @@
 from collections.abc import Iterator
 
 from ticket_sentiment.gates.evidence import Evidence
-from ticket_sentiment.gates.evidence_types import Corrected, Estimate, Hotfix
+from ticket_sentiment.gates.evidence_types import Corrected, Hotfix
 from ticket_sentiment.gates.fail_closed import Limits, Looked, MissingEvidence, finding, found, gate, need
 from ticket_sentiment.gates.verdict import Decision, Finding
-from ticket_sentiment.gates.words import number, share
-
-
-def in_words(estimate: Estimate) -> str:
-    """ "1.2 % (0.8 to 1.7)": a share with its interval."""
-    low, high = number(100 * estimate.low, 1), number(100 * estimate.high, 1)
-    return f"{share(estimate.value, 1)} ({low} to {high})"
+from ticket_sentiment.gates.words import between, share, telling
 
 
 def require_same(evidence: Evidence) -> Hotfix:
@@ -48,17 +42,18 @@ def learnt(corrected: Corrected, wanted: float, missed: Decision) -> Iterator[Fi
         )
         return
     mended, reached = corrected.mended / corrected.wrong_before, corrected.right_now / corrected.rows
+    exact, digits = (telling(100 * one, 100 * wanted, 1) for one in (mended, reached))
     yield found(
         mended >= wanted,
         missed,
         f"Of {corrected.wrong_before:,} corrected tickets that the champion answers wrong, "
-        f"{corrected.mended:,} are right now ({share(mended, 1)}), at least {share(wanted)} wanted.",
+        f"{corrected.mended:,} are right now ({share(mended, exact)}), at least {share(wanted)} wanted.",
     )
     yield found(
         reached >= wanted and corrected.mended > corrected.spoilt,
         missed,
         f"{corrected.right_now:,} of {corrected.rows:,} corrected tickets are right now "
-        f"({share(reached, 1)}, {corrected.right_before:,} were before), at least {share(wanted)} "
+        f"({share(reached, digits)}, {corrected.right_before:,} were before), at least {share(wanted)} "
         "and more than before wanted.",
     )
 
@@ -75,17 +70,19 @@ def hotfix(evidence: Evidence, limits: Limits) -> Looked:
 
     def findings() -> Iterator[Finding]:
         yield from learnt(corrected, limits.gate.min_corrected, limits.missed("min_corrected"))
+        digits = telling(100 * kept.broken.high, 100 * limit, 1)
+        accepted = share(limit, digits)
         broke = (
             f"Of {kept.right_before:,} tickets of the holdout that the champion answers right, "
-            f"{in_words(kept.broken)} are wrong now"
+            f"{between(kept.broken, digits)} are wrong now"
         )
         if kept.broken.low > limit:
-            yield finding("fail", f"{broke}, surely more than the {share(limit, 1)} that are accepted.")
+            yield finding("fail", f"{broke}, surely more than the {accepted} that are accepted.")
         yield found(
             kept.broken.high <= limit,
             limits.missed("max_broken"),
-            f"{broke}; up to {share(limit, 1)} are accepted.",
-            f"{broke}: more than the {share(limit, 1)} that are accepted cannot be ruled out.",
+            f"{broke}; up to {accepted} are accepted.",
+            f"{broke}: more than the {accepted} that are accepted cannot be ruled out.",
         )
         yield found(
             kept.right_before >= limits.gate.min_holdout_rows,

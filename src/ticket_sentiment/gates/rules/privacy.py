@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from ticket_sentiment.gates.evidence import Evidence
 from ticket_sentiment.gates.fail_closed import Limits, Looked, finding, found, gate, need
+from ticket_sentiment.gates.inspection import CORRECTED
 from ticket_sentiment.gates.verdict import Finding
 
 
@@ -20,10 +21,15 @@ def privacy(evidence: Evidence, limits: Limits) -> Looked:
             )
         for table, count in report.unmasked.items():
             if count:
+                remedy = (
+                    "run `ticket-sentiment hotfix` again, which masks what it is given"
+                    if table in CORRECTED
+                    else "run `ticket-sentiment collect`, which masks stored months, and `dvc repro`"
+                )
                 yield finding(
                     "fail",
                     f"{count:,} texts of data/prepared/{table}.parquet hold personal data that is not "
-                    "masked: run `ticket-sentiment collect`, which masks stored months, and `dvc repro`.",
+                    f"masked: {remedy}.",
                 )
         yield found(rows > 0, "fail", f"No personal data was found in {rows:,} prepared tickets.")
 

@@ -6,7 +6,7 @@ from ticket_sentiment.gates.evidence import Evidence
 from ticket_sentiment.gates.evidence_types import SliceScores
 from ticket_sentiment.gates.fail_closed import Limits, Looked, MissingEvidence, finding, gate, need
 from ticket_sentiment.gates.verdict import Finding
-from ticket_sentiment.gates.words import points
+from ticket_sentiment.gates.words import points, telling
 
 
 def weakest(parts: tuple[SliceScores, ...]) -> SliceScores | None:
@@ -38,11 +38,12 @@ def slices(evidence: Evidence, limits: Limits) -> Looked:
             )
             for other, change, rows in compared:
                 if change is not None and change.value < -margin and change.high < 0:
+                    digits = telling(100 * change.value, -100 * margin, 1)
                     yield finding(
                         limits.missed("max_slice_loss"),
                         f"In {part.slice} {part.value} ({rows:,} tickets) right answers changed by "
-                        f"{points(change)} against the {other}; a loss of {points(margin, sign=False)} is "
-                        "accepted.",
+                        f"{points(change, digits=digits)} against the {other}; a loss of "
+                        f"{points(margin, False, digits)} is accepted.",
                     )
         yield finding(
             "pass",

@@ -84,8 +84,8 @@ def _decode(content: bytes, name: str, encoding: str) -> str:
         with contextlib.suppress(UnicodeDecodeError):
             content.decode()
             raise TicketSentimentError(
-                f"{name} is UTF-8, and would be garbled as {encoding}: set tickets.source.encoding to utf-8, "
-                f"or save the file as {encoding}"
+                f"{name} is UTF-8, and would be garbled as {encoding}: save it as {encoding}, or, where all "
+                "files are UTF-8, set tickets.source.encoding to utf-8"
             )
     return text.removeprefix("\ufeff")
 
