@@ -225,7 +225,7 @@ BAD = {
     "UTF-8 as another encoding": (
         HEADER + "T-1,2026-03-01,hello größer,positive\n",
         {"encoding": "cp1252"},
-        r"in/a\.csv is UTF-8, and would be garbled as cp1252: set tickets\.source\.encoding to utf-8",
+        r"in/a\.csv is UTF-8, and would be garbled as cp1252: save it as cp1252, or, where all files",
     ),
     "column twice": (HEADER.replace("label", "text") + ROW, {}, r"a\.csv: several columns are named 'text'"),
     "another delimiter": (
