@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from ticket_sentiment.tickets.schema import COLUMNS, TICKETS, read_months, write_tickets
+from ticket_sentiment.yaml_files import dump_yaml, read_yaml
 
 STAGES = ("validate", "prepare")
 LAST = pd.Period("2026-10", freq="M")
@@ -67,9 +67,9 @@ def main() -> None:
                 root = Path(place)
                 lay_months(root / "data/tickets", months, asked.tickets)
                 (root / "data/feedback").mkdir()
-                params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+                params = read_yaml(Path("params.yaml"))
                 params["prepare"] |= change
-                (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+                (root / "params.yaml").write_text(dump_yaml(params), encoding="utf-8")
                 for stage in STAGES:
                     memory, seconds = run(stage, root)
                     print(f"| {months} | {stage} | {used} | {memory:,.0f} | {seconds:,.0f} |", flush=True)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from math import isclose
 
 from ticket_sentiment.gates.evidence_types import Estimate
 
@@ -33,7 +32,9 @@ def between(estimate: Estimate, digits: int = 0) -> str:
 
 def telling(value: float, limit: float, digits: int = 0) -> int:
     """How many digits, at least `digits`, show on which side of a limit a number lies: 1 for 39.6 and 40."""
-    while digits < MOST_DIGITS and round(value, digits) == round(limit, digits) and not isclose(value, limit):
+    if math.isclose(value, limit):
+        return digits
+    while digits < MOST_DIGITS and round(value, digits) == round(limit, digits):
         digits += 1
     return digits
 
@@ -42,6 +43,12 @@ def beside(value: float, limit: float, digits: int = 0) -> tuple[str, str]:
     """A number and its limit, with the digits that tell them apart."""
     digits = telling(value, limit, digits)
     return number(value, digits), number(limit, digits)
+
+
+def shares(value: float, limit: float, digits: int = 0) -> tuple[str, str]:
+    """The same of two shares."""
+    digits = telling(100 * value, 100 * limit, digits)
+    return share(value, digits), share(limit, digits)
 
 
 def points(value: Estimate | float, sign: bool = True, digits: int = 1) -> str:

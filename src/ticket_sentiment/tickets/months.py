@@ -110,11 +110,12 @@ def keep_months(
     versions.refuse_modified(status, allowed=free | masking)
     files = month_files(folder)
     there = {month: _read(files[month], kind, month in free) for month in months if month in files}
-    others = {month: path for month, path in files.items() if month not in months}
-    remasked = Remasked({}, 0)
+    remasked, known, others = Remasked({}, 0), set[str](), dict[str, Path]()
     if "text" in kind.columns:
         require_unmixed(_demos({month: files[month] for month in files.keys() - set(replace)}), months)
-        remasked = _remasked(there, months)
+        known = {text for frame in months.values() for text in frame["text"]}
+        remasked = _remasked(there, months, known)
+        others = {month: path for month, path in files.items() if month not in months}
     there |= remasked.months
     if begins is not None:
         both = there.keys() & months.keys()
@@ -123,7 +124,7 @@ def keep_months(
     kept = _compared(months, there, free, kind)
     shutil.rmtree(_staging(folder), ignore_errors=True)  # of a run that was killed
     changed = {**remasked.months, **{month: months[month] for month in kept.written}}
-    anew = _mask_anew(others, months, folder, kind) if "text" in kind.columns else {}
+    anew = _mask_anew(others, known, folder, kind)
     if changed or anew:
         _stage(changed, folder, kind)
         note(open_note, opened | set(kept.written))  # a killed run must leave them open
@@ -149,21 +150,19 @@ def _demos(files: Mapping[str, Path]) -> dict[str, bool]:
     return found
 
 
-def _remasked(there: dict[str, pd.DataFrame], months: dict[str, pd.DataFrame]) -> Remasked:
-    """Stored months that the source holds, too, as today's rules mask them."""
-    anew = remask(there, _texts(months))
+def _remasked(there: dict[str, pd.DataFrame], months: dict[str, pd.DataFrame], known: set[str]) -> Remasked:
+    """Stored months that the source holds, too, as today's rules mask them; `known` are its masked texts."""
+    anew = remask(there, known)
     otherwise = as_the_source({**there, **anew.months}, months)
     return Remasked({**anew.months, **otherwise.months}, anew.tickets + otherwise.tickets)
 
 
-def _mask_anew(
-    others: Mapping[str, Path], months: dict[str, pd.DataFrame], folder: Path, kind: Table
-) -> dict[str, int]:
+def _mask_anew(others: Mapping[str, Path], known: set[str], folder: Path, kind: Table) -> dict[str, int]:
     """Stage the stored months that the source lacks and today's rules change, with how many tickets.
 
     One after the other: with the years they are more than the memory holds.
     """
-    known, changed = _texts(months), {}
+    changed: dict[str, int] = {}
     for month, path in others.items():
         try:
             frame = read_table(path, kind).to_pandas()
@@ -173,10 +172,6 @@ def _mask_anew(
         _stage(anew.months, folder, kind)
         changed |= dict.fromkeys(anew.months, anew.tickets)
     return changed
-
-
-def _texts(months: dict[str, pd.DataFrame]) -> set[str]:
-    return {text for frame in months.values() for text in frame["text"]}
 
 
 def _read(path: Path, kind: Table, replaceable: bool) -> pd.DataFrame:

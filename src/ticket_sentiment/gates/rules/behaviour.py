@@ -10,7 +10,7 @@ from ticket_sentiment.gates.evidence import Evidence
 from ticket_sentiment.gates.evidence_types import BehaviourReport, BehaviourResult, Estimate
 from ticket_sentiment.gates.fail_closed import Limits, Looked, MissingEvidence, finding, gate, need
 from ticket_sentiment.gates.verdict import Finding
-from ticket_sentiment.gates.words import points, share, telling
+from ticket_sentiment.gates.words import points, share, shares, telling
 
 OTHERS = {"champion": "the champion", "dense": "the dense model"}
 
@@ -50,7 +50,7 @@ def behaviour(evidence: Evidence, limits: Limits) -> Looked:
         for test in tests:
             for other, margin, otherwise in compared:
                 rise = getattr(test, f"rise_over_{other}")
-                if rise is not None and margin is not None and rose(rise, margin):
+                if rose(rise, margin):
                     digits = telling(100 * rise.value, 100 * margin, 1)
                     yield finding(
                         otherwise,
@@ -60,11 +60,11 @@ def behaviour(evidence: Evidence, limits: Limits) -> Looked:
                     )
             allowed, rate = test.max_failure_rate, test.compressed.value
             if allowed is not None and rate > allowed:
-                digits = telling(100 * rate, 100 * allowed)
+                failed, accepted = shares(rate, allowed)
                 yield finding(
                     "review",
-                    f"It fails {share(rate, digits)} of the cases of {in_words(test)}, "
-                    f"of which the test allows {share(allowed, digits)}.",
+                    f"It fails {failed} of the cases of {in_words(test)}, of which the test allows "
+                    f"{accepted}.",
                 )
         against = "no champion to compare with yet" if digest is None else "none much worse than the champion"
         yield finding("pass", f"{len(report.tests)} tests in {report.cases:,} made-up cases: {against}.")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ticket_sentiment.gates.evidence import Evidence
 from ticket_sentiment.gates.fail_closed import Limits, Looked, finding, found, gate, need
 from ticket_sentiment.gates.verdict import Finding
-from ticket_sentiment.gates.words import points, share, telling
+from ticket_sentiment.gates.words import points, share, shares, telling
 
 ORDER = 1.1  # times the risk of all tickets: a confidence without any order comes to 1, give or take chance
 
@@ -21,7 +21,7 @@ def calibration(evidence: Evidence, limits: Limits) -> Looked:
     if limit < error <= chance:
         accepted += f", but on so few tickets up to {points(chance, False, digits)} is chance"
     wanted = limits.gate.min_coverage
-    exact = telling(100 * abstention.coverage, 100 * wanted)
+    answered, least = shares(abstention.coverage, wanted)
 
     def findings() -> Iterator[Finding]:
         yield found(
@@ -30,11 +30,11 @@ def calibration(evidence: Evidence, limits: Limits) -> Looked:
             f"Stated confidence and share of right answers differ by {points(error, False, digits)} on "
             f"average, {accepted}.",
         )
-        answered = f"From {share(abstention.below)} confidence on {share(abstention.coverage, exact)} of "
         yield found(
             abstention.coverage >= wanted,
             limits.missed("min_coverage"),
-            f"{answered}the tickets are answered, at least {share(wanted, exact)} wanted.",
+            f"From {share(abstention.below)} confidence on {answered} of the tickets are answered, at least "
+            f"{least} wanted.",
         )
         if abstention.aurc > ORDER * abstention.risk_of_all:
             yield finding(

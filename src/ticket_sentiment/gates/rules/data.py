@@ -6,7 +6,7 @@ from ticket_sentiment.gates.evidence import Evidence
 from ticket_sentiment.gates.evidence_types import Split, Validation
 from ticket_sentiment.gates.fail_closed import Limits, Looked, finding, found, gate, need
 from ticket_sentiment.gates.verdict import Finding
-from ticket_sentiment.gates.words import months, number, share, telling
+from ticket_sentiment.gates.words import months, number, shares
 from ticket_sentiment.tickets.schema import NO_CHANNEL
 
 HARDLY = 0.1  # of a channel's share before: less than that is a channel that has gone
@@ -60,10 +60,10 @@ def suspicious(validation: Validation, split: Split, limits: Limits) -> Iterator
             limits.missed("max_label_noise"), "There are too few labels to tell how many are wrong."
         )
     elif noise > most:
-        digits = telling(100 * noise, 100 * most)
+        doubted, limit = shares(noise, most)
         yield finding(
             limits.missed("max_label_noise"),
-            f"{share(noise, digits)} of the labels seem wrong (limit {share(most, digits)}): "
+            f"{doubted} of the labels seem wrong (limit {limit}): "
             "look at the worst of them, which reports/validation names.",
         )
     used = {*split.months.train, *split.months.tune, *split.months.holdout}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ticket_sentiment.gates.evidence import Evidence
 from ticket_sentiment.gates.fail_closed import Limits, Looked, finding, found, gate, need
 from ticket_sentiment.gates.verdict import Finding
-from ticket_sentiment.gates.words import measure, months, number, share, telling
+from ticket_sentiment.gates.words import measure, months, number, shares, telling
 from ticket_sentiment.labels import LABELS
 
 
@@ -30,11 +30,11 @@ def quality(evidence: Evidence, limits: Limits) -> Looked:
             if recall is None:
                 yield finding("fail", f"The holdout has no {label} ticket to judge the model on.")
                 continue
-            digits = telling(100 * recall, 100 * floor)
+            found_share, wanted = shares(recall, floor)
             yield found(
                 recall >= floor,
                 limits.missed("min_class_recall"),
-                f"It finds {share(recall, digits)} of the {label} tickets, floor {share(floor, digits)}.",
+                f"It finds {found_share} of the {label} tickets, floor {wanted}.",
             )
 
     return findings(), {"macro_f1": scores.macro_f1.model_dump(), "recall": recalls}

@@ -1,7 +1,6 @@
 """Tickets from CSV, JSON Lines and Parquet files."""
 
 import codecs
-import contextlib
 import csv
 import glob
 import io
@@ -80,18 +79,25 @@ def _decode(content: bytes, name: str, encoding: str) -> str:
         raise TicketSentimentError(
             f"{name} is not {encoding}: byte {offset} (line {line}) does not decode: {remedy}"
         ) from None
-    if not content.isascii() and not _utf8(encoding):
-        with contextlib.suppress(UnicodeDecodeError):
-            content.decode()
-            raise TicketSentimentError(
-                f"{name} is UTF-8, and would be garbled as {encoding}: save it as {encoding}, or, where all "
-                "files are UTF-8, set tickets.source.encoding to utf-8"
-            )
+    if not _utf8(encoding) and not content.isascii() and _decodes(content):
+        raise TicketSentimentError(
+            f"{name} is UTF-8, and would be garbled as {encoding}: save it as {encoding}, or, where all "
+            "files are UTF-8, set tickets.source.encoding to utf-8"
+        )
     return text.removeprefix("\ufeff")
 
 
 def _utf8(encoding: str) -> bool:
     return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
+
+
+def _decodes(content: bytes) -> bool:
+    """Whether it is UTF-8 from beginning to end."""
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _mostly_utf8(content: bytes) -> bool:
