@@ -115,6 +115,33 @@ def test_an_unchanged_bento_is_kept_a_changed_or_damaged_one_replaced(
     assert made() != third
 
 
+def test_a_service_keeps_its_code_while_its_bento_is_built_anew_and_where_that_fails(
+    bento_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = build.Release("1", make_tiny_bundle(tmp_path / "cpu"))
+    tag = build.build_service(PARAMS, release, "cpu", root=REPOSITORY)
+    service = bento_home / "bentos" / tag.replace(":", "/") / "src/ticket_sentiment/serving/service.py"
+    run, there = build.subprocess.run, []
+
+    def watched(*arguments, **options):
+        there.append(service.is_file())
+        result = run(*arguments, **options)
+        there.append(service.is_file())
+        return result
+
+    monkeypatch.setattr(build.subprocess, "run", watched)
+    changed = PARAMS.model_copy(update={"serve": PARAMS.serve.model_copy(update={"abstain_below": 0.5})})
+    (bento_home / ".rebuilt-killed").mkdir()
+    assert build.build_service(changed, release, "cpu", root=REPOSITORY) == tag
+    assert there == [True, True] and service.is_file()
+    before = bento_yaml(bento_home, tag)
+    (tmp_path / "bentofile.yaml").write_text("service: ticket_sentiment.no_such_module\n")
+    with pytest.raises(TicketSentimentError, match="bentoml build of"):
+        build.build_service(PARAMS, release, "cpu", root=tmp_path)
+    assert bento_yaml(bento_home, tag) == before and service.is_file()
+    assert not list(bento_home.glob(".rebuilt-*"))
+
+
 def test_a_build_that_fails_is_one_line(bento_home: Path, tmp_path: Path) -> None:
     bundle = make_tiny_bundle(tmp_path / "cpu")
     (tmp_path / "bentofile.yaml").write_text("service: ticket_sentiment.no_such_module\n")

@@ -34,6 +34,7 @@ from ticket_sentiment.signing.signature import signature_path
 BENTOFILE = "bentofile.yaml"
 BUILD_LOCK = Path("var/build.lock")
 BUILD_WAIT_S = 1200.0  # for another who builds
+REBUILT = ".rebuilt-"  # how a folder begins in which a Bento is built that takes the place of another
 # All that the service imports, and no more: what is not here cannot find its way into the image.
 SERVING_FILES = (
     "__init__.py",
@@ -145,7 +146,24 @@ def is_current(bento: bentoml.Bento, context_sha256: str) -> bool:
     return bento.info.labels.get("context_sha256") == context_sha256
 
 
-def _run_build(context: Path, tag: str, device: str, workers: int, labels: dict[str, str]) -> None:
+def _rebuild(there: Path, context: Path, tag: str, device: str, workers: int, labels: dict[str, str]) -> None:
+    """Build a Bento beside BentoML's store, and put it where the one of the same tag lies.
+
+    A service that was started from that one finds its code whenever it starts a worker anew, and goes on
+    where the build fails.
+    """
+    home = there.parents[2]  # of <BENTOML_HOME>/bentos/<name>/<version>
+    for left in home.glob(f"{REBUILT}*"):  # by one that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=REBUILT, dir=home) as folder:
+        _run_build(context, tag, device, workers, labels, folder)
+        there.rename(Path(folder) / "before")
+        (Path(folder) / there.relative_to(home)).rename(there)
+
+
+def _run_build(
+    context: Path, tag: str, device: str, workers: int, labels: dict[str, str], home: str | None = None
+) -> None:
     name, _, version = tag.partition(":")
     options = [
         "--name",
@@ -164,6 +182,7 @@ def _run_build(context: Path, tag: str, device: str, workers: int, labels: dict[
         capture_output=True,
         text=True,
         cwd=context,
+        env={**os.environ, "BENTOML_HOME": home} if home else None,
     )
     if result.returncode != 0:
         lines = (result.stderr.strip() or result.stdout.strip() or "no output").splitlines()
@@ -209,8 +228,9 @@ def build_service(
             if found and is_current(found, labels["context_sha256"]):
                 return tag
             if found:  # the same models, but other code or settings, or damaged
-                bentoml.delete(tag)
-            _run_build(context, tag, device, params.serve.workers, labels)
+                _rebuild(Path(found.path), context, tag, device, params.serve.workers, labels)
+            else:
+                _run_build(context, tag, device, params.serve.workers, labels)
     return tag
 
 
