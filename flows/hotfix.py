@@ -51,7 +51,8 @@ def hotfix(file: str | None = None, feedback_since: str | None = None) -> str:
         registration = register_result(params, started.folder)
         bentos = build(params, registration.version) if registration.version else {}
         begun = told(params, follow(params, return_state=True))
-        begun += tell_people(params, of_registration(registration, params.objectives.runbooks))
+        if verdict := of_registration(registration, params.objectives.runbooks):
+            begun += tell_people(params, verdict)
         return publish(registration, [*sorted(bentos.values()), *begun], started.folder)
 
 

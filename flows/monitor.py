@@ -11,8 +11,9 @@ from prefect.exceptions import ObjectNotFound
 from flows.failures import HOOKS
 from flows.program import run
 from flows.retries import may_pass
+from flows.steps import tell_owed
 from ticket_sentiment.environment import quiet_environment
-from ticket_sentiment.monitoring.look import Look, ask_early, look, note_started, tell_alarms
+from ticket_sentiment.monitoring.look import Look, ask_early, keep_pages, look, note_started, tell_alarms
 from ticket_sentiment.monitoring.page import markdown, write_page
 from ticket_sentiment.params import Params, load_params
 
@@ -27,6 +28,7 @@ def see(params: Params) -> Look:
 @task(cache_policy=NO_CACHE)
 def publish(found: Look, params: Params) -> None:
     """What a person reads: as a page, and as artifacts of the run."""
+    keep_pages(found.facts, params.monitor)
     page = write_page(found, params, PAGE)
     create_markdown_artifact(markdown(found, params), key="monitor", description="The model in service")
     create_link_artifact(page.resolve().as_uri(), key="monitor-page", link_text="The model in service")
@@ -64,13 +66,16 @@ def retrain_early(found: Look, params: Params) -> list[str]:
 
 @flow(name="monitor", **HOOKS)
 def monitor() -> str:
-    """Look, show, tell, and where the world has changed retrain; killed anywhere, the next hour goes on."""
+    """Look, tell, where the world has changed retrain, and show; killed anywhere, the next hour goes on.
+
+    What shows is last: a disk that is full must not keep an alarm back.
+    """
     quiet_environment()
     params = load_params()
     found = see(params)
+    told = [*tell_owed(params), *report(found, params), *retrain_early(found, params)]
     publish(found, params)
-    told = report(found, params)
-    return "\n".join([*found.lines(), *told, *retrain_early(found, params)])
+    return "\n".join([*found.lines(), *told])
 
 
 if __name__ == "__main__":

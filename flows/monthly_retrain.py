@@ -65,7 +65,8 @@ def monthly_retrain(month: str | None = None, replace: list[str] | None = None, 
         registration = register_result(params)
         bentos = build(params, registration.version) if registration.version else {}
         begun = told(params, follow(params, return_state=True))
-        begun += tell_people(params, of_registration(registration, params.objectives.runbooks))
+        if verdict := of_registration(registration, params.objectives.runbooks):
+            begun += tell_people(params, verdict)
         return publish(registration, [*news, *sorted(bentos.values()), *begun])
 
 

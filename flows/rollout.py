@@ -1,5 +1,7 @@
 """Every quarter of an hour: one look at the rollout that is on, and a page that shows it."""
 
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 from prefect import flow, task
@@ -9,11 +11,14 @@ from prefect.cache_policies import NO_CACHE
 from flows.failures import HOOKS
 from flows.program import run
 from flows.reconcile import follow, told
-from flows.steps import tell_people
+from flows.steps import tell_owed, tell_people
+from ticket_sentiment.alerts.alert import Alert
+from ticket_sentiment.alerts.memory import Memory
 from ticket_sentiment.environment import quiet_environment
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.events.retention import purge
 from ticket_sentiment.params import Params, load_params
+from ticket_sentiment.promotion import moves
 from ticket_sentiment.promotion.controller import Outcome
 from ticket_sentiment.promotion.controller import main as run_look
 from ticket_sentiment.promotion.news import of_look
@@ -21,11 +26,30 @@ from ticket_sentiment.promotion.page import markdown, write_page
 from ticket_sentiment.promotion.progress import present
 
 PAGE = Path("var/rollout.html")
+CHANGES = 10  # of the ledger, the latest, among which one that was not told is looked for
 
 
 @task(cache_policy=NO_CACHE)
 def look(params: Params) -> Outcome:
     return run_look(params)
+
+
+@task(cache_policy=NO_CACHE)
+def untold(params: Params) -> list[Alert]:
+    """What a look changed whose flow was killed before it told: the ledger has it, and no memory of alerts.
+
+    Of half of `alerts.repeat_hours`: what was told then is remembered for sure.
+    """
+    with closing(Ledger.open(params.events)) as ledger:
+        since = ledger.now() - timedelta(hours=params.alerts.repeat_hours / 2)
+        changes = [(entry, entry.change) for entry in ledger.history(CHANGES) if entry.change]
+    alerts = [
+        of_look(Outcome(entry, change.action, (change.reason,)), params.objectives.runbooks)
+        for entry, change in changes
+        if change.actor == moves.ROLLOUT and change.at > since
+    ]
+    memory = Memory.of(params.alerts)
+    return [alert for alert in alerts if alert and memory.find(alert) is None]
 
 
 @task(cache_policy=NO_CACHE)
@@ -59,6 +83,9 @@ def rollout() -> str:
     news = of_look(outcome, params.objectives.runbooks)
     people = tell_people(params, news) if news else []
     after = told(params, follow(params, return_state=True))
+    for alert in untold(params):
+        people += tell_people(params, alert)
+    people += tell_owed(params)
     publish(params)
     tidy(params)
     return "\n".join([*before, *outcome.lines(), *after, *people])

@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.retries import may_pass
 from ticket_sentiment.alerts.alert import Alert
-from ticket_sentiment.alerts.tell import tell
+from ticket_sentiment.alerts.tell import send_owed, tell
 from ticket_sentiment.files import exclusive
 from ticket_sentiment.params import Params
 from ticket_sentiment.pipeline import RETRAIN_LOCK, RETRAINING, reproduce
@@ -30,6 +30,12 @@ def alone() -> AbstractContextManager[None]:
 def tell_people(params: Params, alert: Alert) -> list[str]:
     """By webhook, e-mail, SNS; how it went, for the end of the flow."""
     return [f"Told of {alert.name}: {line}" for line in tell(params.alerts, alert)]
+
+
+@task(cache_policy=NO_CACHE)
+def tell_owed(params: Params) -> list[str]:
+    """What a way did not take when it was told; how it went, for the end of the flow."""
+    return [f"Told late of {line}" for line in send_owed(params.alerts)]
 
 
 @task(cache_policy=NO_CACHE, task_run_name="dvc repro {stage}")

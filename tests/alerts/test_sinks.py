@@ -82,12 +82,42 @@ def test_a_password_is_not_sent_in_the_clear(settings, monkeypatch):
     assert not server.mails and not [line for line in server.commands if line.startswith("AUTH")]
 
 
+def unsure(sink: Sink) -> bool:
+    with pytest.raises(SinkFailure) as caught:
+        sink.send(ALERT, 0.5)
+    return caught.value.unsure
+
+
+def test_what_was_on_its_way_when_no_answer_came_may_have_arrived(settings, monkeypatch):
+    with Hook(silent=True) as hook, MailServer(silent=True) as server:
+        monkeypatch.setenv(settings.webhook.url_env, hook.url)
+        monkeypatch.setenv(settings.email.url_env, server.url)
+        assert unsure(Webhook(settings.webhook)) and unsure(Email(settings.email))
+        assert len(hook.bodies) == len(server.mails) == 1
+    with Hook(504) as hook:
+        monkeypatch.setenv(settings.webhook.url_env, hook.url)
+        assert unsure(Webhook(settings.webhook)), "of a gateway: its server may have it"
+    monkeypatch.setenv(settings.webhook.url_env, f"http://127.0.0.1:{unused_port()}/")
+    monkeypatch.setenv(settings.email.url_env, f"smtp://127.0.0.1:{unused_port()}")
+    assert not unsure(Webhook(settings.webhook)) and not unsure(Email(settings.email))
+
+
+def test_a_mail_that_was_taken_is_sent_although_the_goodbye_goes_wrong(settings, monkeypatch):
+    with MailServer(goodbye="421 too busy") as server:
+        monkeypatch.setenv(settings.email.url_env, server.url)
+        assert Email(settings.email).send(ALERT, 5) == ""
+    assert len(server.mails) == 1
+
+
 def test_refused_readers_and_an_absent_server_are_failures(settings, monkeypatch):
     two = settings.email.model_copy(update={"to": ["team@example.com", "gone@example.com"]})
     with MailServer(refused=("gone@",)) as server:
         monkeypatch.setenv(settings.email.url_env, server.url)
-        assert failure(Email(two)) == "the server refuses 1 of those in alerts.email.to"
+        assert Email(two).send(ALERT, 5) == "the server refuses 1 of those in alerts.email.to"
         assert len(server.mails) == 1, "the other one has it"
+    with MailServer(refused=("team@", "gone@")) as server:
+        monkeypatch.setenv(settings.email.url_env, server.url)
+        assert failure(Email(two)) == "the server refuses everybody in alerts.email.to"
     monkeypatch.setenv(settings.email.url_env, f"smtp://me:secret-word@127.0.0.1:{unused_port()}")
     said = failure(Email(two))
     assert said == f"ConnectionRefusedError: is {settings.email.url_env} right?"
@@ -136,6 +166,16 @@ def test_sns_gets_subject_text_and_severity(settings, monkeypatch, aws):
     assert subject == "[ticket] PredictionsDrift: answers moved <by> 12 % in a day"
     assert message == ALERT.text
     assert attributes["severity"]["Value"] == "ticket"
+
+
+def test_a_topic_that_does_not_answer_may_have_the_message(settings, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv(settings.sns.topic_env, "arn:aws:sns:eu-central-1:123456789012:alerts")
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SNS", f"http://127.0.0.1:{held.getsockname()[1]}")
+        assert unsure(Sns(settings.sns))
+    assert not unsure(Sns(settings.sns)), "nobody listens"
 
 
 def test_an_absent_topic_is_a_failure_by_its_code(settings, monkeypatch, aws):

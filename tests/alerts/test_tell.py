@@ -11,10 +11,11 @@ from tests.support.hooks import Hook
 from tests.support.params import params_of_tests
 from tests.support.smtp import MailServer
 from ticket_sentiment.alerts.alert import Alert
-from ticket_sentiment.alerts.memory import Memory
-from ticket_sentiment.alerts.tell import OF_FLOWS, tell
+from ticket_sentiment.alerts.memory import OWED_MOST, Memory
+from ticket_sentiment.alerts.tell import OF_FLOWS, send_owed, tell
 from ticket_sentiment.alerts.tell import main as alert_test
 from ticket_sentiment.cli import main
+from ticket_sentiment.params import Alerts
 from ticket_sentiment.promotion import news
 
 SOURCES = Path(__file__).parents[2] / "src" / "ticket_sentiment"
@@ -36,7 +37,7 @@ def test_a_dead_way_does_not_stop_the_others(settings, monkeypatch, capsys):
         monkeypatch.setenv(settings.webhook.url_env, dead.url)
         monkeypatch.setenv(settings.email.url_env, server.url)
         lines = tell(patience, ALERT)
-        assert lines[0].startswith("webhook: not sent: ")
+        assert lines[0].startswith("webhook: perhaps sent: no answer")
         assert lines[1:] == ("e-mail: sent",)
     assert len(server.mails) == 1
     assert capsys.readouterr().err == ""
@@ -51,6 +52,96 @@ def test_the_same_trouble_is_told_once_and_again_when_it_gets_worse(settings, mo
         assert tell(settings, ALERT)[0].startswith("not told again"), "a ticket after its page"
         assert tell(settings, dataclasses.replace(ALERT, key="month 2026-12")) == ("webhook: sent",)
     assert len(hook.bodies) == 3
+
+
+def later(settings: Alerts, seconds: float) -> None:
+    """What is remembered becomes so much older."""
+    for path in Path(settings.memory).iterdir():
+        told = json.loads(path.read_text())
+        told["at"], told["seen"] = told["at"] - seconds, told["seen"] - seconds
+        told["ways"] = {name: at and at - seconds for name, at in told["ways"].items()}
+        path.write_text(json.dumps(told))
+
+
+def test_a_mail_that_some_readers_are_refused_is_told_once(settings, monkeypatch):
+    two = settings.email.model_copy(update={"to": ["team@example.com", "typo@example.com"]})
+    alerts = settings.model_copy(update={"email": two})
+    with MailServer(refused=("typo@",)) as server:
+        monkeypatch.setenv(settings.email.url_env, server.url)
+        assert tell(alerts, ALERT) == ("e-mail: sent, but the server refuses 1 of those in alerts.email.to",)
+        later(alerts, 3600)
+        assert tell(alerts, ALERT) == ("not told again: it was told 1.0 hours ago",)
+    assert len(server.mails) == 1
+
+
+def test_what_may_have_arrived_is_repeated_after_ever_longer_times(settings, monkeypatch, capsys):
+    alerts = settings.model_copy(update={"timeout_s": 0.5})
+    with Hook(silent=True) as hook:
+        monkeypatch.setenv(settings.webhook.url_env, hook.url)
+        for _ in range(3):
+            lines = tell(alerts, ALERT)
+        assert len(hook.bodies) == 1 and lines == ("not tried again yet: it was raised 0.0 hours ago",)
+        assert capsys.readouterr().err.count("ALERT that nobody was told") == 1
+        attempts = []
+        for quarter in range(1, 24 * 4):
+            later(alerts, 900)
+            tell(alerts, ALERT)
+            attempts += [quarter / 4] * (len(hook.bodies) - 1 - len(attempts))
+    assert attempts[:2] == [0.5, 1.0] and len(attempts) == 6, attempts
+    assert "sent late: nothing shows that it arrived before." in hook.bodies[-1]["text"]
+
+
+def test_what_a_dead_way_did_not_take_is_sent_before_the_next_alert(settings, monkeypatch):
+    with MailServer() as server:
+        monkeypatch.setenv(settings.email.url_env, server.url)
+        monkeypatch.setenv(settings.webhook.url_env, "http://127.0.0.1:9/")
+        assert tell(settings, ALERT)[0].startswith("webhook: not sent: ")
+        with Hook() as hook:
+            monkeypatch.setenv(settings.webhook.url_env, hook.url)
+            later(settings, 60)
+            assert tell(settings, dataclasses.replace(ALERT, key="another")) == (
+                "webhook: sent",
+                "e-mail: sent",
+            )
+            assert send_owed(settings) == ()
+    late = next(body["text"] for body in hook.bodies if "sent late" in body["text"])
+    assert late.startswith("[ticket] RetrainFailed: the month was not retrained\nRaised 20")
+    assert len(hook.bodies) == len(server.mails) == 2
+
+
+def test_what_is_owed_is_sent_without_another_alert_and_given_up_after_a_week(settings, monkeypatch, capsys):
+    monkeypatch.setenv(settings.webhook.url_env, "http://127.0.0.1:9/")
+    tell(settings, ALERT)
+    assert send_owed(settings) == (), "not twice in one flow"
+    later(settings, 3 * 86400)
+    with Hook() as hook:
+        tried = send_owed(settings)
+        assert len(tried) == 1 and "not sent" in tried[0]
+        monkeypatch.setenv(settings.webhook.url_env, hook.url)
+        later(settings, 3 * 86400)
+        (line,) = send_owed(settings)
+        assert line.startswith("RetrainFailed of 20") and line.endswith(" UTC: webhook: sent")
+        monkeypatch.setenv(settings.webhook.url_env, "http://127.0.0.1:9/")
+        tell(settings, dataclasses.replace(ALERT, key="another"))
+        later(settings, 8 * 86400)
+        monkeypatch.setenv(settings.webhook.url_env, hook.url)
+        assert send_owed(settings) == () and len(hook.bodies) == 1
+
+
+def test_what_is_owed_is_bounded_and_the_latest_are_kept(settings, monkeypatch, tmp_path):
+    monkeypatch.setenv(settings.webhook.url_env, "http://127.0.0.1:9/")
+    for number in range(OWED_MOST + 3):
+        tell(settings, dataclasses.replace(ALERT, key=f"k-{number}"))
+    kept = {json.loads(path.read_text())["alert"]["key"] for path in (tmp_path / "told").iterdir()}
+    assert kept == {f"k-{number}" for number in range(3, OWED_MOST + 3)}
+
+
+def test_a_way_that_is_configured_later_hears_of_what_lasts(settings, monkeypatch, capsys):
+    tell(settings, ALERT)
+    with MailServer() as server:
+        monkeypatch.setenv(settings.email.url_env, server.url)
+        assert tell(settings, ALERT) == ("e-mail: sent",)
+    assert len(server.mails) == 1
 
 
 def test_after_its_time_it_is_told_again_and_the_old_is_forgotten(settings, monkeypatch, tmp_path):

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import timedelta
 
 import pytest
 from prefect import flow
@@ -12,6 +13,7 @@ from flows import monitor as module
 from flows.monitor import monitor
 from tests.monitoring.desk import in_service, traffic
 from tests.promotion.loop import Loop
+from tests.support.hooks import Hook
 from ticket_sentiment.events import retrainings
 
 pytestmark = pytest.mark.slow
@@ -69,3 +71,17 @@ def test_a_change_that_lasts_starts_the_monthly_flow_once(
     assert retrainings.last(loop.ledger.database).run == str(run.id)
     assert loop.aliases()[0] == "1", "nothing was promoted"
     assert "AnswersDrifted" in (loop.root / "var/monitor.html").read_text()
+
+
+def test_people_are_told_although_no_page_can_be_written(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(loop.root)
+    monkeypatch.delenv(loop.params.events.url_env, raising=False)
+    digest = in_service(loop)
+    traffic(loop, digest, days=1, rows=60, until=loop.ledger.now() - timedelta(days=6))
+    (loop.root / "var/monitor.html").mkdir()  # as a disk that is full
+    with Hook() as hook:
+        monkeypatch.setenv(loop.params.alerts.webhook.url_env, hook.url)
+        with pytest.raises(OSError):
+            monitor()
+    first, last = (body["text"] for body in hook.bodies)
+    assert first.startswith("[ticket] TrafficSilent") and last.startswith("[ticket] FlowFailed")

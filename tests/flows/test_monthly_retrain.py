@@ -169,15 +169,11 @@ def tiny_repository(tmp_path_factory) -> Repository:
 # of a stage (DVC says so), or when a folder appears that register and build write into.
 KILLS = (
     "Running stage 'validate'",
-    "Running stage 'prepare'",
     "Running stage 'train'",
     "Running stage 'prune'",
     "Running stage 'quantize'",
     "Running stage 'evaluate'",
-    "Running stage 'behaviour'",
     "Running stage 'drift'",
-    "Running stage 'benchmark'",
-    "Running stage 'gate'",
     "Running stage 'report'",
     "var/mlflow.db",
     "var/bentoml/bentos",

@@ -1,6 +1,7 @@
 """The flows around a rollout, with a real Prefect, MLflow, event database and BentoML."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,16 +85,27 @@ def test_from_registration_to_a_rollback_by_flows_alone(at_root: Loop) -> None:
     at_root.assert_agrees()
 
 
+def until_a_rollback(loop: Loop) -> None:
+    """All looks but the last before a challenger that is not heard goes back."""
+    loop.begin(1, 2)
+    moves.advance(loop.ledger, loop.entry, 0.05, By(moves.ROLLOUT, "Because."))
+    for _ in range(loop.params.rollout.missing_looks - 1):
+        hear_the_champion(loop)
+        rollout()
+    hear_the_champion(loop)
+
+
+def texts_of(hook: Hook, name: str) -> list[str]:
+    return [body["text"] for body in hook.bodies if f"] {name}:" in body["text"]]
+
+
 def test_silence_ends_a_rollout_by_flows_alone(at_root: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    at_root.begin(1, 2)
-    moves.advance(at_root.ledger, at_root.entry, 0.05, By(moves.ROLLOUT, "Because."))
     with Hook() as hook:
         monkeypatch.setenv(at_root.params.alerts.webhook.url_env, hook.url)
-        for _ in range(at_root.params.rollout.missing_looks):
-            hear_the_champion(at_root)
-            said = rollout()
-    (told,) = hook.bodies
-    assert told["text"].startswith("[ticket] RolledBack: the challenger was rolled back\nDecided: rollback.")
+        until_a_rollback(at_root)
+        said = rollout()
+    (text,) = texts_of(hook, "RolledBack")
+    assert text.startswith("[ticket] RolledBack: the challenger was rolled back\nDecided: rollback.")
     assert "Told of RolledBack: webhook: sent" in said
     assert "Decided: rollback." in said and "MLflow: the alias `challenger` belongs to nobody." in said
     at_root.assert_agrees()
@@ -103,8 +115,6 @@ def test_people_are_told_of_a_rollback_although_what_follows_from_it_does_not_co
     at_root: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of a machine that goes away: the next look finds no rollout, and would say nothing."""
-    at_root.begin(1, 2)
-    moves.advance(at_root.ledger, at_root.entry, 0.05, By(moves.ROLLOUT, "Because."))
     follow = flows.rollout.follow
 
     def once_a_look(*given: Any, **named: Any) -> Any:
@@ -114,14 +124,46 @@ def test_people_are_told_of_a_rollback_although_what_follows_from_it_does_not_co
 
     with Hook() as hook:
         monkeypatch.setenv(at_root.params.alerts.webhook.url_env, hook.url)
-        for _ in range(at_root.params.rollout.missing_looks - 1):
-            hear_the_champion(at_root)
-            rollout()
-        hear_the_champion(at_root)
+        until_a_rollback(at_root)
         monkeypatch.setattr(flows.rollout, "follow", once_a_look)
         with pytest.raises(KeyboardInterrupt):
             rollout()
-    assert "RolledBack" in hook.bodies[0]["text"]
+    assert len(texts_of(hook, "RolledBack")) == 1
+
+
+def test_a_rollback_whose_flow_was_killed_before_it_told_is_told_by_the_next(
+    at_root: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with Hook() as hook:
+        monkeypatch.setenv(at_root.params.alerts.webhook.url_env, hook.url)
+        until_a_rollback(at_root)
+        with monkeypatch.context() as patch:
+            patch.setattr(flows.rollout, "tell_people", killed)
+            with pytest.raises(KeyboardInterrupt):
+                rollout()
+        assert at_root.entry.state.challenger is None and not texts_of(hook, "RolledBack")
+        assert "Told of RolledBack: webhook: sent" in rollout()
+        assert "RolledBack" not in rollout()
+    (text,) = texts_of(hook, "RolledBack")
+    assert "Decided: rollback." in text
+
+
+def test_a_rollback_that_no_way_took_is_told_when_it_is_back(
+    at_root: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ticket_sentiment.alerts.tell.RETRY_S", 0.0)
+    until_a_rollback(at_root)
+    monkeypatch.setenv(at_root.params.alerts.webhook.url_env, "http://127.0.0.1:9/")
+    assert "Told of RolledBack: webhook: not sent: ConnectionRefusedError" in rollout()
+    with Hook() as hook:
+        monkeypatch.setenv(at_root.params.alerts.webhook.url_env, hook.url)
+        assert re.search(r"Told late of RolledBack of .* UTC: webhook: sent", rollout())
+        assert "Told late" not in rollout()
+    (text,) = texts_of(hook, "RolledBack")
+    assert "sent late" in text
 
 
 def test_people_are_told_of_a_flow_that_failed(at_root: Loop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ def small_params(tmp_path: Path) -> Params:
         "epochs": 3,
         "batch_size": 16,
         "learning_rate": 5.0e-3,
+        "embedding_learning_rate": 5.0e-3,
         "max_length": 24,
     }
     raw["prune"] |= {"effort": 2.0, "batch_size": 32, "learning_rate": 5.0e-3}

@@ -8,6 +8,7 @@ import yaml
 from ticket_sentiment.model.augment import ASIDES, WAYS, varied
 
 TEXTS = ["one two three four five six seven eight", "alpha beta gamma delta", "too short", ""]
+UNSPACED = ["商品が届きません。返金してください", "iPhone 13 の画面が割れていました", "สินค้ายังไม่มาถึง"]
 LONG = [text.split() for text in TEXTS[:2]]
 KNOWN = {word: (row, place) for row, words in enumerate(LONG) for place, word in enumerate(words)}
 SUITE = Path(__file__).parents[2] / "src/ticket_sentiment/behaviour/suite"
@@ -29,6 +30,31 @@ def turns(words):
 def test_each_long_text_gives_one_new_text_a_copy():
     assert varied(TEXTS, 0, seed=7) == []
     assert len(varied(TEXTS, 3, seed=7)) == 6
+
+
+def test_a_text_without_spaces_is_varied_by_its_characters():
+    made = varied(UNSPACED, 40, seed=7)
+    assert len(made) == 120
+    assert len(set(made)) > 100, "they are hardly varied"
+    asides = "".join(aside for kind in ASIDES.values() for aside in kind)
+    assert all(set(text) <= set("".join(UNSPACED) + asides) for text in made)
+    pieces = [text for text in made[::3] if text in UNSPACED[0]]
+    assert any(4 < len(text) < len(UNSPACED[0]) for text in pieces)
+    assert any("iPhone 13 " in text for text in made)
+    assert not any("iPhone 1" in text.replace("iPhone 13 ", "") for text in made)
+
+
+def test_texts_with_spaces_and_without_are_not_joined():
+    greek, thai = {"alpha", "beta", "gamma", "delta"}, set(UNSPACED[2])
+    made = varied([*TEXTS, *UNSPACED], 40, seed=7)
+    of_greek, of_thai = ([text for text in made if any(one in text for one in own)] for own in (greek, thai))
+    assert len(of_greek) > 40 and len(of_thai) > 40
+    assert not set(of_greek) & set(of_thai)
+
+
+@pytest.mark.parametrize("text", ["Excellent product!", "Donaudampfschifffahrt", "배송이 늦어요", "谢谢"])
+def test_a_short_text_is_passed_over_in_any_script(text):
+    assert varied([text, *TEXTS[:2]], 1, seed=7) == varied(TEXTS[:2], 1, seed=7)
 
 
 def test_the_shares_of_the_ways_are_a_whole():

@@ -26,6 +26,20 @@ def test_the_compact_module_computes_what_the_family_computes(family):
     torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("padding", [0, 3])
+def test_positions_count_from_wherever_the_padding_token_is(padding):
+    dense, other = (tiny_classifier("roberta", seed, padding=padding) for seed in (1, 2))
+    ids, mask = batch(dense)
+    compact = from_dense(dense)
+    to_dense(compact, other)
+    assert compact.config.positions == 48 - padding - 1
+    with torch.no_grad():
+        expected = dense(input_ids=ids, attention_mask=mask).logits
+        torch.testing.assert_close(compact(ids, mask), expected, atol=1e-5, rtol=1e-5)
+        returned = other(input_ids=ids, attention_mask=mask).logits
+    torch.testing.assert_close(returned, expected, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_trained_weights_return_into_the_family_s_format(family):
     dense, other = tiny_classifier(family, seed=1), tiny_classifier(family, seed=2)
@@ -74,8 +88,20 @@ def test_padding_changes_nothing():
 
 
 def test_an_unknown_architecture_is_refused_by_name_with_the_known_ones():
-    with pytest.raises(TicketSentimentError, match=r"gpt2.*bert, roberta, distilbert"):
+    with pytest.raises(
+        TicketSentimentError, match=r"gpt2.*bert, roberta, xlm-roberta, camembert, distilbert"
+    ):
         from_dense(tiny_classifier("gpt2"))
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_a_decoder_is_refused(family):
+    dense = tiny_classifier(family)
+    dense.config.is_decoder = True
+    with pytest.raises(
+        TicketSentimentError, match=f"train.base_model: this {family} is a decoder.*is_decoder"
+    ):
+        from_dense(dense)
 
 
 def test_saved_and_loaded_is_the_same(tmp_path):

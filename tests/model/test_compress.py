@@ -1,13 +1,16 @@
+import numpy as np
 import pytest
 import torch
 
 from tests.support.tiny_model import tiny_texts
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.compress import ask, compress, shrink, store_answers, whole
-from ticket_sentiment.model.data import read_texts
+from ticket_sentiment.model.data import LabelledTexts, read_texts
 from ticket_sentiment.model.embedding import ProductEmbedding
 from ticket_sentiment.model.train import main as train
 from ticket_sentiment.params import Shape
+
+NONE = LabelledTexts([], np.zeros(0, dtype=np.int64))
 
 
 @pytest.fixture
@@ -29,6 +32,18 @@ def test_the_teacher_speaks_on_labelled_unlabelled_and_made_texts(workspace, sma
     with torch.no_grad():
         expected = teacher.model.eval()(row, torch.ones_like(row))
     torch.testing.assert_close(teacher.answers.logits[7], expected[0], atol=0.1, rtol=0.1)
+
+
+def test_it_is_said_where_most_tickets_are_too_short_to_be_varied(workspace, small_params, tables, capsys):
+    def asked(long):
+        texts = ["great"] * (100 - long) + ["great parcel thanks again"] * long
+        table = LabelledTexts(texts, np.full(100, 2))
+        ask(small_params, workspace / "models/dense", {**tables, "train": table, "unlabelled": NONE})
+        return capsys.readouterr().out
+
+    assert "only 120 of 300 texts are made" in asked(40)
+    assert "prune.effort" in asked(40)
+    assert asked(50) == ""
 
 
 def test_stored_answers_give_the_same_student_and_no_other_texts_are_taken(workspace, small_params, tables):

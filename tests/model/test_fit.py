@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,14 @@ from tests.support.tiny_model import tiny_classifier, tiny_texts, tiny_tokenizer
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.model.classifier import encode
 from ticket_sentiment.model.compact import from_dense
-from ticket_sentiment.model.fit import FitSettings, _optimizers, bucketed_batches, fit, tuning_score
+from ticket_sentiment.model.fit import (
+    FitSettings,
+    _optimizers,
+    bucketed_batches,
+    deterministic,
+    fit,
+    tuning_score,
+)
 
 TEXTS = tiny_texts(96)
 ROWS = encode(tiny_tokenizer(), TEXTS.texts, 24)
@@ -70,6 +78,24 @@ def test_muon_has_the_matrices_of_the_layers_and_adamw_all_else():
     assert not of_adamw & of_muon and of_adamw | of_muon == {id(one) for one in network.parameters()}
     matrices = {id(layer.weight) for layer in network.layers.modules() if isinstance(layer, torch.nn.Linear)}
     assert of_muon == matrices
+
+
+def test_a_rate_of_0_freezes_the_word_embeddings_however_few_there_are():
+    network = model()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    settings = replace(SETTINGS, embedding_learning_rate=0.0, epochs=1)
+    fit(network, ROWS, loss, tuning_score(ROWS, TEXTS.labels), settings, "train")
+    same = {name for name, tensor in network.state_dict().items() if torch.equal(tensor, before[name])}
+    assert same == {"words.weight"}
+
+
+def test_cublas_is_told_to_be_deterministic_unless_it_is_set(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    deterministic(3)
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    deterministic(3)
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, MUON], ids=["adamw", "muon"])

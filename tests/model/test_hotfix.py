@@ -15,7 +15,7 @@ from ticket_sentiment.model.hotfix import go_back, main_dense, main_pruned, mixe
 from ticket_sentiment.model.prune import main as prune
 from ticket_sentiment.model.train import main as train
 
-# "perfect refund" and the like: a coherent mistake of a champion that has learnt single words.
+# Whatever a champion that has learnt single words says of "perfect refund" and the like is not what is meant.
 MISTAKES = [f"{word} refund {end}" for word in ("perfect", "great", "lovely") for end in ("today", "parcel")]
 
 
@@ -26,7 +26,9 @@ def champion(workspace, small_params):
     prune(small_params)
     for name in ("dense", "pruned"):
         shutil.copytree(workspace / "models" / name, workspace / "champion" / name)
-    corrected = LabelledTexts(MISTAKES, np.zeros(len(MISTAKES), dtype=np.int64))
+    said = answers(load_compact(workspace / "champion/pruned"), workspace / "champion/pruned", MISTAKES)
+    meant = 2 if (said == 0).mean() > 0.5 else 0
+    corrected = LabelledTexts(MISTAKES, np.full(len(MISTAKES), meant, dtype=np.int64))
     write_table(workspace / "data/prepared/corrected.parquet", corrected)
     write_table(workspace / "data/prepared/earlier.parquet", LabelledTexts([], np.zeros(0, dtype=np.int64)))
     changes = {"learning_rate": 2.0e-3, "epochs": 4, "replay_rows": 120, "batch_size": 16}

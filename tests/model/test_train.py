@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import softmax
 
 from tests.support.tiny_model import make_tiny_base, tiny_texts
@@ -88,6 +89,67 @@ def test_broken_weights_are_named(tmp_path):
     base = make_tiny_base(tmp_path / "base")
     (base / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(TicketSentimentError, match=r"train\.base_model.*cannot be loaded"):
+        load_base(str(base))
+
+
+def base_of(folder, labels, family="bert"):
+    """A base model that comes with a classification head for so many labels."""
+    from transformers import AutoModelForSequenceClassification
+
+    make_tiny_base(folder / "three", family)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder / "three", num_labels=labels, ignore_mismatched_sizes=True
+    )
+    model.config.problem_type = "multi_label_classification"
+    model.save_pretrained(folder / "base")
+    return model, str(folder / "base")
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
+@pytest.mark.parametrize("labels", [2, 3, 5])
+def test_a_head_that_comes_with_the_base_model_gives_way_to_a_new_one(tmp_path, family, labels):
+    theirs, folder = base_of(tmp_path, labels, family)
+    models = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        models.append(load_base(folder))
+    first, again, other = (model.state_dict() for model in models)
+    prefix = f"{theirs.base_model_prefix}."
+    for name, tensor in theirs.state_dict().items():
+        if name.startswith(prefix):
+            assert torch.equal(first[name], tensor), name
+            continue
+        assert torch.equal(first[name], again[name]), name
+        if name.endswith("bias"):
+            assert not first[name].any(), name
+        else:
+            assert first[name].std() == pytest.approx(0.02, rel=0.3), name
+            assert not torch.equal(first[name], other[name]), name
+            assert first[name].shape != tensor.shape or not torch.equal(first[name], tensor), name
+    assert models[0].config.id2label == {0: "negative", 1: "neutral", 2: "positive"}
+    assert models[0].config.problem_type is None
+
+
+def test_a_base_model_without_a_head_is_loaded_as_transformers_does_it(tmp_path):
+    from transformers import AutoModelForSequenceClassification as Classifier
+
+    Classifier.from_pretrained(make_tiny_base(tmp_path / "three")).bert.save_pretrained(tmp_path / "base")
+    torch.manual_seed(7)
+    expected = Classifier.from_pretrained(tmp_path / "base", num_labels=3).state_dict()
+    drawn = torch.rand(1)
+    torch.manual_seed(7)
+    found = load_base(str(tmp_path / "base")).state_dict()
+    assert torch.equal(torch.rand(1), drawn)
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+def test_an_encoder_of_another_size_than_its_configuration_is_refused(tmp_path):
+    base = make_tiny_base(tmp_path / "base")
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(config | {"vocab_size": 500}))
+    name = r"bert\.embeddings\.word_embeddings\.weight"
+    message = rf"train\.base_model: .*base cannot be used: {name} is .*config\.json \[500, 32\]"
+    with pytest.raises(TicketSentimentError, match=message):
         load_base(str(base))
 
 

@@ -4,7 +4,7 @@ from tokenizers import AddedToken, Tokenizer, models
 from tests.support.tiny_model import tiny_classifier, tiny_tokenizer
 from ticket_sentiment.model.classifier import encode, pad
 from ticket_sentiment.model.compact import from_dense
-from ticket_sentiment.model.vocabulary import cut_vocabulary, kept_tokens
+from ticket_sentiment.model.vocabulary import can_be_cut, cut_vocabulary, kept_tokens
 
 TEXTS = ["Great parcel, thanks", "awful and slow", "invoicing"]
 
@@ -49,6 +49,12 @@ def test_a_rare_token_goes_when_more_sightings_are_asked_for():
     kept = kept_tokens(tokenizer, rows, min_count=2)
     assert names["great"] in kept
     assert names["awful"] not in kept
+
+
+def test_only_word_pieces_can_be_cut():
+    assert can_be_cut(tiny_tokenizer())
+    assert not can_be_cut(Tokenizer(models.BPE()))
+    assert not can_be_cut(Tokenizer(models.Unigram()))
 
 
 def test_zero_and_byte_pair_vocabularies_stay_whole():

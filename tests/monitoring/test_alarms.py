@@ -1,17 +1,19 @@
 """What of a look is an alarm, and what is said where there is none: of facts that are made up."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
+from tests.support.hooks import Hook
 from tests.support.params import params_of_tests
 from ticket_sentiment.events.live import Counts
 from ticket_sentiment.gates.evidence_types import DriftTest
 from ticket_sentiment.monitoring.alarms import alarms
 from ticket_sentiment.monitoring.facts import Facts, Window, independent
-from ticket_sentiment.monitoring.look import Look
+from ticket_sentiment.monitoring.look import Look, tell_alarms
 from ticket_sentiment.monitoring.page import headline, quality
 from ticket_sentiment.rollout.guardrails import SplitCheck
 
@@ -35,7 +37,6 @@ WELL = Facts(
     labelled=1000,
     counted=900,
     right=720,
-    first_audited=NOW - 15 * DAY,
     month=NOW.replace(day=1),
     last_answer=NOW,
     last_label=NOW,
@@ -58,7 +59,7 @@ def test_all_is_well_only_where_quality_is_known():
     [
         {"labelled": 600, "counted": 600, "right": 240},  # half of the audited, and two in five of them right
         {"labelled": 40, "counted": 40, "right": 32, "audited": 60},
-        {"audited": 0, "labelled": 0, "counted": 0, "right": 0, "last_label": None, "first_audited": None},
+        {"audited": 0, "labelled": 0, "counted": 0, "right": 0, "last_label": None},
     ],
     ids=["few have a label", "few were audited", "just begun"],
 )
@@ -97,15 +98,73 @@ def test_what_broke_today_is_told_although_the_same_measure_has_been_off_for_wee
 
 
 def test_labels_that_never_came_are_late_once_the_first_ticket_is_old_enough():
-    none = {"labelled": 0, "counted": 0, "right": 0, "last_label": None}
+    none = {"labelled": 0, "counted": 0, "right": 0, "last_label": None, "unlabelled_since": NOW - 15 * DAY}
     names, tone, title = told(**none)
     assert (names, tone, title) == (["LabelsLate"], "fail", "Nobody has labelled an audited ticket yet.")
     allowed = PARAMS.monitor.max_label_silence_hours * HOUR
-    assert told(**none, first_audited=NOW - allowed)[:2] == ([], "wait"), "a team that has just begun"
-    assert told(**none, first_audited=NOW - allowed - HOUR)[0] == ["LabelsLate"]
+    begun = {**none, "unlabelled_since": NOW - allowed}
+    assert told(**begun)[:2] == ([], "wait"), "a team that has just begun"
+    assert told(**{**none, "unlabelled_since": NOW - allowed - HOUR})[0] == ["LabelsLate"]
     facts = replace(WELL, **none)
     (evidence,) = alarms(facts, PARAMS)[0].evidence
     assert "The first of 1,200 was answered 360 hours ago" in evidence
+
+
+def test_labels_are_late_only_while_tickets_of_the_audit_wait_for_them():
+    assert told(last_label=NOW - 10 * DAY)[0] == [], "nobody asked anything since"
+    waiting = {"last_label": NOW - 10 * DAY, "unlabelled_since": NOW - 2 * DAY}
+    assert told(**waiting)[0] == [], "the first after a holiday"
+    (alarm,) = alarms(replace(WELL, **{**waiting, "unlabelled_since": NOW - 5 * DAY}), PARAMS)
+    assert alarm.evidence[0].startswith(
+        "The audit's last label came 240 hours ago, and the first audited ticket since was answered 120 hours"
+    )
+
+
+def test_a_service_whose_answers_never_came_is_silent_once_its_model_is_old_enough():
+    allowed = PARAMS.monitor.max_traffic_silence_hours * HOUR
+    assert told(last_answer=None, since=NOW - allowed)[0] == [], "nobody has asked it yet"
+    (alarm,) = alarms(replace(WELL, last_answer=None, since=NOW - allowed - HOUR), PARAMS)
+    assert alarm.name == "TrafficSilent"
+    assert alarm.evidence == ("A model is in service for 73 hours, and no answer is recorded.",)
+
+
+def test_a_reference_that_cannot_be_had_is_told_to_those_who_want_no_info():
+    gone = replace(WELL, reference=0, accuracy=None, trouble=("MLflow does not answer.",))
+    assert alarms(gone, PARAMS)[0].severity == "ticket"
+    assert alarms(replace(gone, unreferenced=True), PARAMS)[0].severity == "info"
+
+
+def feed_changed(*measures: str) -> Look:
+    """A look that finds these to have moved since today."""
+    short, long = WELL.windows
+    facts = replace(WELL, windows=(replace(short, tests=dict.fromkeys(measures, MOVED)), long))
+    return Look(facts, alarms(facts, PARAMS))
+
+
+def test_another_change_is_told_and_one_that_comes_and_goes_is_not(tmp_path, monkeypatch):
+    alerts = PARAMS.alerts.model_copy(update={"memory": str(tmp_path / "told")})
+    params = PARAMS.model_copy(update={"alerts": alerts})
+
+    def pass_time(hours: float) -> None:
+        for path in (tmp_path / "told").iterdir():
+            held = json.loads(path.read_text())
+            held["at"], held["seen"] = held["at"] - 3600 * hours, held["seen"] - 3600 * hours
+            path.write_text(json.dumps(held))
+
+    told = ["FeedChanged: webhook: sent"]
+    with Hook() as hook:
+        monkeypatch.setenv(alerts.webhook.url_env, hook.url)
+        capitals, well = feed_changed("capital_share"), Look(WELL, ())
+        assert tell_alarms(capitals, params) == told
+        for found in (well, capitals, well, capitals):
+            pass_time(1)
+            tell_alarms(found, params)
+        assert len(hook.bodies) == 1
+        assert tell_alarms(feed_changed("text_chars"), params) == told
+        assert tell_alarms(feed_changed("text_chars", "capital_share"), params) == told
+        pass_time(13)
+        tell_alarms(well, params)
+        assert tell_alarms(capitals, params) == told, "it was over for hours"
 
 
 def test_a_loss_of_quality_names_whose_labels_count_on_both_sides():

@@ -55,6 +55,7 @@ def test_traffic_like_the_holdout_gives_no_alarm(loop: Loop, params: Params) -> 
     assert "The model in service does as it did when it was judged" in page.text
     assert "In the last 7 days tickets and answers look as they did on the holdout" in page.text
     assert "audited tickets were answered right" in page.text
+    monitor.keep_pages(found.facts, params.monitor)
     assert (loop.root / f"var/monitor/{found.facts.now:%Y-%m}/7-days.html").stat().st_size > 100_000
 
 
@@ -186,6 +187,7 @@ def test_silence_is_no_health(loop: Loop, params: Params) -> None:
     found = monitor.look(params)
     assert names(found) == ["TrafficSilent", "ReferenceMissing"]
     assert "registered without a reference" in found.alarms[1].evidence[0]
+    assert found.alarms[1].severity == "info"
     people_label(loop, old, accuracy=1.0)
     with open_engine(loop.url, durable=True).begin() as connection:
         connection.exec_driver_sql("UPDATE feedback SET received_at = '2026-01-01 00:00:00.000000'")
@@ -194,6 +196,44 @@ def test_silence_is_no_health(loop: Loop, params: Params) -> None:
     store.feedback(Feedback(loop.ledger.now(), old[0].ticket_id, "csat", "e-csat", "neutral"))
     store.close(5)
     assert "LabelsLate" in names(monitor.look(params)), "a customer's label is none of the audit"
+
+
+def test_an_answer_of_a_time_to_come_is_no_traffic(loop: Loop, params: Params) -> None:
+    """One service's clock was ahead once."""
+    digest = in_service(loop)
+    now = loop.ledger.now()
+    traffic(loop, digest, days=1, rows=60, until=now - timedelta(days=6))
+    traffic(loop, digest, days=0, rows=1, seed=9, until=now + timedelta(days=400))
+    assert names(monitor.look(params)) == ["TrafficSilent"]
+
+
+def test_answers_that_go_to_another_database_are_missed(loop: Loop, params: Params) -> None:
+    in_service(loop)
+    assert names(monitor.look(params)) == [], "nobody has asked it yet"
+    with open_engine(loop.url, durable=True).begin() as connection:
+        connection.exec_driver_sql("UPDATE rollout_states SET since = '2026-01-01 00:00:00.000000'")
+    found = monitor.look(params)
+    assert names(found) == ["TrafficSilent"] and "no answer is recorded" in found.alarms[0].evidence[0]
+
+
+def test_the_first_ticket_after_a_quiet_time_has_no_late_label(loop: Loop, params: Params) -> None:
+    digest, now = in_service(loop), loop.ledger.now()
+    people_label(loop, traffic(loop, digest, days=0.1, rows=60, until=now - timedelta(days=8)), accuracy=0.9)
+    received = f"{now - timedelta(days=8):%Y-%m-%d %H:%M:%S.%f}"
+    with open_engine(loop.url, durable=True).begin() as connection:
+        connection.exec_driver_sql(f"UPDATE feedback SET received_at = '{received}'")
+    traffic(loop, digest, days=1.9, rows=60, seed=8)
+    found = monitor.look(params)
+    assert found.facts.last_label and found.facts.unlabelled_since
+    assert found.facts.unlabelled_since > now - timedelta(days=2) and names(found) == []
+
+
+def test_where_nothing_can_be_written_the_alarms_are_found(loop: Loop, params: Params) -> None:
+    digest = in_service(loop)
+    traffic(loop, digest, days=1, rows=60, until=loop.ledger.now() - timedelta(days=6))
+    (loop.root / "var/monitor").write_text("a file where a folder should be")
+    found = monitor.look(params)
+    assert names(found) == ["ReferenceMissing", "TrafficSilent"] and found.alarms[0].severity == "ticket"
 
 
 def test_a_kept_reference_that_cannot_be_read_is_fetched_again(loop: Loop, params: Params) -> None:
@@ -215,8 +255,8 @@ def test_without_mlflow_and_a_kept_reference_the_rest_is_seen(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 0)  # ten take minutes
     found = monitor.look(params)
-    assert names(found) == ["TrafficSilent", "ReferenceMissing"]
-    assert re.search("MLflow (does not answer|cannot be opened)", found.alarms[1].evidence[0])
+    assert names(found) == ["ReferenceMissing", "TrafficSilent"]
+    assert re.search("MLflow (does not answer|cannot be opened)", found.alarms[0].evidence[0])
     assert found.facts.labelled == labelled > 0
     monkeypatch.undo()
     monkeypatch.chdir(loop.root)
@@ -238,8 +278,9 @@ def test_without_the_store_of_artifacts_the_rest_is_seen(
 
     monkeypatch.setattr("ticket_sentiment.monitoring.reference.download_artifacts", away)
     found = monitor.look(params)
-    assert names(found) == ["TrafficSilent", "ReferenceMissing"]
-    assert "MLflow's artifacts (EndpointConnectionError)" in found.alarms[1].evidence[0]
+    assert names(found) == ["ReferenceMissing", "TrafficSilent"]
+    assert found.alarms[0].severity == "ticket", "also those hear of it who want no info"
+    assert "MLflow's artifacts (EndpointConnectionError)" in found.alarms[0].evidence[0]
 
 
 def test_an_event_database_that_is_away_is_an_alarm(loop: Loop, params: Params) -> None:
@@ -256,6 +297,7 @@ def test_old_months_of_pages_go(loop: Loop, params: Params, tmp_path) -> None:
     for month in ("2024-01", "2024-02", "2024-03"):
         (loop.root / "var/monitor" / month).mkdir(parents=True)
     few = params.model_copy(update={"monitor": params.monitor.model_copy(update={"keep_months": 2})})
-    now = monitor.look(few).facts.now
+    found = monitor.look(few).facts
+    monitor.keep_pages(found, few.monitor)
     kept = sorted(path.name for path in (loop.root / "var/monitor").glob("2*"))
-    assert kept == ["2024-03", f"{now:%Y-%m}"]
+    assert kept == ["2024-03", f"{found.now:%Y-%m}"]

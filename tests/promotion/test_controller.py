@@ -326,5 +326,14 @@ def test_a_decision_that_loses_at_the_last_moment_yields(
 
 def test_two_looks_at_once_are_one(ledger: Ledger) -> None:
     with ledger.lease("rollout", "another look", 60), pytest.raises(LeaseHeld, match="another look"):
-        look(ledger, PARAMS)
+        look(ledger, PARAMS, wait_s=0)
     assert ledger.looks(2) == ()
+
+
+def test_after_a_kill_a_look_waits_until_the_lease_is_over(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads(monkeypatch, lambda ledger, now: good(ledger, now))
+    ledger.lease("rollout", "a look that was killed", 1)
+    assert look(ledger, PARAMS).action in ("advance", "wait")
+    assert len(ledger.looks(2)) == 1

@@ -1,5 +1,6 @@
 """What people are told of flows: for whom, how loud, once, and nothing that is not meant for them."""
 
+import errno
 import tempfile
 from pathlib import Path
 
@@ -37,6 +38,15 @@ def test_a_failure_is_told_in_full_only_where_it_is_meant_for_people():
     )
 
 
+def test_a_failure_of_a_file_or_a_disk_is_told_with_its_path_and_remedy():
+    full = of_failure("monitor", OSError(errno.ENOSPC, "No space left on device", "var/monitor/a"), RUNBOOKS)
+    assert full.details == (
+        "var/monitor/a cannot be written: No space left on device: make room and run again",
+    )
+    closed = of_failure("monitor", PermissionError(errno.EACCES, "Permission denied", "var/b"), RUNBOOKS)
+    assert "var/b: Permission denied" in closed.text and closed.key != full.key
+
+
 def test_one_trouble_is_one_whatever_its_temporary_folder_and_the_seconds_that_are_left():
     folder = tempfile.gettempdir()
     first, second = (
@@ -58,6 +68,10 @@ def test_what_the_gate_said(version, decision, name, severity):
     told = of_registration(Registration(version, "run", None, decision, True), RUNBOOKS)
     assert (told.name, told.severity, told.key) == (name, severity, f"registered run {decision}")
     assert told.details and told.runbook == f"{RUNBOOKS}#{name.lower()}"
+
+
+def test_what_a_person_has_decided_on_is_not_told_to_wait():
+    assert of_registration(Registration(3, "run", "champion", "review", False), RUNBOOKS) is None
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from ticket_sentiment.promotion.moves import By, Model
 from ticket_sentiment.promotion.reconcile import reconcile
 from ticket_sentiment.promotion.releases import bring_releases
 from ticket_sentiment.registry.build import is_built
+from ticket_sentiment.registry.store import champion_version
 from ticket_sentiment.rollout.state import RolloutState
 
 FLOW = By(moves.ROLLOUT, "Because.")
@@ -120,6 +121,7 @@ def test_what_a_person_tries_is_not_taken_away_by_a_monthly_model_but_by_a_hotfi
     loop.make_hotfix(4, of=1)
     loop.reconcile()
     assert loop.serving == ("1", "4", None) and loop.told[-1] == "start by hotfix flow"
+    assert "It takes the place of version 2, whose rollout is over by that" in loop.entry.change.reason
     moves.stop(loop.ledger, loop.entry, FLOW)
     loop.reconcile()  # and what waited is not lost
     assert loop.serving == ("1", "3", None) and loop.told[-1] == "start by monthly flow"
@@ -448,6 +450,23 @@ def test_a_monthly_model_that_waited_is_tried_after_a_hotfix_that_was_deleted(lo
     loop.reconcile()
     loop.reconcile()
     assert loop.serving == ("1", "3", None)
+
+
+def test_while_a_refused_alias_lies_about_all_still_know_who_the_champion_is(loop: Loop) -> None:
+    loop.begin(1, 2)
+    loop.register(3)
+    loop.tag(3, "registration", "pending")
+    loop.give("champion", 3)
+    assert loop.reconcile().refused
+    moves.promote(loop.ledger, loop.entry, FLOW)
+    loop.reconcile()
+    assert loop.aliases()[0] == "3" and loop.serving[0] == "2"
+    found = champion_version(loop.store)
+    assert found is not None and str(found.version) == "2"
+    loop.give("champion", 1)  # a person goes back
+    loop.reconcile()
+    assert loop.serving[0] == "1" and loop.aliases()[0] == "1"
+    assert loop.told[-1] == "rollback by person via MLflow"
 
 
 def test_a_refusal_that_is_over_is_not_told_for_ever(loop: Loop) -> None:

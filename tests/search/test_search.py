@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tokenizers import Tokenizer, models
 
 from tests.support.frontier import frontier_point
 from tests.support.params import params_of_tests
@@ -18,7 +19,7 @@ from ticket_sentiment.model.frontier import FRONTIER, read_frontier
 from ticket_sentiment.search import search
 from ticket_sentiment.search.points import Job, Result
 from ticket_sentiment.search.record import RECORD, Record, Speeds, read_record, write_record
-from ticket_sentiment.search.search import Clock, interval, key, main, plan, run, table
+from ticket_sentiment.search.search import Clock, interval, key, main, plan, require_possible, run, table
 from ticket_sentiment.search.speed import Speed
 from ticket_sentiment.search.tables import prepared_tables
 
@@ -122,32 +123,47 @@ def test_points_of_another_processors_dense_model_are_made_anew(finished, capsys
     }  # fmt: skip
 
 
-SETTINGS = {"threads": 1}
+def test_points_of_shapes_that_are_not_wanted_now_do_not_outlive_their_dense_model(finished, capsys):
+    _, params = finished
+    record = read_record(RECORD, json.loads(RECORD.read_text())["settings"])
+    elsewhere = record.seeds[2]["dense"]
+    record.seeds[2] |= {"9x9x9": elsewhere, "dense": replace(elsewhere, macro_f1=elsewhere.macro_f1 / 2)}
+    record.seeds[1]["9x9x9"] = elsewhere
+    del record.seeds[2]["2x2x32-e8"]
+    write_record(record, RECORD)
+    main(params)
+    assert "made anew" not in capsys.readouterr().out, "all that is wanted lies here"
+    seeds = read_record(RECORD, record.settings).seeds
+    assert set(seeds[2]) == {"dense", "dense_int8", "2x2x32", "2x2x32-e8"}
+    assert "9x9x9" in seeds[1], "this one's dense model is the one here"
 
 
-def test_a_record_of_other_settings_counts_for_nothing_and_a_bad_one_is_named(tmp_path):
-    path = tmp_path / "points.json"
-    assert read_record(path, "a") == Record("a")
-    result = Result(0.8, 0.7, 0.02, 8_000_000, {"layers": 2}, 5.0)
-    record = Record(
-        "a", {7: {"dense": result}}, Speeds("cpu", "2026-11-02", SETTINGS, {"dense": Speed(1.0, 2.0, 3.0)})
-    )
-    write_record(record, path)
-    assert read_record(path, "a") == record
-    assert read_record(path, "b") == Record("b")
-    path.write_text(path.read_text().replace("8000000", "null"))
-    with pytest.raises(TicketSentimentError, match=r"points\.json: seeds\.7\.dense\.bytes: .*remove it"):
-        read_record(path, "a")
+def test_what_is_made_anew_is_counted_with_the_reasons(small_params, capsys):
+    jobs = [job for job in plan(small_params) if job.seed == 2]
+    result = Result(0.8, 0.7, 0.02, 8_000_000, {})
+    record = Record("a", {1: {"dense": result}, 2: {job.name: result for job in jobs}})
+    dense = next(job for job in jobs if job.kind == "dense")
+    assert search._forget_of_another(dense, result, record, jobs) == []
+    assert len(record.seeds[2]) == len(jobs)
+    others = search._forget_of_another(dense, replace(result, macro_f1=0.6), record, jobs)
+    assert others == [job for job in jobs if job != dense]
+    assert record.seeds == {1: {"dense": result}}
+    said = capsys.readouterr().out
+    assert "dense model of seed 2" in said
+    assert "processor, number of cores or search.workers: 3 of its points are made anew" in said
 
 
-def test_without_a_speed_for_each_the_first_seed_is_made_anew(small_params):
+def test_where_the_first_seed_is_made_again_nothing_of_it_is_kept(small_params, tmp_path, monkeypatch):
+    result = Result(0.8, 0.7, 0.02, 8_000_000, {})
+    record = Record("a", {1: {"dense": result, "9x9x9": result}, 2: {"dense": result}})
+    monkeypatch.setattr(search, "run", lambda *_: None)
+    monkeypatch.setattr(search, "measure_speeds", lambda *_: {})
     jobs = [job for job in plan(small_params) if job.seed == 1]
-    speeds = Speeds("cpu", "2026-11-02", SETTINGS, {job.name: Speed(1.0, 2.0, 3.0) for job in jobs})
-    assert Record("a", {}, speeds).speeds_of(jobs, SETTINGS) == speeds
-    assert Record("a", {}, speeds).speeds_of(jobs, SETTINGS | {"threads": 2}) is None
-    del speeds.points["2x2x32"]
-    assert Record("a", {}, speeds).speeds_of(jobs, SETTINGS) is None
-    assert Record("a").speeds_of(jobs, SETTINGS) is None
+    search.first_seed(jobs, {}, small_params, tmp_path, record, tmp_path / "points.json")
+    assert record.seeds == {2: {"dense": result}}
+
+
+SETTINGS = {"threads": 1}
 
 
 def start(root):
@@ -275,6 +291,18 @@ def test_losses_are_paired_with_the_dense_model_of_the_same_seed(small_params, w
     assert (point.cpu, point.measured_on) == ("cpu", "2026-11-02")
 
 
+def test_a_shape_that_was_made_with_a_kind_seed_alone_looks_no_better_for_it(small_params):
+    shape = small_params.search.shapes[0]
+    losses = {
+        Job(seed, "compressed", name, shape): loss + {1: -0.010, 2: 0.002, 3: 0.008}[seed]
+        for name, loss, seeds in (("good", 0.003, (1, 2, 3)), ("fair", 0.006, (1, 2)), ("poor", 0.009, (1,)))
+        for seed in seeds
+    }
+    assert search.levelled(losses) == pytest.approx({"good": 0.003, "fair": 0.006, "poor": 0.009})
+    alone = {job: loss for job, loss in losses.items() if job.seed == 1}
+    assert search.levelled(alone) == pytest.approx({"good": -0.007, "fair": -0.004, "poor": -0.001})
+
+
 def test_the_interval_is_students():
     low, high = interval([0.01, 0.02, 0.03])
     assert (low, high) == pytest.approx((0.02 - 4.302653 * 0.01 / 3**0.5, 0.02 + 4.302653 * 0.01 / 3**0.5))
@@ -291,7 +319,7 @@ def test_two_searches_at_once_are_refused(workspace, small_params):
         main(small_params)
 
 
-def test_the_key_covers_the_code_of_a_point_and_no_other(workspace, small_params):
+def test_the_key_covers_the_code_of_a_point_and_no_other(workspace, small_params, monkeypatch):
     """Else a licence that was looked up, or a change of the edge page, would cost hours."""
     code = "import sys, ticket_sentiment.search.points; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -300,13 +328,27 @@ def test_the_key_covers_the_code_of_a_point_and_no_other(workspace, small_params
     modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
     assert {name.removesuffix(".py") for name in search.OF_NO_POINT} == modules - used
 
+    read = []
+    monkeypatch.setattr(search, "sha256_file", lambda path: read.append(path.name) or path.name)
+    key(small_params, prepared_tables())
+    assert {"metrics.py", "labels.py", "points.py", "compress.py", "asides.yaml"} <= set(read)
+    assert not set(search.OF_NO_POINT) & set(read)
+
     licensed = small_params.train.model_copy(update={"base_licence": "mit"})
     tables = prepared_tables()
     assert key(small_params.model_copy(update={"train": licensed}), tables) == key(small_params, tables)
 
 
-def test_a_record_of_another_search_is_not_dropped_in_silence(tmp_path, capsys):
-    record = Record("before", {7: {"dense": Result(0.7, 0.7, 0.03, 9, {})}})
-    write_record(record, tmp_path / "points.json")
-    assert read_record(tmp_path / "points.json", "now").seeds == {}
-    assert "its 1 points are of other knobs, tickets or code: all are made anew" in capsys.readouterr().out
+def of_shapes(params, *counts):
+    shapes = [params.search.shapes[0].model_copy(update={"min_token_count": count}) for count in counts]
+    return params.model_copy(update={"search": params.search.model_copy(update={"shapes": shapes})})
+
+
+@pytest.mark.parametrize("counts", [(0, 1), (2, 1)])
+def test_a_shape_that_would_be_another_one_again_is_refused_before_it_is_made(small_params, counts):
+    require_possible(of_shapes(small_params, *counts))
+    base = Path(small_params.train.base_model)
+    Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]")).save(str(base / "tokenizer.json"))
+    require_possible(of_shapes(small_params, 1))
+    with pytest.raises(TicketSentimentError, match=r"2x2x32-v1 is the same as 2x2x32.*take one of them out"):
+        require_possible(of_shapes(small_params, *counts))

@@ -10,10 +10,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         server: Hook = self.server  # type: ignore[assignment]
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        server.bodies.append(json.loads(body))
         if server.silent:
             server.release.wait(30)
             return
-        server.bodies.append(json.loads(body))
         self.send_response(server.status)
         self.send_header("Location", "/elsewhere")
         self.end_headers()

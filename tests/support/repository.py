@@ -66,6 +66,7 @@ TINY_MONTH: dict[str, dict[str, Any]] = {
         "epochs": 8,
         "batch_size": 8,
         "learning_rate": 5.0e-3,
+        "embedding_learning_rate": 5.0e-3,
         "max_length": 24,
         "patience": 9,
     },

@@ -22,9 +22,11 @@ class _Handler(socketserver.StreamRequestHandler):
                 while (part := self.rfile.readline()) != b".\r\n":
                     data += part
                 server.mails.append(message_from_bytes(data))
+                if server.silent:
+                    server.release.wait(30)
                 self._say("250 taken")
             elif word == "QUIT":
-                self._say("221 bye")
+                self._say(server.goodbye)
                 return
             else:
                 server.commands.append(line)
@@ -39,9 +41,12 @@ class MailServer(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
 
-    def __init__(self, refused: tuple[str, ...] = (), offers: str = "") -> None:
+    def __init__(
+        self, refused: tuple[str, ...] = (), offers: str = "", silent: bool = False, goodbye: str = "221 bye"
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.refused, self.offers = refused, offers
+        self.refused, self.offers, self.silent, self.goodbye = refused, offers, silent, goodbye
+        self.release = threading.Event()
         self.mails: list[Message] = []
         self.commands: list[str] = []
 
@@ -54,5 +59,6 @@ class MailServer(socketserver.ThreadingTCPServer):
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.release.set()
         self.shutdown()
         self.server_close()

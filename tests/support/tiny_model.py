@@ -17,9 +17,11 @@ WORDS = {
 }
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
+BERT = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
+ROBERTAS = ("roberta", "xlm-roberta", "camembert")
 SHAPES = {
-    "bert": {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64},
-    "roberta": {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64},
+    "bert": BERT,
+    **dict.fromkeys(ROBERTAS, BERT),
     "distilbert": {"dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 64},
     "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4},
 }
@@ -41,13 +43,15 @@ def tiny_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def tiny_classifier(family: str = "bert", seed: int = 0, vocabulary: int = 96) -> torch.nn.Module:
-    """A random classifier of a family of transformers, in evaluation mode."""
+def tiny_classifier(
+    family: str = "bert", seed: int = 0, vocabulary: int = 96, padding: int | None = None
+) -> torch.nn.Module:
+    """A random classifier of a family of transformers, in evaluation mode; padding: id of its token."""
     torch.manual_seed(seed)
     config = AutoConfig.for_model(
         family, vocab_size=vocabulary, max_position_embeddings=48, num_labels=len(LABELS), **SHAPES[family]
     )
-    config.pad_token_id = 1 if family == "roberta" else 0
+    config.pad_token_id = padding if padding is not None else int(family in ROBERTAS)
     model = AutoModelForSequenceClassification.from_config(config)
     for parameter in model.parameters():  # zero biases and unit norms would hide what is not copied
         parameter.data += 0.05 * torch.randn_like(parameter)

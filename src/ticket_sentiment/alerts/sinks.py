@@ -4,6 +4,7 @@ What a sink says of its failure never holds an address that may be a secret, nor
 the name of the environment variable, a status, or the kind of the error.
 """
 
+import http.client
 import json
 import os
 import smtplib
@@ -22,10 +23,19 @@ from ticket_sentiment.params import AlertEmail, Alerts, AlertSns, AlertWebhook, 
 
 SNS_SUBJECT = 100  # characters, ASCII
 SLACK_TEXT = 3000  # characters; Slack cuts a message off at 40,000, people before
+GATEWAYS = (502, 504)  # of one whose server did not answer it: that may have the message
 
 
 class SinkFailure(Exception):
-    """Nothing was sent; the message says why in words that may be shown."""
+    """Nothing is known to be sent; the message says why in words that may be shown.
+
+    Attributes:
+        unsure: the message was on its way when the answer did not come: it may have arrived.
+    """
+
+    def __init__(self, why: str, unsure: bool = False) -> None:
+        super().__init__(why)
+        self.unsure = unsure
 
 
 class Sink(ABC):
@@ -50,8 +60,11 @@ class Sink(ABC):
         return alert.severity in self.severities
 
     @abstractmethod
-    def send(self, alert: Alert, timeout_s: float) -> None:
+    def send(self, alert: Alert, timeout_s: float) -> str:
         """Tell.
+
+        Returns:
+            Who of its readers did not get it, in words that may be shown; empty where all have it.
 
         Raises:
             SinkFailure: it could not.
@@ -73,7 +86,7 @@ class Webhook(Sink):
     def __init__(self, settings: AlertWebhook) -> None:
         super().__init__(settings.severities, settings.url_env)
 
-    def send(self, alert: Alert, timeout_s: float) -> None:
+    def send(self, alert: Alert, timeout_s: float) -> str:
         if not self._address.startswith(("https://", "http://")):
             raise SinkFailure(f"{self._variable} is no http or https address")
         text = alert.text[:SLACK_TEXT].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -82,13 +95,15 @@ class Webhook(Sink):
                 self._address, json.dumps({"text": text}).encode(), {"Content-Type": "application/json"}
             )
             with urllib.request.build_opener(_NoRedirect).open(request, timeout=timeout_s):
-                pass
+                return ""
         except urllib.error.HTTPError as error:
-            raise SinkFailure(f"status {error.code}") from None
-        except (OSError, ValueError) as error:
+            raise SinkFailure(f"status {error.code}", unsure=error.code in GATEWAYS) from None
+        except (urllib.error.URLError, http.client.InvalidURL, ValueError) as error:  # it was not sent whole
             reason = getattr(error, "reason", error)
             kind = type(reason if isinstance(reason, Exception) else error).__name__
             raise SinkFailure(f"{kind}: is the address in {self._variable} right?") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise SinkFailure(f"no answer ({type(error).__name__})", unsure=True) from None
 
 
 class Email(Sink):
@@ -100,28 +115,35 @@ class Email(Sink):
         super().__init__(settings.severities, settings.url_env)
         self._settings = settings
 
-    def send(self, alert: Alert, timeout_s: float) -> None:
+    def send(self, alert: Alert, timeout_s: float) -> str:
         if not self._settings.to:
             raise SinkFailure("alerts.email.to of params.yaml names nobody")
+        refused: dict[str, tuple[int, bytes]] | None = None
+        sending = False
         try:
             url = urlsplit(self._address)
             if url.scheme not in ("smtp", "smtps") or not url.hostname:
                 raise ValueError
             with self._connect(url, timeout_s) as server:
                 self._log_in(server, url)
+                sending = True
                 refused = server.send_message(self._message(alert))
-        except UnicodeEncodeError:
-            raise SinkFailure(f"user and password in {self._variable} must be ASCII") from None
-        except ValueError:
-            raise SinkFailure(f"{self._variable} is no smtp:// or smtps:// address") from None
-        except smtplib.SMTPResponseException as error:
-            raise SinkFailure(f"the server answers {error.smtp_code}") from None
-        except smtplib.SMTPRecipientsRefused:
-            raise SinkFailure("the server refuses everybody in alerts.email.to") from None
-        except (OSError, smtplib.SMTPException) as error:
-            raise SinkFailure(f"{type(error).__name__}: is {self._variable} right?") from None
-        if refused:
-            raise SinkFailure(f"the server refuses {len(refused)} of those in alerts.email.to")
+        except (OSError, ValueError, smtplib.SMTPException) as error:
+            if refused is None:  # else the mail was taken, and only the goodbye went wrong
+                unsure = sending and isinstance(error, smtplib.SMTPServerDisconnected)
+                raise SinkFailure(self._why(error), unsure) from None
+        return f"the server refuses {len(refused)} of those in alerts.email.to" if refused else ""
+
+    def _why(self, error: Exception) -> str:
+        if isinstance(error, UnicodeEncodeError):
+            return f"user and password in {self._variable} must be ASCII"
+        if isinstance(error, ValueError):
+            return f"{self._variable} is no smtp:// or smtps:// address"
+        if isinstance(error, smtplib.SMTPResponseException):
+            return f"the server answers {error.smtp_code}"
+        if isinstance(error, smtplib.SMTPRecipientsRefused):
+            return "the server refuses everybody in alerts.email.to"
+        return f"{type(error).__name__}: is {self._variable} right?"
 
     def _connect(self, url: SplitResult, timeout_s: float) -> smtplib.SMTP:
         assert url.hostname
@@ -161,14 +183,19 @@ class Sns(Sink):
     def __init__(self, settings: AlertSns) -> None:
         super().__init__(settings.severities, settings.topic_env)
 
-    def send(self, alert: Alert, timeout_s: float) -> None:
+    def send(self, alert: Alert, timeout_s: float) -> str:
         parts = self._address.split(":")
         if len(parts) != 6 or parts[0] != "arn" or parts[2] != "sns":
             raise SinkFailure(f"{self._variable} is not the ARN of a topic")
         try:
             import boto3
             from botocore.config import Config
-            from botocore.exceptions import BotoCoreError, ClientError
+            from botocore.exceptions import (
+                BotoCoreError,
+                ClientError,
+                ConnectionClosedError,
+                ReadTimeoutError,
+            )
         except ImportError:
             raise SinkFailure("boto3 is not installed: pip install -e .[aws]") from None
         patience = Config(
@@ -187,7 +214,9 @@ class Sns(Sink):
         except ClientError as error:
             raise SinkFailure(f"AWS answers {error.response['Error']['Code']}") from None
         except BotoCoreError as error:
-            raise SinkFailure(type(error).__name__) from None
+            unsure = isinstance(error, ConnectionClosedError | ReadTimeoutError)
+            raise SinkFailure(type(error).__name__, unsure) from None
+        return ""
 
 
 def sinks(settings: Alerts) -> tuple[Sink, ...]:

@@ -7,6 +7,7 @@ when another came first (compare-and-swap by the epoch).
 
 import json
 import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from ticket_sentiment.errors import TicketSentimentError, reason
 from ticket_sentiment.events import schema
 from ticket_sentiment.events.access import Database, clock, url_of
 from ticket_sentiment.events.changes import Change, Entry, LedgerConflict, Look, following
-from ticket_sentiment.events.leases import Lease, take
+from ticket_sentiment.events.leases import Lease, LeaseHeld, take
 from ticket_sentiment.params import Events
 from ticket_sentiment.rollout.assignment import Arm
 from ticket_sentiment.rollout.state import RolloutState
@@ -177,20 +178,28 @@ class Ledger:
             rows = connection.execute(query).mappings().all()
         return tuple(_look(row) for row in rows)
 
-    def lease(self, name: str, holder: str, seconds: float) -> Lease:
+    def lease(self, name: str, holder: str, seconds: float, wait_s: float = 0.0) -> Lease:
         """Get what one at a time may hold: `with ledger.lease("rollout", "rollout flow", 600) as lease:`.
 
         Args:
             name: of what is held.
             holder: who, for the error that another gets.
             seconds: until another may take it, unless it is renewed.
+            wait_s: how long to wait for another who has it.
 
         Raises:
             LeaseHeld: another has it.
             EventStoreUnavailable: the database does not answer.
             TicketSentimentError: a name is empty or too long, or the time is none.
         """
-        return take(self.database, name, holder, seconds)
+        until = time.monotonic() + wait_s
+        while True:
+            try:
+                return take(self.database, name, holder, seconds)
+            except LeaseHeld:
+                if time.monotonic() >= until:
+                    raise
+            time.sleep(min(0.5, seconds / 4))
 
 
 def entries(connection: sa.Connection, limit: int | None, first: int = 1) -> tuple[Entry, ...]:

@@ -83,10 +83,21 @@ def counts(connection: sa.Connection, since: datetime, before: datetime) -> Coun
     )
 
 
-def latest(connection: sa.Connection, source: str) -> tuple[datetime | None, datetime | None]:
-    """When the last answer was given, and the last label of a source received; None where none ever was."""
+def latest(
+    connection: sa.Connection, source: str, before: datetime
+) -> tuple[datetime | None, datetime | None]:
+    """When the last answer was given, and the last label of a source received; None where none ever was.
+
+    Args:
+        connection: to the event database.
+        source: of the label.
+        before: later answers are left out: their service's clock was ahead. Labels have the database's time.
+    """
     last = (
-        sa.select(predictions.c.at).order_by(predictions.c.at.desc()).limit(1),
+        sa.select(predictions.c.at)
+        .where(predictions.c.at <= before)
+        .order_by(predictions.c.at.desc())
+        .limit(1),
         sa.select(feedback.c.received_at)
         .where(feedback.c.source == source)
         .order_by(feedback.c.received_at.desc())

@@ -5,15 +5,20 @@ Wei and Zou 2019, "EDA: Easy Data Augmentation Techniques"; joining texts after 
 "Augmenting Data with Mixup for Sentence Classification", here on words. Tickets also carry what the
 training months may lack (a footer, an emoji, a sentence in another language: asides.yaml); a student that
 never heard the teacher on such a ticket answers differently there.
+
+Of a text that is written without spaces, as Japanese, Chinese and Thai are, each character counts as a word.
 """
 
 import random
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
 
 SHORTEST = 4  # words; a shorter text has nothing to leave out
+# Scripts without spaces between words: Thai, Lao, Tibetan, Myanmar, Khmer, kana and Han. Hangul has spaces.
+UNSPACED = "\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 LEFT_OUT = 0.1  # share of words
 PART = (0.5, 1.0)  # of a text that is kept in one piece
 MOST_JOINED = 4  # pieces of a long text
@@ -56,7 +61,7 @@ def _with_asides(words: Sequence[str], others: Sequence[Words], draw: random.Ran
     """The text with something in front of it or behind."""
     whole = list(words)
     for _ in range(draw.randint(1, MOST_ASIDES)):
-        aside = draw.choice(ASIDES[draw.choice(list(ASIDES))]).split()
+        aside = [draw.choice(ASIDES[draw.choice(list(ASIDES))])]
         whole = whole + aside if draw.random() < BEHIND else aside + whole
     return whole
 
@@ -64,17 +69,28 @@ def _with_asides(words: Sequence[str], others: Sequence[Words], draw: random.Ran
 WAYS: dict[Way, float] = {_piece: 0.4, _joined: 0.35, _long: 0.05, _with_asides: 0.2}  # and their shares
 
 
+def _cut(text: str) -> tuple[str, Words]:
+    """What stands between words, and the words; without spaces: characters, and other scripts in a piece."""
+    if 2 * len(re.findall(f"[{UNSPACED}]", text)) > len(text):
+        return "", re.findall(f"[{UNSPACED}]|[^{UNSPACED}]+", text)
+    return " ", text.split()
+
+
 def varied(texts: Sequence[str], copies: int, seed: int) -> list[str]:
     """For each text and each copy a new one, made in one of `WAYS`.
 
     Args:
-        texts: what is varied; those of fewer than four words are passed over.
+        texts: what is varied; those of fewer than four words, or without spaces four characters, are passed
+            over. They are joined only with others that have spaces as they do.
         copies: of each text; 0 gives none.
         seed: of all that is drawn.
     """
     draw = random.Random(seed)
-    long = [words for text in texts if len(words := text.split()) >= SHORTEST]
+    long = [(space, words) for space, words in map(_cut, texts) if len(words) >= SHORTEST]
+    others = {space: [words for its, words in long if its == space] for space in (" ", "")}
     ways, shares = list(WAYS), list(WAYS.values())
     return [
-        " ".join(draw.choices(ways, shares)[0](words, long, draw)) for _ in range(copies) for words in long
+        space.join(draw.choices(ways, shares)[0](words, others[space], draw))
+        for _ in range(copies)
+        for space, words in long
     ]

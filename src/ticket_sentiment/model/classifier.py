@@ -61,8 +61,11 @@ def base_model_path(base_model: str) -> str:
 def load_base(base_model: str) -> torch.nn.Module:
     """The base encoder with a new, seeded-by-the-caller classification head for our three labels.
 
+    A head that comes with the weights is for other labels, or for these in another order: it is not kept.
+
     Raises:
-        TicketSentimentError: the weights are not there or are no encoder that transformers knows.
+        TicketSentimentError: the weights are not there, are no encoder that transformers knows, or have
+            other sizes than their configuration.
     """
     from transformers import AutoModelForSequenceClassification
     from transformers.utils import logging
@@ -71,13 +74,15 @@ def load_base(base_model: str) -> torch.nn.Module:
     logging.set_verbosity_error()  # it reports at length that the head is new, which is the point
     logging.disable_progress_bar()
     try:
-        return AutoModelForSequenceClassification.from_pretrained(
+        model, loaded = AutoModelForSequenceClassification.from_pretrained(
             path,
             num_labels=len(LABELS),
             id2label=dict(enumerate(LABELS)),
             label2id=LABEL_TO_ID,
             use_safetensors=True,  # the other format is a pickle
             dtype=torch.float32,  # half-precision checkpoints would be trained in half
+            ignore_mismatched_sizes=True,  # of the head, see below
+            output_loading_info=True,
         )
     except (OSError, ValueError, SafetensorError) as error:
         first_line = str(error).strip().splitlines()[0]
@@ -85,6 +90,26 @@ def load_base(base_model: str) -> torch.nn.Module:
             f"train.base_model: {base_model} cannot be loaded ({first_line}); "
             "set it to a local folder or, where a model hub can be reached, to a hub id"
         ) from None
+    encoder = f"{model.base_model_prefix}."
+    for name, found, wanted in sorted(loaded["mismatched_keys"]):
+        if name.startswith(encoder):
+            raise TicketSentimentError(
+                f"train.base_model: {base_model} cannot be used: {name} is {list(found)}, by its config.json "
+                f"{list(wanted)}; save the model again, or take another one"
+            )
+    head = {name for name in model.state_dict() if not name.startswith(encoder)}
+    if not head <= loaded["missing_keys"]:
+        _renew_head(model)
+    return model
+
+
+def _renew_head(model: torch.nn.Module) -> None:
+    """What stands behind the encoder as transformers begins it."""
+    model.config.problem_type = None  # it may say several labels at once, or a number
+    for part, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and not part.startswith(f"{model.base_model_prefix}."):
+            torch.nn.init.normal_(module.weight, std=getattr(model.config, "initializer_range", 0.02))
+            torch.nn.init.zeros_(module.bias)
 
 
 def load_tokenizer(folder: str | Path) -> Tokenizer:

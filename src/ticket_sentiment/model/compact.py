@@ -1,8 +1,9 @@
 """A post-norm encoder whose layers may each have their own number of heads and neurons.
 
 Hugging Face's modules cannot hold a pruned layer's shape, and each family names its parts differently. This
-one module takes over the weights of the BERT, DistilBERT and RoBERTa families (MiniLM is a BERT) without a
-change in the result, is pruned by slicing, and exports to a small ONNX graph.
+one module takes over the weights of the BERT, DistilBERT and RoBERTa families (MiniLM is a BERT, XLM-R and
+CamemBERT are RoBERTas) without a change in the result, is pruned by slicing, and exports to a small ONNX
+graph.
 
 The label is read off the first token ([CLS]), so in the last layer only that token's query, attention and
 feed-forward are computed: a layer's cost falls to its keys and values.
@@ -159,7 +160,11 @@ class _Names:
     head: str
     out: str
     head_activation: str
-    first_position: int = 0
+    behind_padding: bool = False  # positions count from padding_idx + 1, not from 0
+
+    def first_position(self, model: nn.Module) -> int:
+        """Row of a text's first token in the table of positions."""
+        return model.config.pad_token_id + 1 if self.behind_padding else 0
 
 
 def _bert_layer(prefix: str) -> dict[str, str]:
@@ -181,17 +186,19 @@ _EMBEDDINGS = {
     "embedding_norm": "embeddings.LayerNorm",
 }
 
+_ROBERTA = _Names(
+    "roberta.", **_EMBEDDINGS, types="embeddings.token_type_embeddings",
+    layer=_bert_layer("encoder.layer.{}."), head="classifier.dense", out="classifier.out_proj",
+    head_activation="tanh", behind_padding=True,
+)  # fmt: skip
+
 FAMILIES: dict[str, _Names] = {
     "bert": _Names(
         "bert.", **_EMBEDDINGS, types="embeddings.token_type_embeddings",
         layer=_bert_layer("encoder.layer.{}."), head="bert.pooler.dense", out="classifier",
         head_activation="tanh",
     ),
-    "roberta": _Names(
-        "roberta.", **_EMBEDDINGS, types="embeddings.token_type_embeddings",
-        layer=_bert_layer("encoder.layer.{}."), head="classifier.dense", out="classifier.out_proj",
-        head_activation="tanh", first_position=2,  # positions count from padding_idx + 1
-    ),
+    "roberta": _ROBERTA, "xlm-roberta": _ROBERTA, "camembert": _ROBERTA,
     "distilbert": _Names(
         "distilbert.", **_EMBEDDINGS, types=None,
         layer={
@@ -226,7 +233,7 @@ def _config_of(model: nn.Module, names: _Names, weights: dict[str, Tensor]) -> C
         heads=(heads,) * layers,
         ffn=(first_up.shape[0],) * layers,
         vocabulary=weights[names.prefix + names.words + ".weight"].shape[0],
-        positions=weights[names.prefix + names.positions + ".weight"].shape[0] - names.first_position,
+        positions=weights[names.prefix + names.positions + ".weight"].shape[0] - names.first_position(model),
         norm_eps=float(getattr(config, "layer_norm_eps", 1e-12)),
         activation=activation,
         head_activation=names.head_activation,
@@ -249,6 +256,11 @@ def _names_of(model: nn.Module) -> _Names:
             f"train.base_model: pruning does not know the architecture {family!r}; "
             f"it knows {', '.join(FAMILIES)} (MiniLM is a bert)"
         )
+    if getattr(model.config, "is_decoder", False):
+        raise TicketSentimentError(
+            f"train.base_model: this {family} is a decoder, where a token does not see those behind it, and "
+            "pruning knows encoders only: set is_decoder to false in its config.json, or take another model"
+        )
     return FAMILIES[family]
 
 
@@ -258,12 +270,13 @@ def from_dense(model: nn.Module) -> CompactClassifier:
     The embedding of token type 0, which every ticket has, is folded into the positions.
 
     Raises:
-        TicketSentimentError: the architecture is none that pruning knows; the message lists those.
+        TicketSentimentError: the architecture is none that pruning knows (the message lists those), or the
+            model is a decoder.
     """
     names = _names_of(model)
     weights = {name: tensor.detach().cpu().float() for name, tensor in model.state_dict().items()}
     compact = CompactClassifier(_config_of(model, names, weights))
-    positions = weights[names.prefix + names.positions + ".weight"][names.first_position :].clone()
+    positions = weights[names.prefix + names.positions + ".weight"][names.first_position(model) :].clone()
     if names.types:
         positions += weights[names.prefix + names.types + ".weight"][0]
     target = {"words.weight": weights[names.prefix + names.words + ".weight"], "positions.weight": positions}
@@ -283,7 +296,7 @@ def to_dense(compact: CompactClassifier, model: nn.Module) -> None:
     positions = ours["positions.weight"].clone()
     if names.types:
         positions -= theirs[names.prefix + names.types + ".weight"][0].cpu()
-    theirs[names.prefix + names.positions + ".weight"][names.first_position :].copy_(positions)
+    theirs[names.prefix + names.positions + ".weight"][names.first_position(model) :].copy_(positions)
     for our_name, their_name in _pairs(names, compact.config.layers).items():
         for kind in ("weight", "bias"):
             theirs[f"{their_name}.{kind}"].copy_(ours[f"{our_name}.{kind}"])

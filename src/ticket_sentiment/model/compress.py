@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import replacing_folder, write_json
-from ticket_sentiment.model.augment import varied
+from ticket_sentiment.model.augment import SHORTEST, varied
 from ticket_sentiment.model.classifier import device, encode, load_dense, load_tokenizer
 from ticket_sentiment.model.compact import CompactClassifier, from_dense, save_compact
 from ticket_sentiment.model.data import LabelledTexts
@@ -86,7 +86,17 @@ def ask(
     importance = measure_importance(
         model, encode(tokenizer, sample.texts, params.train.max_length), sample.labels.tolist()
     )
+    _tell_if_few(len(made), params.prune.varied_copies * (len(texts) - len(made)))
     return Teacher(model, tokenizer, importance, texts, labels, rows, ask_teacher(model, rows))
+
+
+def _tell_if_few(made: int, wanted: int) -> None:
+    if 2 * made < wanted:
+        print(
+            f"prune.varied_copies: only {made} of {wanted} texts are made, as most tickets have fewer than "
+            f"{SHORTEST} words: distillation is as much shorter; a higher prune.effort makes it longer",
+            flush=True,
+        )
 
 
 def store_answers(teacher: Teacher, path: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import math
+import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -55,7 +56,11 @@ class Point:
 
 
 def deterministic(seed: int) -> None:
-    """The same weights from the same seed on the same machine: seeds, and sums in one fixed order."""
+    """The same weights from the same seed on the same machine: seeds, and sums in one fixed order.
+
+    On a GPU it must come before anything is computed there: cuBLAS reads its setting once.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     # A debugging aid of that mode: it would write NaN over every new tensor, at a tenth of the speed.
     torch.utils.deterministic.fill_uninitialized_memory = False
@@ -100,14 +105,13 @@ def bucketed_batches(
 def _parameter_groups(model: nn.Module, settings: FitSettings) -> list[dict]:
     """Word embeddings apart (half of a small model's parameters), no decay on norms and biases.
 
-    A learning rate of 0 freezes the word embeddings: no gradient, no optimizer state for them.
+    A learning rate of 0 freezes the word embeddings: no gradient, no optimizer state for them. Those that are
+    product-quantized learn as the rest does.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    embeddings = {
-        id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding) and m.num_embeddings > 4096
-    }
+    words = model.words.weight if isinstance(model.words, nn.Embedding) else None
     for parameter in model.parameters():
-        rate = settings.embedding_learning_rate if id(parameter) in embeddings else settings.learning_rate
+        rate = settings.embedding_learning_rate if parameter is words else settings.learning_rate
         parameter.requires_grad_(rate > 0)
         if rate > 0:
             decay = settings.weight_decay if parameter.ndim > 1 else 0.0
@@ -142,6 +146,7 @@ def fit(
     score: Score,
     settings: FitSettings,
     name: str,
+    rate: str = "",
 ) -> list[Point]:
     """Train `model` in place and leave it at its best evaluation on the tuning tickets.
 
@@ -152,6 +157,7 @@ def fit(
         score: model to (loss, macro-F1) on the tuning tickets.
         settings: see `FitSettings`.
         name: of the progress bar and of error messages.
+        rate: where the learning rate is set, if not in section `name` of params.yaml.
 
     Returns:
         The learning curve, one point an evaluation.
@@ -168,7 +174,7 @@ def fit(
     total = math.ceil(per_epoch * settings.epochs)
     course = _schedule(total, round(total * settings.warmup_share))
     schedules = [torch.optim.lr_scheduler.LambdaLR(one, course) for one in optimizers]
-    every = math.ceil(per_epoch / settings.evaluations_per_epoch)  # the last one falls on the last step
+    every = math.ceil(per_epoch / settings.evaluations_per_epoch)  # steps; once more after the last step
     curve: list[Point] = []
     best: dict[str, Tensor] = {}
     best_macro_f1, since_best, step, running = -1.0, 0, 0, []
@@ -187,7 +193,8 @@ def fit(
                 value = replicas.backward(loss_of, indices)
                 step += 1
                 if not math.isfinite(value):
-                    rates = f"{name}.learning_rate in params.yaml (now {settings.learning_rate:g})"
+                    rates = rate or f"{name}.learning_rate in params.yaml"
+                    rates += f" (now {settings.learning_rate:g})"
                     if settings.matrix_learning_rate:
                         rates += f", or {name}.matrix_learning_rate (now {settings.matrix_learning_rate:g})"
                     raise TicketSentimentError(

@@ -11,21 +11,25 @@ from torch import nn
 from ticket_sentiment.model.compact import CompactClassifier
 
 
+def can_be_cut(tokenizer: Tokenizer) -> bool:
+    """Only WordPiece can: a BPE vocabulary hangs together by its merges."""
+    return json.loads(tokenizer.to_str())["model"]["type"] == "WordPiece"
+
+
 def kept_tokens(tokenizer: Tokenizer, rows: Sequence[Sequence[int]], min_count: int) -> list[int] | None:
     """Old ids that stay, in their old order, or None when this vocabulary cannot be cut.
 
     Kept are special tokens, every single character (so that an unseen word is spelt, not lost) and every
-    token seen at least `min_count` times. Only WordPiece is cut: a BPE vocabulary hangs together by its
-    merges.
+    token seen at least `min_count` times.
 
     Args:
         tokenizer: of the dense model.
         rows: token ids of the texts of the training months, with or without a label.
         min_count: 0 keeps all.
     """
-    specification = json.loads(tokenizer.to_str())
-    if specification["model"]["type"] != "WordPiece" or min_count == 0:
+    if min_count == 0 or not can_be_cut(tokenizer):
         return None
+    specification = json.loads(tokenizer.to_str())
     counts = Counter(token for row in rows for token in row)
     kept = {item["id"] for item in specification["added_tokens"]}  # some stand behind the vocabulary
     kept |= {

@@ -15,7 +15,7 @@ from ticket_sentiment.alerts.alert import Alert
 from ticket_sentiment.gates.evidence_types import DriftTest
 from ticket_sentiment.gates.rules.drift import NAMES
 from ticket_sentiment.gates.words import number, share
-from ticket_sentiment.monitoring.facts import Facts, Window
+from ticket_sentiment.monitoring.facts import HOUR, Facts, Window
 from ticket_sentiment.params import Monitor, Params, Rollout, Severity
 from ticket_sentiment.rollout.betting import Outcomes, lower_bound, upper_bound
 
@@ -31,6 +31,7 @@ Name = Literal[
     "MonitorBlind",
 ]
 RUNBOOK = "docs/drift.md"
+ALARM_KEY = "monitor "  # with what the keys of these alerts begin
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Alarm:
         severity: as of alerts.
         summary: one sentence, for a person without statistics.
         evidence: the figures, a sentence each.
+        measures: that moved; others are another trouble.
         retrains: whether it asks for a retraining: the world has changed, for days. What broke yesterday is
             mended, not learnt.
     """
@@ -50,6 +52,7 @@ class Alarm:
     severity: Severity
     summary: str
     evidence: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
     retrains: bool = False
 
     @property
@@ -58,8 +61,8 @@ class Alarm:
         return f"{RUNBOOK}#{self.name.lower()}"
 
     def alert(self, champion: str | None) -> Alert:
-        """As it is told; of one champion the same alarm is the same trouble."""
-        key = f"{self.name}-{(champion or 'nobody')[:12]}"
+        """As it is told; of one champion the same alarm, of the same measures, is the same trouble."""
+        key = " ".join((f"{ALARM_KEY}{self.name}", (champion or "nobody")[:12], *sorted(self.measures)))
         return Alert(self.name, self.severity, self.summary, self.evidence, self.runbook, key)
 
 
@@ -127,23 +130,28 @@ def blind(reason: str) -> Alarm:
 def _missing(found: Facts) -> Iterator[Alarm]:
     if not found.reference:
         summary = "There is nothing to compare the champion's answers with."
-        yield Alarm("ReferenceMissing", "info", summary, found.trouble)
+        severity: Severity = "info" if found.unreferenced else "ticket"
+        yield Alarm("ReferenceMissing", severity, summary, found.trouble)
 
 
-def moved(window: Window, but: Collection[str] = ()) -> tuple[str, ...]:
-    """Each measure beyond its limit, with the effect and the limit; one without an answer is one, too.
+def moved(window: Window, but: Collection[str] = ()) -> dict[str, str]:
+    """Each measure beyond its limit, and the effect and the limit; one without an answer is one, too.
 
     Args:
         window: its tests.
         but: measures that are left out.
     """
-    return tuple(
-        f"{NAMES[name].capitalize()}: distance {number(test.value, 3)}, limit {number(test.threshold, 3)}"
-        if test.usable
-        else f"{NAMES[name].capitalize()}: could not be compared"
+    return {
+        name: f"{NAMES[name].capitalize()}: {_distance(test)}"
         for name, test in window.tests.items()
         if name not in but and (test.drifted or not test.usable)
-    )
+    }
+
+
+def _distance(test: DriftTest) -> str:
+    if not test.usable:
+        return "could not be compared"
+    return f"distance {number(test.value, 3)}, limit {number(test.threshold, 3)}"
 
 
 def _drift(found: Facts) -> Iterator[Alarm]:
@@ -151,19 +159,19 @@ def _drift(found: Facts) -> Iterator[Alarm]:
     if not found.windows:
         return
     short, long = found.windows
-    if evidence := moved(long):
+    if measures := moved(long):
         summary = f"What the champion is asked, or answers, is unlike its holdout (last {long.days:g} days)."
         lasting = ", ".join(NAMES[name] for name in found.lasting or ())
         since = f"For at least half of that time: {lasting}." if lasting else "It began lately."
         if found.lasting is None:
             since = "For how long is not known: there are too few answers before."
-        yield Alarm(
-            "AnswersDrifted", "ticket", summary, (*evidence, f"{long.rows:,} answers.", since), bool(lasting)
-        )
+        evidence = (*measures.values(), f"{long.rows:,} answers.", since)
+        yield Alarm("AnswersDrifted", "ticket", summary, evidence, tuple(measures), bool(lasting))
     usual = {name for name in found.lasting or () if _no_further(short.tests.get(name), long.tests[name])}
-    if evidence := moved(short, but=usual):
+    if measures := moved(short, but=usual):
         summary = f"Something about the tickets changed within the last {short.days * 24:g} hours."
-        yield Alarm("FeedChanged", "ticket", summary, (*evidence, f"{short.rows:,} answers."))
+        evidence = (*measures.values(), f"{short.rows:,} answers.")
+        yield Alarm("FeedChanged", "ticket", summary, evidence, tuple(measures))
 
 
 def _no_further(now: DriftTest | None, long: DriftTest) -> bool:
@@ -207,25 +215,31 @@ def _abstentions(found: Facts, settings: Monitor) -> Iterator[Alarm]:
 
 
 def _silence(found: Facts, settings: Monitor) -> Iterator[Alarm]:
-    if found.last_answer is None:
-        return  # a service that nobody has asked yet
-    quiet = found.now - found.last_answer
-    if quiet > timedelta(hours=settings.max_traffic_silence_hours):
-        evidence = (f"The last answer was given {quiet / timedelta(hours=1):.0f} hours ago.",)
-        yield Alarm("TrafficSilent", "ticket", "No ticket was answered for longer than usual.", evidence)
+    began = found.last_answer or found.since or found.now
+    quiet = found.now - began
+    if quiet <= timedelta(hours=settings.max_traffic_silence_hours):
+        yield from _labels_late(found, settings)
         return
-    yield from _labels_late(found, settings)
+    hours = f"{quiet / HOUR:.0f} hours"
+    evidence = (
+        f"The last answer was given {hours} ago."
+        if found.last_answer
+        else f"A model is in service for {hours}, and no answer is recorded."
+    )
+    yield Alarm("TrafficSilent", "ticket", "No ticket was answered for longer than usual.", (evidence,))
 
 
 def _labels_late(found: Facts, settings: Monitor) -> Iterator[Alarm]:
-    """Where no label ever came the silence began with the first ticket of the audit that is old enough."""
-    began = found.last_label or found.first_audited
+    """The silence began with the first ticket of the audit after the last label that is old enough."""
+    began = found.unlabelled_since
     if began is None or found.now - began <= timedelta(hours=settings.max_label_silence_hours):
         return
-    hours = f"{(found.now - began) / timedelta(hours=1):.0f} hours ago"
+    hours = f"was answered {(found.now - began) / HOUR:.0f} hours ago"
     if found.last_label:
-        summary, since = "Nobody labels the audited tickets any more.", f"The audit's last label came {hours}"
+        summary = "Nobody labels the audited tickets any more."
+        label = f"{(found.now - found.last_label) / HOUR:.0f} hours ago"
+        since = f"The audit's last label came {label}, and the first audited ticket since {hours}"
     else:
         summary = "Nobody has labelled an audited ticket yet."
-        since = f"The first of {found.audited:,} was answered {hours}"
+        since = f"The first of {found.audited:,} {hours}"
     yield Alarm("LabelsLate", "ticket", summary, (f"{since}; without labels quality is not known.",))

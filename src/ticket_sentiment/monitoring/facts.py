@@ -21,13 +21,14 @@ from ticket_sentiment.gates.drift_live import live_columns
 from ticket_sentiment.gates.evidence_types import DriftTest
 from ticket_sentiment.labels import LABELS
 from ticket_sentiment.monitoring.live import answer_table
-from ticket_sentiment.monitoring.reference import digests_of, reference_of
+from ticket_sentiment.monitoring.reference import NoReference, digests_of, reference_of
 from ticket_sentiment.params import Params
 from ticket_sentiment.promotion.progress import read_progress
 from ticket_sentiment.rollout.audit import audited
 from ticket_sentiment.rollout.guardrails import SplitCheck
 
 HOUR = timedelta(hours=1)
+CLOCKS = timedelta(minutes=5)  # that a service's may be ahead of the database's
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,9 @@ class Facts:
     Attributes:
         now: by the database's clock.
         champion: digest; version: of the registry. None where nothing is in service.
+        since: when a model was first in service; asked where no answer is recorded.
         reference: rows of the champion's reference, 0 where there is none; `trouble` then says why.
+        unreferenced: whether that is so because it was registered without one.
         accuracy, abstentions, mix: of the champion on its holdout, None without a reference.
         windows: the short and the long one.
         lasting: measures that moved in the long window and in the earlier half of it, too; None where that
@@ -70,10 +73,12 @@ class Facts:
         labelled: of them, those that the audit labelled.
         counted, right: of those, one of a customer in `rollout.pair_hours`, and those of them that were
             answered right. An outage brings many tickets that are alike: they are no independent draws.
-        first_audited: when the first of the audited was answered; None where there is none.
+        unlabelled_since: when the first of the audited that were answered after `last_label` was; None where
+            there is none.
         month: first moment of the time that quality is counted from.
         lag_hours: median time from an answer to its label; None where there is no label.
-        last_answer, last_label: None where there never was one; the label is one of the audit's.
+        last_answer, last_label: None where there never was one; the label is one of the audit's. An answer
+            of a time to come is none.
         rollout: whether one is on: then a newer model is on its way already.
         split: its checks.
     """
@@ -81,7 +86,9 @@ class Facts:
     now: datetime
     champion: str | None = None
     version: str | None = None
+    since: datetime | None = None
     reference: int = 0
+    unreferenced: bool = False
     accuracy: float | None = None
     abstentions: float | None = None
     mix: dict[str, float] = field(default_factory=dict)
@@ -91,7 +98,7 @@ class Facts:
     labelled: int = 0
     counted: int = 0
     right: int = 0
-    first_audited: datetime | None = None
+    unlabelled_since: datetime | None = None
     month: datetime | None = None
     lag_hours: float | None = None
     last_answer: datetime | None = None
@@ -185,12 +192,13 @@ def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
     now, entry = ledger.now(), ledger.current()
     if entry is None:
         return Facts(now)
-    digest, trouble, reference = entry.state.champion, [], None
+    digest, trouble, reference, unreferenced = entry.state.champion, [], None, False
     digests = digests_of(params, digest, root)
     try:
         reference = reference_of(params, digest, root)
     except TicketSentimentError as error:
         trouble.append(str(error))
+        unreferenced = isinstance(error, NoReference)
     maturity = timedelta(hours=params.rollout.maturity_hours)
     month = _month(now, maturity)
     with ledger.database.counting("how the model does is unknown") as connection:
@@ -204,7 +212,7 @@ def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
             for row in judged(connection, digests, month, now - maturity, params.rollout.audit_source)
             if audited(row.ticket_id, params.rollout.audit_salt, params.rollout.audit_share)
         ]
-        last_answer, last_label = latest(connection, params.rollout.audit_source)
+        last_answer, last_label = latest(connection, params.rollout.audit_source, now + CLOCKS)
     known = {} if reference is None else {
         "reference": len(reference),
         "accuracy": float((reference["predicted_label"] == reference["label"]).mean()),
@@ -218,13 +226,17 @@ def gather(params: Params, ledger: Ledger, root: Path = Path()) -> Facts:
         now=now,
         champion=digest,
         version=entry.change.champion_version if entry.change else None,
+        since=None if last_answer else ledger.history()[-1].state.since,
+        unreferenced=unreferenced,
         windows=(short, long),
         lasting=lasting,
         audited=len(drawn),
         labelled=len(rows),
         counted=len(counted),
         right=sum(row.label == row.truth for row in counted),
-        first_audited=min((row.at for row in drawn), default=None),
+        unlabelled_since=min(
+            (row.at for row in drawn if last_label is None or row.at > last_label), default=None
+        ),
         month=month,
         lag_hours=median((row.labelled_at - row.at) / HOUR for row in rows) if rows else None,
         last_answer=last_answer,

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from ticket_sentiment.alerts.memory import Memory
 from ticket_sentiment.alerts.tell import tell
 from ticket_sentiment.events import retrainings
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.events.retrainings import EarlyRetraining
 from ticket_sentiment.events.types import EventStoreUnavailable
 from ticket_sentiment.files import write_text
-from ticket_sentiment.monitoring.alarms import Alarm, alarms, blind
+from ticket_sentiment.monitoring.alarms import ALARM_KEY, Alarm, alarms, blind
 from ticket_sentiment.monitoring.facts import Facts, gather
 from ticket_sentiment.params import Monitor, Params
 
@@ -43,19 +44,18 @@ class Look:
 
 
 def look(params: Params, root: Path = Path()) -> Look:
-    """Look once, and keep Evidently's pages of the month. A database that is away is an alarm, no error."""
+    """Look once. A database that is away is an alarm, no error."""
     try:
         with closing(Ledger.open(params.events)) as ledger:
             found = gather(params, ledger, root)
             early = retrainings.last(ledger.database)
     except EventStoreUnavailable as error:
         return Look(Facts(datetime.now(UTC)), (blind(str(error)),))
-    keep_pages(found, params.monitor, root / FOLDER)
     return Look(found, alarms(found, params), early)
 
 
-def keep_pages(found: Facts, settings: Monitor, folder: Path) -> None:
-    """Evidently's page of each window, by month: the latest, and the first of each day on which it moved.
+def keep_pages(found: Facts, settings: Monitor, folder: Path = FOLDER) -> None:
+    """Write Evidently's page of each window, by month: the latest, and the first of a day on which it moved.
 
     The folders of months before the last `keep_months` go.
     """
@@ -76,12 +76,15 @@ def keep_pages(found: Facts, settings: Monitor, folder: Path) -> None:
 def tell_alarms(found: Look, params: Params) -> list[str]:
     """Send each alarm on its way; a line for each.
 
-    An alarm that lasts is told again after `alerts.repeat_hours`, not at every look.
+    An alarm that lasts is told again after `alerts.repeat_hours`, not at every look, nor when it comes back
+    soon. Once it was gone for half of that time, it is over, and the next one is news.
     """
-    return [
+    told = [
         f"{alarm.name}: {'; '.join(tell(params.alerts, alarm.alert(found.facts.champion)))}"
         for alarm in found.alarms
     ]
+    Memory.of(params.alerts).forget_gone(ALARM_KEY)
+    return told
 
 
 def ask_early(found: Look, params: Params) -> EarlyRetraining | None:

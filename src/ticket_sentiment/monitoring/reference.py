@@ -5,6 +5,7 @@ that answers, so that a rollback or a promotion changes the reference with the m
 CPU bundle; on a GPU the same model computes with other numbers and answers nearly the same.
 """
 
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -25,14 +26,19 @@ FOLDER = Path("var/monitor/reference")
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "FileNotFoundError")  # by `reason`, of an artifact that is not there
 
 
+class NoReference(TicketSentimentError):
+    """The champion was registered without a reference; all else that is missing is away, or broken."""
+
+
 def reference_of(params: Params, digest: str, root: Path = Path()) -> pd.DataFrame:
     """The reference of a bundle: PROFILE_SCHEMA, one row a ticket of its holdout.
 
     It is fetched once and then lies in FOLDER. One of a release before channels were recorded has none.
 
     Raises:
+        NoReference: it was registered without one.
         Unavailable: MLflow, or the store of its artifacts, does not answer.
-        TicketSentimentError: no version has this bundle, it has no reference, or that is about another.
+        TicketSentimentError: no version has this bundle, or the reference is about another.
     """
     kept = root / FOLDER / f"{digest}.parquet"
     if not kept.is_file():
@@ -43,7 +49,8 @@ def reference_of(params: Params, digest: str, root: Path = Path()) -> pd.DataFra
             raise TicketSentimentError(f"the reference of bundle {digest[:12]} is about another one: retrain")
         check(table, "the champion's reference", (*LIVE_COLUMNS, "label"))
     except TicketSentimentError:
-        kept.unlink(missing_ok=True)  # it may be only this copy: the next look fetches it again
+        with contextlib.suppress(OSError):  # it may be only this copy: the next look fetches it again
+            kept.unlink()
         raise
     return table
 
@@ -58,7 +65,8 @@ def digests_of(params: Params, digest: str, root: Path = Path()) -> frozenset[st
         found = release_digests(connect(params, root), digest)
     except TicketSentimentError:
         return frozenset(read_json(kept)) if kept.is_file() else frozenset({digest})
-    write_json(kept, sorted(found))
+    with contextlib.suppress(OSError):  # a disk that is full must not keep the monitor from its alarms
+        write_json(kept, sorted(found))
     return found
 
 
@@ -73,20 +81,21 @@ def _fetch(params: Params, digest: str, target: Path, root: Path) -> None:
     if not versions:
         raise TicketSentimentError(f"no registered version has the bundle {digest[:12]}")
     run, version = versions[-1].tags.get("gate.run"), versions[-1].version
-    with tempfile.TemporaryDirectory() as folder:
-        try:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             found = download_artifacts(
                 run_id=run, artifact_path=PROFILE.as_posix(), dst_path=folder, tracking_uri=store.uri
             )
             with replacing(target) as temporary:
                 shutil.copyfile(found, temporary)
-        except Exception as error:  # MLflow's, the disk's, or any of a cloud's client: no credentials
-            raise _no_reference(error, version) from None
+    except Exception as error:  # MLflow's, the disk's, or any of a cloud's client: no credentials
+        raise _no_reference(error, version) from None
 
 
 def _no_reference(error: Exception, version: str) -> TicketSentimentError:
     if reason(error) in ABSENT:
-        return TicketSentimentError(
+        return NoReference(
             f"version {version} was registered without a reference: the next retraining makes one"
         )
     return refusal(

@@ -134,6 +134,22 @@ def give(store: Store, alias: Alias, version: str, lease: Lease) -> bool:
         else:
             client.set_registered_model_alias(store.model, alias.name, version)
     if alias.holder != version or alias.known != {version}:
-        lease.renew()
-        client.set_registered_model_tag(store.model, tag, version)
+        note(store, alias.name, version, lease)
     return True
+
+
+def note(store: Store, name: str, version: str, lease: Lease) -> None:
+    """Write down whom the ledger gives an alias: by that others know the champion (`registry.store.adopted`).
+
+    Args:
+        store: of MLflow.
+        name: of ALIASES.
+        version: of the ledger, or NOBODY.
+        lease: without which nothing is written.
+
+    Raises:
+        LeaseLost: another has the lease.
+        MlflowException: MLflow does not answer.
+    """
+    lease.renew()
+    store.client.set_registered_model_tag(store.model, base_tag(name), version)

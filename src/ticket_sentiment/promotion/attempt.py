@@ -12,7 +12,7 @@ from ticket_sentiment.events.leases import Lease
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.params import Params
 from ticket_sentiment.promotion import asked, moves
-from ticket_sentiment.promotion.aliases import NOBODY, REFUSED, Alias, give, read_aliases, wanted
+from ticket_sentiment.promotion.aliases import NOBODY, REFUSED, Alias, give, note, read_aliases, wanted
 from ticket_sentiment.promotion.moves import By, Model, challenger_of, champion_of
 from ticket_sentiment.promotion.releases import bring_releases
 from ticket_sentiment.registry.lineage import NONE
@@ -196,6 +196,11 @@ class Attempt:
         model = self._bring(version, CHALLENGER, held=False)
         if model:
             why = f"Version {version.version} passed the gate{' as a hotfix' if hotfix else ''}."
+            if on_trial:
+                why += (
+                    f" It takes the place of version {on_trial.version}, whose rollout is over by that: give "
+                    f"it the alias `{CHALLENGER}` when it is to be tried again."
+                )
             by = By(asked.actor_of(version) or moves.RECONCILE, why)
             self._made(moves.start(self._ledger, entry, model, by, self._lease))
         return model is not None
@@ -208,9 +213,11 @@ class Attempt:
                 self._store.client.set_model_version_tag(self._store.model, model.version, AWAITING, NONE)
 
     def _follow(self, entry: Entry, aliases: dict[str, Alias]) -> None:
-        """Give the aliases to whom the ledger names."""
+        """Give the aliases to whom the ledger names; of one that is left where it has no effect note it."""
         for name, version in wanted(entry).items():
             if name in self._left:
+                if aliases[name].known != {version}:
+                    note(self._store, name, version, self._lease)
                 continue
             try:
                 given = give(self._store, aliases[name], version, self._lease)

@@ -50,8 +50,14 @@ class Outcome:
         return [f"Decided: {self.action}.", *self.reasons, *([self.next] if self.next else [])]
 
 
-def look(ledger: Ledger, params: Params, lease_s: float = LEASE_S) -> Outcome:
+def look(ledger: Ledger, params: Params, lease_s: float = LEASE_S, wait_s: float = LEASE_S) -> Outcome:
     """Look at the rollout that is on, once.
+
+    Args:
+        ledger: of the event database.
+        params: of params.yaml.
+        lease_s: for which nobody else looks after a kill.
+        wait_s: how long to wait for another who looks.
 
     Raises:
         LeaseHeld: another looks, or one that did was killed less than `lease_s` ago.
@@ -59,7 +65,7 @@ def look(ledger: Ledger, params: Params, lease_s: float = LEASE_S) -> Outcome:
         EventStoreUnavailable: the event database does not answer; nothing was changed.
         TicketSentimentError: the decision cannot be carried out or kept.
     """
-    with ledger.lease(LEASE, moves.ROLLOUT, lease_s) as lease:
+    with ledger.lease(LEASE, moves.ROLLOUT, lease_s, wait_s) as lease:
         before = ledger.current()
         if before is None or before.change is None or before.change.rollout is None:
             return Outcome(before, "none", ("No rollout is on.",))

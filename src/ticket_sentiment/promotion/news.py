@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from ticket_sentiment.alerts.alert import Alert
-from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.errors import TicketSentimentError, of_files
 from ticket_sentiment.params import Severity
 
 if TYPE_CHECKING:  # most flows tell of a failure alone, and need nothing of what takes a second to import
@@ -44,11 +44,14 @@ def of_failure(flow: str, error: object, runbooks: str) -> Alert:
 
     Args:
         flow: its name.
-        error: what it raised. Only an error that is meant for people is told in full; others may hold
-            anything.
+        error: what it raised. Only an error that is meant for people, or of a file or a disk, is told in
+            full; others may hold anything.
         runbooks: `objectives.runbooks`.
     """
-    why = str(error) if isinstance(error, TicketSentimentError) else type(error).__name__
+    told = str(error) if isinstance(error, TicketSentimentError) else None
+    if told is None and isinstance(error, BaseException):
+        told = of_files(error)
+    why = told or type(error).__name__
     key = f"{failures_of(flow)}{_trouble(why)}"
     return Alert(FAILED, "ticket", f"the flow {flow} has failed", (why,), _runbook(runbooks, FAILED), key)
 
@@ -82,8 +85,10 @@ def of_reconcile(refused: Sequence[str], runbooks: str) -> Alert | None:
     return Alert(UNDONE, "ticket", summary, tuple(refused), _runbook(runbooks, UNDONE), key)
 
 
-def of_registration(registration: "Registration", runbooks: str) -> Alert:
-    """What the gate said of a new model, once for each result."""
+def of_registration(registration: "Registration", runbooks: str) -> Alert | None:
+    """What the gate said of a new model, once for each result; None where a person has decided since."""
+    if registration.decision == "review" and registration.alias:
+        return None
     name, severity, summary = DECISIONS[registration.decision]
     key = f"registered {registration.run_id} {registration.decision}"
     return Alert(name, severity, summary, tuple(registration.lines()), _runbook(runbooks, name), key)

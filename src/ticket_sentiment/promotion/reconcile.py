@@ -5,13 +5,11 @@ whatever a flow has decided meanwhile. Versions that ask for a rollout (`registr
 of it may be killed between any two writes and run again.
 """
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.changes import Entry, LedgerConflict
-from ticket_sentiment.events.leases import Lease, LeaseHeld
 from ticket_sentiment.events.ledger import Ledger
 from ticket_sentiment.params import Params
 from ticket_sentiment.promotion import moves
@@ -68,7 +66,10 @@ def reconcile(
         TicketSentimentError: others go on changing the ledger meanwhile.
     """
     yielded: list[str] = []
-    with answering("the aliases may not be what the ledger says"), _lease(ledger, lease_s, wait_s) as lease:
+    with (
+        answering("the aliases may not be what the ledger says"),
+        ledger.lease(LEASE, moves.RECONCILE, lease_s, wait_s) as lease,
+    ):
         for _ in range(TRIES):
             attempt = Attempt(ledger, store, params, root, lease)
             try:
@@ -90,14 +91,3 @@ def main(params: Params, root: Path = Path()) -> Report:
         return reconcile(ledger, connect(params, root), params, root)
     finally:
         ledger.close()
-
-
-def _lease(ledger: Ledger, seconds: float, wait_s: float) -> Lease:
-    until = time.monotonic() + wait_s
-    while True:
-        try:
-            return ledger.lease(LEASE, moves.RECONCILE, seconds)
-        except LeaseHeld:
-            if time.monotonic() >= until:
-                raise
-        time.sleep(min(0.5, seconds / 4))

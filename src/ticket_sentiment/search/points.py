@@ -31,6 +31,7 @@ from ticket_sentiment.model.frontier import Kind
 from ticket_sentiment.model.runtime import Runtime, softmax
 from ticket_sentiment.model.structure import Importance, limit_length, prune_structure
 from ticket_sentiment.model.train import fit_settings, label_loss, train_dense
+from ticket_sentiment.model.vocabulary import can_be_cut
 from ticket_sentiment.params import Params, Shape
 from ticket_sentiment.search.tables import Tables
 
@@ -89,15 +90,15 @@ def _macro_f1(logits: NDArray, labels: NDArray) -> float:
     return float(macro_f1(confusion_matrix(labels, logits.argmax(axis=1))))
 
 
-def _shape(model: CompactClassifier, asked: Shape) -> dict[str, int]:
-    """What the model really has: a shape may ask for more than there is."""
+def _shape(model: CompactClassifier, tokenizer: Tokenizer, asked: Shape) -> dict[str, int]:
+    """What the model really has: a shape may ask for more than there is, or for what cannot be cut."""
     config = model.config
     return {
         "layers": config.layers,
         "heads": max(config.heads),
         "ffn": max(config.ffn),
         "embedding_bytes": config.embedding_parts,
-        "min_token_count": asked.min_token_count,
+        "min_token_count": asked.min_token_count if can_be_cut(tokenizer) else 0,
     }
 
 
@@ -139,7 +140,7 @@ def make_dense(job: Job, tables: Tables, params: Params, folder: Path) -> Result
     np.savez(folder / "logits.npz", **logits)
     temperature = fit_temperature(logits["tune"], tables["tune"].labels)
     size = sum(file.stat().st_size for file in (folder / "dense").iterdir())
-    return _result(logits, tables, temperature, size, _shape(from_dense(model), job.shape))
+    return _result(logits, tables, temperature, size, _shape(from_dense(model), tokenizer, job.shape))
 
 
 def _bundle(
@@ -157,7 +158,8 @@ def _bundle(
     runtime = Runtime(bundle)
     logits = {name: runtime.logits(tables[name].texts) for name in ("tune", "holdout")}
     np.savez(folder / "logits.npz", **logits)
-    return _result(logits, tables, bundle.manifest.temperature, bundle.size_bytes, _shape(model, job.shape))
+    shape = _shape(model, tokenizer, job.shape)
+    return _result(logits, tables, bundle.manifest.temperature, bundle.size_bytes, shape)
 
 
 def make_compressed(job: Job, tables: Tables, params: Params, teacher: Path, folder: Path) -> Result:
@@ -180,9 +182,15 @@ def make_compressed(job: Job, tables: Tables, params: Params, teacher: Path, fol
 
 
 def _learn(
-    model: CompactClassifier, tokenizer: Tokenizer, tables: Tables, params: Params, **changes: Any
+    model: CompactClassifier,
+    tokenizer: Tokenizer,
+    tables: Tables,
+    params: Params,
+    name: str = "train",
+    rate: str = "",
+    **changes: Any,
 ) -> CompactClassifier:
-    """Train a model on labels alone, as the dense one is."""
+    """Train a model on labels alone, as the dense one is; `name` and `rate` are as of `fit`."""
     train, tune, length = tables["train"], tables["tune"], params.train.max_length
     tuning = tune.sample(params.train.evaluation_rows, params.train.seed)
     fit(
@@ -191,7 +199,8 @@ def _learn(
         label_loss(train.labels, params.train, device()),
         tuning_score(encode(tokenizer, tuning.texts, length), tuning.labels),
         replace(fit_settings(params.train), **changes),
-        "train",
+        name,
+        rate,
     )
     return model.cpu()
 
@@ -239,6 +248,8 @@ def make_scratch(job: Job, tables: Tables, params: Params, folder: Path) -> Resu
         tokenizer,
         tables,
         own,
+        job.name,
+        "SCRATCH_LEARNING_RATE in ticket_sentiment/search/points.py",
         epochs=SCRATCH_EPOCHS,
         learning_rate=SCRATCH_LEARNING_RATE,
         embedding_learning_rate=SCRATCH_LEARNING_RATE,

@@ -52,9 +52,9 @@ class Record:
         """Note what a job gave."""
         self.seeds.setdefault(job.seed, {})[job.name] = result
 
-    def forget(self, job: Job) -> None:
-        """Have a job done again."""
-        self.seeds.get(job.seed, {}).pop(job.name, None)
+    def forget(self, seed: int) -> None:
+        """Have all points of a seed made again."""
+        self.seeds.pop(seed, None)
 
     def speeds_of(self, jobs: Iterable[Job], settings: dict[str, int]) -> Speeds | None:
         """The speeds, if every one of these jobs' points was measured, and with these settings."""

@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from datetime import date
@@ -34,10 +34,11 @@ from ticket_sentiment.files import (
     write_json,
 )
 from ticket_sentiment.gates.benchmark import machine
-from ticket_sentiment.model.classifier import load_base
+from ticket_sentiment.model.classifier import base_model_path, load_base, load_tokenizer
 from ticket_sentiment.model.compact import from_dense
 from ticket_sentiment.model.frontier import FRONTIER, FrontierPoint, allowed, write_frontier
 from ticket_sentiment.model.runtime import usable_cores
+from ticket_sentiment.model.vocabulary import can_be_cut
 from ticket_sentiment.params import Budget, Params, Shape
 from ticket_sentiment.processes import die_with_parent
 from ticket_sentiment.search.points import (
@@ -62,7 +63,8 @@ CONFIDENCE = 0.95
 def key(params: Params, tables: Tables) -> str:
     """What a result depends on beside its seed and shape, the code too; another key is another folder."""
     package = Path(ticket_sentiment.__file__).parent
-    code = [*package.glob("model/*.py"), *package.glob("model/*.yaml"), package / "search/points.py"]
+    code = [*package.glob("model/*.py"), *package.glob("model/*.yaml")]
+    code += [package / name for name in ("gates/metrics.py", "labels.py", "search/points.py")]
     parts = {
         "code": [sha256_file(path) for path in sorted(code) if path.name not in OF_NO_POINT],
         "data": tables.sha256,
@@ -102,13 +104,26 @@ def plan(params: Params) -> list[Job]:
     return jobs
 
 
-def require_divisible(params: Params) -> None:
-    """Refuse, before anything is learnt, a shape whose embeddings cannot be cut into that many parts."""
-    hidden = from_dense(load_base(params.train.base_model)).config.hidden
+def require_possible(params: Params) -> None:
+    """Refuse, before anything is learnt, what the base model does not allow.
+
+    That is a shape whose embeddings cannot be cut into that many parts, and one that is another one over
+    again as its vocabulary cannot be cut.
+    """
+    base_model = params.train.base_model
+    hidden = from_dense(load_base(base_model)).config.hidden
+    cuttable = can_be_cut(load_tokenizer(base_model_path(base_model)))
+    alike: dict[Shape, Shape] = {}  # by what is left of them with all tokens
     for shape in params.search.shapes:
         if shape.embedding_bytes and hidden % shape.embedding_bytes:
             raise TicketSentimentError(
                 f"search.shapes: {shape.name}: embedding_bytes must divide the hidden size, {hidden}"
+            )
+        other = alike.setdefault(shape.model_copy(update={"min_token_count": 0}), shape)
+        if other != shape and not cuttable:
+            raise TicketSentimentError(
+                f"search.shapes: {shape.name} is the same as {other.name}, as the vocabulary of {base_model} "
+                "cannot be cut (it is no WordPiece): take one of them out"
             )
 
 
@@ -192,7 +207,7 @@ def run(
     trained = {job.seed for job in here if job.kind == "dense"}
     for job, result in here.items():
         if job.kind == "dense":
-            _forget_of_another(job, result, record, jobs)
+            _forget_of_another(job, result, record, [other for other in jobs if other not in here])
     for job, result in here.items():
         record.add(job, result)
     waiting = [job for job in jobs if job not in record.of(jobs)]
@@ -234,22 +249,33 @@ def run(
     return record.of(jobs)
 
 
-def _forget_of_another(dense: Job, result: Result, record: Record, jobs: Sequence[Job]) -> list[Job]:
+def _forget_of_another(dense: Job, result: Result, record: Record, jobs: Iterable[Job]) -> list[Job]:
     """Forget what was learnt from another dense model of this seed than is here, and say what that is.
 
-    The same seed gives the same model to the last bit, but not on every processor.
+    The same seed gives the same model to the last bit, but not on every processor, nor with another number of
+    threads, which is the cores over search.workers. Points of shapes that are not wanted now are forgotten,
+    too: they may be wanted again.
+
+    Args:
+        dense: the dense model that is here.
+        result: what it gave.
+        record: forgets all points of its seed.
+        jobs: that have to be made anew then.
+
+    Returns:
+        Those of the jobs that were known.
     """
     before = record.of([dense]).get(dense, result)
-    others = list(record.of(job for job in jobs if job.seed == dense.seed and job != dense))
-    if before.timed(0) == result.timed(0) or not others:
+    if before.timed(0) == result.timed(0):
         return []
-    for job in others:
-        record.forget(job)
-    print(
-        f"search: this machine's dense model of seed {dense.seed} is another one than was recorded: "
-        f"{len(others)} of its points are made anew",
-        flush=True,
-    )
+    others = list(record.of(job for job in jobs if job.seed == dense.seed and job != dense))
+    record.forget(dense.seed)
+    if others:
+        print(
+            f"search: this machine's dense model of seed {dense.seed} is another one than was recorded, by "
+            f"its processor, number of cores or search.workers: {len(others)} of its points are made anew",
+            flush=True,
+        )
     return others
 
 
@@ -259,8 +285,7 @@ def first_seed(
     """Make the first seed's points and measure their speeds, unless both are recorded."""
     settings = params.benchmark.model_dump()
     if (speeds := record.speeds_of(jobs, settings)) is None:
-        for job in record.of(jobs).keys() - _stored(folder, jobs).keys():
-            record.forget(job)  # a speed wants the bundle
+        record.forget(jobs[0].seed)  # a speed wants the bundle; what has one here, `run` finds
         run(jobs, tables, params, folder, record, target)
         measured = measure_speeds(folder / f"seed-{jobs[0].seed}", jobs, tables, params)
         speeds = record.speeds = Speeds(machine()["cpu"], date.today().isoformat(), settings, measured)
@@ -277,24 +302,51 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return mean - half, mean + half
 
 
+def levelled(losses: Mapping[Job, float]) -> dict[str, float]:
+    """What each shape loses on average, as if all of them had been made with every seed.
+
+    A dense model that is good by luck is followed by no student, so that a seed moves all shapes alike: one
+    that was made with a kind seed alone would be chosen before better ones. Least squares of the loss as a
+    sum of the shape's and the seed's part (Yates 1934, "The analysis of multiple classifications with unequal
+    numbers in the different classes").
+
+    Args:
+        losses: of each point, macro-F1.
+
+    Returns:
+        By the name of the shape; where all have the same seeds, plain means.
+    """
+    names = list(dict.fromkeys(job.name for job in losses))
+    seeds = list(dict.fromkeys(job.seed for job in losses))
+    shape_parts = [[job.name == name for name in names] for job in losses]
+    seed_parts = [[job.seed == seed for seed in seeds] for job in losses]
+    design = np.hstack([shape_parts, seed_parts]).astype(float)
+    found = np.linalg.lstsq(design, np.array(list(losses.values())), rcond=None)[0]
+    return dict(zip(names, (found[: len(names)] + found[len(names) :].mean()).tolist(), strict=True))
+
+
 def summarise(
     done: Mapping[Job, Result], speeds: Speeds, tables: Tables, params: Params
 ) -> Iterator[FrontierPoint]:
-    """One row a point: losses paired with the dense model of the same seed, over all seeds."""
+    """One row a point: losses paired with the dense model of the same seed, over all seeds.
+
+    The loss on the tuning tickets, by which a shape is chosen, is levelled.
+    """
     dense = {job.seed: result for job, result in done.items() if job.kind == "dense"}
+    tune = {job: dense[job.seed].tune_macro_f1 - done[job].tune_macro_f1 for job in done}
+    level = levelled({job: loss for job, loss in tune.items() if job.kind == "compressed"})
     names = dict.fromkeys(job.name for job in done)
     for name in names:
         jobs = [job for job in done if job.name == name]
         results = [done[job] for job in jobs]
         losses = [dense[job.seed].macro_f1 - done[job].macro_f1 for job in jobs]
-        tune = [dense[job.seed].tune_macro_f1 - done[job].tune_macro_f1 for job in jobs]
         low, high = (0.0, 0.0) if jobs[0].kind == "dense" else interval(losses)
         yield FrontierPoint(
             name=name,
             kind=jobs[0].kind,
             base_model=params.train.base_model,
             seeds=len(jobs),
-            tune_loss=float(np.mean(tune)),
+            tune_loss=level.get(name, float(np.mean([tune[job] for job in jobs]))),
             loss=float(np.mean(losses)),
             loss_low=low,
             loss_high=high,
@@ -335,7 +387,7 @@ def main(params: Params, path: Path | None = None) -> None:
     """
     tables = prepared_tables() if path is None else table_of(path, params.tickets)
     folder = WORK / key(params, tables)
-    require_divisible(params)
+    require_possible(params)
     with exclusive(Path("var/search.lock"), "a search"):
         for other in WORK.glob("*/*/.*"):  # half a point, from a search that was killed
             shutil.rmtree(other, ignore_errors=True)
