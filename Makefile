@@ -16,7 +16,8 @@ export DVC_NO_ANALYTICS ?= 1
 export ORT_DISABLE_TELEMETRY ?= 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-IMAGES := ticket-sentiment images $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE))
+OF_ENGINE := $(if $(ENGINE),--engine $(ENGINE))
+IMAGES := ticket-sentiment images $(OF_ENGINE) $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE))
 BUILT := $(IMAGES) $(if $(DEVICE),--device $(DEVICE))
 
 .PHONY: help retrain search replay serve reconcile images image-test edge ui test check manifests monitoring workflows format lock
@@ -59,20 +60,20 @@ images: $(VENV)/ready ## container images of the registered champion (DEVICE=cpu
 	@$(BUILT)
 
 image-test: $(VENV)/ready ## start the champion's CPU image read-only, ask it, kill a worker, stop it
-	@image=$$($(IMAGES) --device cpu) && TICKET_SENTIMENT_IMAGE=$$image python -m pytest -s tests/registry/test_images.py
+	@image=$$($(IMAGES) --device cpu) && ENGINE=$(ENGINE) TICKET_SENTIMENT_IMAGE=$$image python -m pytest -s tests/registry/test_images.py
 
 edge: $(VENV)/ready ## the registered champion for devices and browsers, in dist/edge (BUNDLE=models/release/edge)
 	@ticket-sentiment edge $(if $(BUNDLE),--bundle $(BUNDLE))
 
 scan: $(VENV)/ready ## look for secrets and tickets in the champion's Bentos, or in IMAGE=... (a folder, an image)
-	@ticket-sentiment scan $${IMAGE:+"$$IMAGE"}
+	@ticket-sentiment scan $(OF_ENGINE) $${IMAGE:+"$$IMAGE"}
 
 scan-images: $(VENV)/ready ## the same in every layer of the champion's images
-	@images=$$($(BUILT)) && ticket-sentiment scan $$images
+	@images=$$($(BUILT)) && ticket-sentiment scan $(OF_ENGINE) $$images
 
 sbom: $(VENV)/ready ## bills of materials (CycloneDX) of the champion's images, or of IMAGE=..., in var/
 	@images=$${IMAGE:-$$($(BUILT))} && for image in $$images; do \
-		ticket-sentiment sbom "$$image" --out "var/$${image##*-}.cdx.json" || exit; done
+		ticket-sentiment sbom $(OF_ENGINE) "$$image" --out "var/$${image##*-}.cdx.json" || exit; done
 
 rollback: $(VENV)/ready ## back to the champion before, or to VERSION=..., with a REASON="..."
 	@ticket-sentiment rollback --reason "$${REASON:-No reason given.}" $${VERSION:+--to "$$VERSION"}
@@ -148,7 +149,8 @@ retrain-change: $(VENV)/ready ## a pull request with what this retraining wrote 
 	@scripts/open-change "retrain/$$(date -u +%Y-%m)" "Retrained in $$(date -u +%Y-%m)" var/pull-request.md
 
 registry-login: ## log the engine in to REGISTRY as REGISTRY_USER, with REGISTRY_TOKEN
-	@printf %s "$$REGISTRY_TOKEN" | "$${ENGINE:-docker}" login --username "$$REGISTRY_USER" --password-stdin "$$REGISTRY"
+	@engine=$${ENGINE:-$$(command -v docker >/dev/null && echo docker || echo podman)} && \
+		printf %s "$$REGISTRY_TOKEN" | "$$engine" login --username "$$REGISTRY_USER" --password-stdin "$$REGISTRY"
 
 images-push: $(VENV)/ready ## the champion's images to IMAGE_REPOSITORY; their digests to var/images.json
 	@python -m deploy.ci.images push

@@ -116,7 +116,9 @@ def test_a_lock_is_waited_for_until_its_holder_ends(tmp_path, monkeypatch, capsy
             assert len(looks) == 3
             with pytest.raises(TicketSentimentError, match="already running"), exclusive(path, "it"):
                 pass
-    (said,) = capsys.readouterr().out.splitlines()
+    captured = capsys.readouterr()
+    (said,) = captured.err.splitlines()
+    assert not captured.out, "which others may read"
     assert said == f"a retraining is running here ({path} is locked): waiting for its end, 2 hours at most"
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import write_text
 from ticket_sentiment.labels import LABELS
+from ticket_sentiment.pages.render import markdown_text
 
 OUT = Path("var/pull-request.md")
 PLOTS = Path("var/plots")  # DVC's own page of all plots, for the workflow's artifacts
@@ -70,7 +71,7 @@ def _decision(before: str | None, now: str | None) -> list[str]:
     if before == now:
         return [f"The model is unchanged: **{gate['decision']}**, {bundle}."]
     was = f" (before: {json.loads(before)['decision']})" if before else ""
-    reasons = [f"- {reason}" for reason in gate.get("reasons", [])]
+    reasons = [f"- {markdown_text(str(reason))}" for reason in gate.get("reasons", [])]
     said = f"The gate says **{gate['decision']}**{was} to {bundle}."
     return [said, "", *_folded(f"{len(reasons)} reasons", reasons)]
 

@@ -24,7 +24,9 @@ TRAFFIC = {  # options of `simulate`, fields of rollout.scenario.Traffic
 def collect(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.feedback.export import main as export
     from ticket_sentiment.feedback.export import replacements
+    from ticket_sentiment.files import exclusive
     from ticket_sentiment.params import load_params
+    from ticket_sentiment.pipeline import RETRAIN_LOCK, RETRAINING
     from ticket_sentiment.tickets.collect import main as collect
     from ticket_sentiment.tickets.collect import require_months
     from ticket_sentiment.tickets.drop import main as drop
@@ -32,13 +34,15 @@ def collect(arguments: argparse.Namespace) -> None:
     if arguments.drop:
         if arguments.month or arguments.replace:
             raise TicketSentimentError("--drop collects nothing: run it without --month and --replace")
-        drop(*replacements(arguments.drop))
+        with exclusive(RETRAIN_LOCK, RETRAINING):
+            drop(*replacements(arguments.drop))
         return
     params = load_params()
     tickets, labels = replacements(arguments.replace)
     require_months(arguments.month, tickets, labels)
-    export(params, labels)
-    collect(params, arguments.month, tickets)
+    with exclusive(RETRAIN_LOCK, RETRAINING):  # or an erasure's tickets would come back
+        export(params, labels)
+        collect(params, arguments.month, tickets)
 
 
 def erase(arguments: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -140,8 +141,9 @@ def exclusive(path: Path, what: str, wait_s: float = 0.0) -> Iterator[None]:
         until = time.monotonic() + wait_s
         held = _locked(stream)
         if not held and wait_s:
-            limit = f"{wait_s / 3600:g} hours at most"
-            print(f"{what} is running here ({path} is locked): waiting for its end, {limit}", flush=True)
+            limit = f"{wait_s / 3600:g} hours" if wait_s >= 3600 else f"{wait_s / 60:.0f} minutes"
+            said = f"{what} is running here ({path} is locked): waiting for its end, {limit} at most"
+            print(said, file=sys.stderr, flush=True)  # what goes to stdout others may read
         while not held and time.monotonic() < until:
             time.sleep(LOCK_POLL_S)
             held = _locked(stream)

@@ -14,7 +14,7 @@ from ticket_sentiment.dvc_locks import mend_dvc_locks
 from ticket_sentiment.errors import TicketSentimentError
 
 RETRAIN_LOCK = Path("var/retrain.lock")  # of whoever changes what a retraining reads
-RETRAINING = "a retraining, a hotfix or an erasure"  # holds it
+RETRAINING = "a retraining, a collection, a hotfix or an erasure"  # holds it
 ERROR = re.compile(r"^error: (?P<message>.*)")
 LAST_LINES = 20
 LINE_END = re.compile(r"[\r\n]+")

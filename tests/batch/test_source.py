@@ -232,7 +232,8 @@ def test_files_are_found_by_path_folder_and_glob(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert [name for _, name in find_files("a.csv")] == ["a.csv"]
     assert [name for _, name in find_files(str(tmp_path))] == ["a.csv", "deep/b.csv"]
-    assert [name for _, name in find_files("**/*.csv")] == ["a.csv", "deep/b.csv"]
+    for pattern in ("**/*.csv", "**/**/*.csv"):
+        assert [name for _, name in find_files(pattern)] == ["a.csv", "deep/b.csv"]
     with pytest.raises(TicketSentimentError, match="no file is there"):
         find_files("missing/*.csv")
 

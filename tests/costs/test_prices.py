@@ -133,6 +133,11 @@ def test_savings_and_services_are_warned_of_by_the_earliest_day_they_can_mean():
     table = PriceTable.model_validate({"prices": [ROW], **REST})
     (line,) = age_warnings(table, table.prices, datetime.date(2026, 11, 26), max_age_days=180)
     assert "spot savings (2025-07)" in line and "disks (2026)" in line and "storage" not in line
+    assert "reserved savings" not in line
+    row = ROW | {"reserved_saving": 0.3, "reserved_checked": datetime.date(2019, 1, 1)}
+    table = PriceTable.model_validate({"prices": [row], **REST})
+    (line,) = age_warnings(table, table.prices, datetime.date(2026, 11, 26), max_age_days=180)
+    assert "reserved savings (2019-01-01)" in line
 
 
 def test_a_day_may_be_written_as_a_person_writes_it(tmp_path: Path):

@@ -22,7 +22,9 @@ def repository(tmp_path_factory):
     ],
 )
 def test_a_flow_waits_for_the_end_of_another_one(repository, flow, error):
-    with exclusive(repository.root / "var/retrain.lock", "a retraining, a hotfix or an erasure"):
+    with exclusive(
+        repository.root / "var/retrain.lock", "a retraining, a collection, a hotfix or an erasure"
+    ):
         process, _ = start_until(repository, "waiting for its end, 4 hours at most", flow)
     rest, _ = process.communicate()
     assert process.returncode == 2

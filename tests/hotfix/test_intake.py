@@ -110,6 +110,30 @@ def test_what_has_no_text_or_contradicts_is_left_out_and_counted(answered, says,
     assert (found.without_text, found.contradicting) == (1, 2)
 
 
+def test_one_who_contradicts_those_who_confirm_an_answer_corrects_nothing(answered, says, gather):
+    for number in range(10):
+        answered(f"T-{number}", text="Thanks, my parcel is here.")
+        says(f"T-{number}", "negative" if number == 0 else "positive")
+    answered("T-10")
+    says("T-10", "neutral")
+    found = gather()
+    assert found.corrections["ticket_id"].tolist() == ["T-10"]
+    assert (found.confirmed, found.contradicting) == (9, 1)
+
+
+def test_texts_that_are_not_kept_are_told_apart_by_what_is_recorded_of_them(answered, says, gather, tmp_path):
+    collect(tmp_path, ("T-1", "Thank you, the parcel came early."), ("T-2", "It broke."))
+    for ticket, texts in (
+        ("T-1", ("Thank you, it came early.", "IT IS BROKEN")),
+        ("T-2", ("It broke.",) * 2),
+    ):
+        for minutes, text in enumerate(texts):
+            answered(ticket, minutes=minutes, text=None, request_id=str(minutes), text_chars=len(text))
+        says(ticket, "negative")
+    found = gather()
+    assert found.corrections["ticket_id"].tolist() == ["T-2"] and found.rewritten == 1
+
+
 def test_a_ticket_that_was_answered_with_several_texts_is_left_out_and_counted(answered, says, gather):
     """Its label is of the first message, and the text that is kept last is the second's."""
     answered("T-1", text="It is broken again.")

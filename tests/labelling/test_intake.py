@@ -159,6 +159,33 @@ def test_a_file_imported_twice_counts_once_and_a_correction_counts(known, take, 
     assert stored()[2] == ("T-1", "audit", "negative")
 
 
+@pytest.mark.parametrize("time", ["2026-11-02", "2026-11-02 14:30"])
+def test_a_correction_with_the_same_time_counts_and_comes_back_no_more(
+    known, take, url, rows, tmp_path, time
+):
+    """A day is stored as its end, a minute as its beginning: both labels have the same time."""
+    names = [f"T-{number}" for number in range(1, 6)]
+
+    def sheet_of(label):
+        table = [row | {"labelled_at": time} for row in filled(*((name, label) for name in names))]
+        return sheet(tmp_path / f"{label}.csv", *table)
+
+    first, second = sheet_of("negative"), sheet_of("positive")
+    assert take(first).new == 5 and take(second).new == 5
+    last = "SELECT label FROM feedback ORDER BY ticket_id, at DESC, source DESC, event_id DESC"
+    assert [row["label"] for row in rows(url, last)][::2] == ["positive"] * 5
+    again = take(second)
+    assert (again.new, again.known, again.outdone) == (0, 5, 0)
+    assert take(first).outdone == 5
+
+
+def test_a_label_of_another_source_does_not_outdo_one(known, take, store, tmp_path):
+    path = sheet(tmp_path / "q.csv", *filled(("T-1", "negative")))
+    take(path)
+    store.feedback(feedback("e-1", "positive", at=NOW + timedelta(minutes=5)))
+    assert take(path, now=NOW + timedelta(hours=1)).outdone == 0
+
+
 def test_a_time_without_an_offset_is_of_the_zone_of_the_tickets(tmp_path):
     rows = filled(("T-1", "negative"), ("T-2", "negative"))
     rows[0]["labelled_at"], rows[1]["labelled_at"] = "2026-07-01 12:00", "2026-07-01T12:00:00Z"

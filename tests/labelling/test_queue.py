@@ -1,6 +1,7 @@
 import csv
 import json
 import logging
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from tests.events.events import NOON, OTHER, change, feedback, prediction, state
 from tests.support.evidence import validation
-from tests.support.params import params_file, params_of_tests
+from tests.support.params import params_file
 from ticket_sentiment.cli import main as cli
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.ledger import Ledger
@@ -19,7 +20,6 @@ from ticket_sentiment.files import write_json
 from ticket_sentiment.gates.evidence import VALIDATION
 from ticket_sentiment.labelling.formats import escaped, unescaped, write_queue
 from ticket_sentiment.labelling.queue import LEARNT, make_queue
-from ticket_sentiment.rollout.audit import audited
 from ticket_sentiment.tickets.schema import (
     COLUMNS,
     FEEDBACK,
@@ -237,6 +237,8 @@ def test_equal_data_give_an_equal_queue(make, answered):
         "\t=1",
         "\r=1",
         "'=1",
+        "Der Router ist tot;=HYPERLINK(A1);danke",
+        'a; "=1";\'=2;\t@x',
         "''=1",
         "＝1",
         "plain",
@@ -248,7 +250,9 @@ def test_equal_data_give_an_equal_queue(make, answered):
 )
 def test_no_cell_is_a_formula_and_all_come_back(cell):
     safe = escaped(cell)
-    assert not safe.startswith(("=", "+", "-", "@", "\t", "\r", "＝"))
+    for part in re.split(r"[;\t] *\"?", f";{safe}")[1:]:  # as most spreadsheets of Europe cut it
+        assert not part.startswith(("=", "+", "-", "@", "\r", "＝"))
+    assert not safe.startswith("\t")
     assert unescaped(safe) == cell
 
 
@@ -303,7 +307,7 @@ def test_a_database_without_answers_is_an_error(make, store):
         make()
 
 
-def test_a_ticket_that_was_answered_with_several_texts_is_no_ticket_of_the_audit(make, answered):
+def test_a_ticket_that_was_answered_with_several_texts_is_not_asked_for(make, answered):
     """A label of the second text would be held against the first answer, or learnt with the other text."""
     for number in range(12):
         answered(f"T-{number}", text=f"it is broken {number}")
@@ -311,15 +315,9 @@ def test_a_ticket_that_was_answered_with_several_texts_is_no_ticket_of_the_audit
         answered(f"S-{number}", text=f"Same, {number}")
         answered(f"S-{number}", minutes=5, text=f"same, {number}", request_id="again")
     queue = make()
-    audit = [row.ticket_id for row in queue.rows if row.why == "audit"]
-    assert audit and all(id_.startswith("S-") for id_ in audit)
-    others = [row for row in queue.rows if row.ticket_id.startswith("T-")]
-    assert others and all(row.text.startswith("thanks") for row in others)
-    left = sum(audited(f"T-{number}", params_of_tests().rollout.audit_salt, 0.5) for number in range(12))
-    assert queue.rewritten == left > 0
-    assert f"left out: {left} of the audit that were answered with several texts" in "\n".join(
-        queue.lines(Path("queue.csv"))
-    )
+    assert {row.ticket_id for row in queue.rows} == {f"S-{number}" for number in range(12)}
+    assert queue.rewritten == 12
+    assert "left out: 12 that were answered with several texts" in "\n".join(queue.lines(Path("queue.csv")))
 
 
 def test_in_a_rollout_the_audit_asks_first_for_what_it_counts(url, make, answered, settings):

@@ -65,6 +65,21 @@ def test_an_encrypted_key_in_pem_is_one_too(tmp_path: Path) -> None:
     assert finding.what == "private key"
 
 
+def test_a_pgp_key_is_one_too(tmp_path: Path) -> None:
+    content = "-----BEGIN PGP " + "PRIVATE KEY BLOCK-----\n\n" + "lQdGBGX0" * 8
+    (finding,) = scan(save_image(tmp_path / "image.tar", [{"a.asc": content.encode()}]), None).findings
+    assert finding.what == "private key"
+
+
+@pytest.mark.parametrize("value", ["00112233445566778899aabbccddeeff", "q8Zt3LwX0vB7nR5y" * 20])
+def test_a_value_of_hexadecimal_digits_alone_and_a_long_one_are_secrets_too(
+    tmp_path: Path, value: str
+) -> None:
+    layer = {"home/bentoml/bento/src/settings.py": f'api_key = "{value}"'.encode()}
+    (finding,) = scan(save_image(tmp_path / "image.tar", [layer]), None).findings
+    assert finding.what == "value that looks like a secret"
+
+
 @pytest.mark.parametrize("kind", OWN)
 def test_what_also_fits_documentation_is_looked_for_in_what_is_ours(tmp_path: Path, kind: str) -> None:
     content = OWN[kind].encode()
@@ -100,6 +115,8 @@ def test_what_a_later_layer_deletes_and_what_the_configuration_says_are_found(tm
         (PARAMS.cache.redis_url_env, "redis://cache.internal:6379/0", None),
         (PARAMS.cache.redis_url_env, "redis://:$REDIS_PASSWORD@cache.internal:6379/0", None),
         ("MLFLOW_TRACKING_PASSWORD", "Sommer2026!" + "Katze", "value that looks like a secret"),
+        ("DB_PASSWORD", "$ecret-" + "Pa55word", "value that looks like a secret"),
+        ("DB_PASSWORD", "$" + "{VAULT_PASSWORD}", None),
         (PSEUDONYM_KEY, "correct horse " + "battery", "value that looks like a secret"),
         ("GPG_KEY", "A035C8C19219BA821ECEA86B64E628F8D684696D", None),
     ],

@@ -51,7 +51,9 @@ def _difference(held: Mapping[str, Any], job: Mapping[str, Any]) -> str:
     """What is another than when the output was begun."""
     if held.get("model") != job["model"]:
         digests = [str(one.get("model", {}).get("bundle_digest"))[:12] for one in (held, job)]
-        return f"the model is another ({digests[0]} then, {digests[1]} now)"
+        version = held.get("model", {}).get("version")
+        on = f"; `--version {version}` goes on with that" if version else ""
+        return f"the model is another ({digests[0]} then, {digests[1]} now{on})"
     if held.get("input") != job["input"]:
         then, now = ({file["name"]: file["sha256"] for file in one.get("input", [])} for one in (held, job))
         name = next(

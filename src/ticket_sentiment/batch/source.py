@@ -102,7 +102,9 @@ def find_files(given: str, out: Path | None = None) -> list[tuple[Path, str]]:
         found = [(place / name, name.as_posix()) for name in sorted(visible)]
     else:
         found = [
-            (Path(name), name) for name in sorted(glob.glob(given, recursive=True)) if Path(name).is_file()
+            (Path(name), name)
+            for name in sorted(set(glob.glob(given, recursive=True)))
+            if Path(name).is_file()
         ]
     if out is not None:
         others = [one for one in found if not one[0].resolve().is_relative_to(out.resolve())]

@@ -174,6 +174,8 @@ def age_warnings(
     machines = old((price.instance, price.checked.isoformat()) for price in used)
     spot = {price.spot_checked for price in used if price.spot_checked}
     rest = [("spot savings", dated) for dated in sorted(spot)]
+    reserved = {price.reserved_checked for price in used if price.reserved_checked}
+    rest += [("reserved savings", dated.isoformat()) for dated in sorted(reserved)]
     if any(price.reserved_saving is None for price in used):
         rest.append(("the reserved saving", table.reserved.checked))
     rest += [(words, getattr(table.services, name).checked) for name, words in SERVICE_NAMES.items()]

@@ -33,6 +33,7 @@ WORDS = {"predictions": "answer", "feedback": "label", "exposures": "exposure", 
 LEFT = (
     "commit the .dvc files that changed; `make retrain` makes data/prepared and the reports without them",
     "versions whose reports, in git and MLflow, hold their words or the ids of their tickets",
+    "hotfixes: one of a champion from before this learns from its tickets, theirs among them; retrain first",
     "the tables before this: `dvc gc --workspace --cloud`, here and in every other clone",
     "files elsewhere: label queues, corrections, batch answers, backups, the service's callers",
 )

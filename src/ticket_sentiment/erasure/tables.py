@@ -58,8 +58,8 @@ def others(root: Path, wanted: Wanted) -> int:
 def take_out(versions: MonthVersions, months: Collection[Month], opened: set[str]) -> None:
     """Write and version these months without their rows; a month of which none is left goes as a whole.
 
-    As in every collection, stored texts are masked by today's rules. Without months, what a killed run wrote
-    is versioned.
+    As in every collection, texts of the other months are masked by today's rules; of these the next one does
+    it. Without months, what a killed run wrote is versioned.
 
     Args:
         versions: of the table's folder.

@@ -37,7 +37,8 @@ def base_licence(base_model: str) -> str:
         pass  # no card, or one without such a field
     if base_model.startswith(PACKAGE):
         try:
-            return metadata.metadata(name).get("License") or NOT_STATED
+            stated = metadata.metadata(name)
+            return stated.get("License-Expression") or stated.get("License") or NOT_STATED
         except metadata.PackageNotFoundError:
             pass
     return NOT_STATED

@@ -28,6 +28,7 @@ from ticket_sentiment.labelling.intake import event_id
 from ticket_sentiment.params import Params
 from ticket_sentiment.tickets.corrections import content_digest, key_of, tidy, write_corrections
 from ticket_sentiment.tickets.dvc import has_remote, require, run_dvc
+from ticket_sentiment.tickets.privacy import clean
 from ticket_sentiment.tickets.relabel import agreeing, relabel
 from ticket_sentiment.tickets.schema import FEEDBACK_SCHEMA, TICKETS, month_files, read_table
 
@@ -86,19 +87,20 @@ def gather_feedback(
         rows = connection.execute(labels_where(feedback.c.ticket_id.in_(labelled))).all()
         said = pd.DataFrame([tuple(row) for row in rows], columns=FEEDBACK_SCHEMA.names, dtype=object)
         ids = sorted(set(said["ticket_id"]))
-        texts = {ticket: text for ticket, (text, _) in kept_texts(connection, ids, root).items()}
+        texts = {ticket: clean(text) for ticket, (text, _) in kept_texts(connection, ids, root).items()}
         again = rewritten(connection, ids)
     said["at"] = pd.to_datetime(said["at"], utc=True)
     tickets, _ = relabel(_exported(ids, root), said, params.prepare)
     answered = said.sort_values("at").drop_duplicates("ticket_id", keep="last").set_index("ticket_id")
     served = tickets["ticket_id"].map(answered["served_label"])
-    confirmed = tickets["label"] == served
     labelled = tickets["label"].notna()
-    corrected = tickets[served.notna() & labelled & ~confirmed]
-    corrected = corrected.assign(text=corrected["ticket_id"].map(texts))
+    confirmed = tickets["label"] == served
+    judged = tickets[served.notna() & labelled].assign(text=tickets["ticket_id"].map(texts))
+    with_text = judged[~judged["ticket_id"].isin(again) & judged["text"].notna()]
+    # Of all who were asked: an answer that nine confirm is not corrected by the tenth.
+    alike = agreeing(with_text, with_text["text"].map(key_of))
+    corrected, known, agreed = (rows[~confirmed[rows.index]] for rows in (judged, with_text, alike))
     single = corrected[~corrected["ticket_id"].isin(again)]
-    known = single[single["text"].notna()]
-    agreed = agreeing(known, known["text"].map(key_of))
     found = Gathered(
         tidy(agreed),
         confirmed=int(confirmed.sum()),

@@ -101,10 +101,20 @@ def rewritten(connection: sa.Connection, ids: Sequence[str]) -> set[str]:
     """Of these tickets, those answered with several texts: a customer wrote again under the same id.
 
     A label is of one of them; a rollout would hold it against the answer to another, or another would be
-    learnt with it.
+    learnt with it. Texts that are not kept are told apart by what is always recorded of them.
     """
     stored = _stored(connection, ids)
-    return {id_ for id_, texts in stored.items() if len({key_of(clean(text)) for text, _ in texts}) > 1}
+    found = {id_ for id_, texts in stored.items() if len({key_of(clean(text)) for text, _ in texts}) > 1}
+    measured = (predictions.c.text_chars, predictions.c.capital_share, predictions.c.non_ascii_share)
+    for chunk in chunks(ids):
+        query = (
+            sa.select(predictions.c.ticket_id)
+            .where(predictions.c.ticket_id.in_(chunk), predictions.c.text.is_(None))
+            .group_by(predictions.c.ticket_id)
+            .having(sa.or_(*(sa.func.count(sa.distinct(column)) > 1 for column in measured)))
+        )
+        found |= set(connection.scalars(query))
+    return found
 
 
 def _stored(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[tuple[str, str | None]]]:

@@ -17,6 +17,8 @@ CSV_COLUMNS = (
 # A cell that begins so is a formula to a spreadsheet, which may run commands and call addresses (OWASP, "CSV
 # Injection"; CWE-1236). The wide forms are those that some spreadsheets take for the same.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+# Where a spreadsheet separates cells by semicolons or tabs, as most of Europe's, one may hold another.
+_FURTHER = re.compile(r"(?<=[;\t])([ \"]*)('*)(?=[=+\-@＝＋－＠])")
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,14 @@ class Row:
 
 def escaped(cell: str) -> str:
     """A cell that no spreadsheet takes for a formula; `unescaped` gives back what it was."""
-    return f"'{cell}" if _FORMULA.match(cell) else cell
+    inside = _FURTHER.sub(r"\1'\2", cell)
+    return f"'{inside}" if _FORMULA.match(cell) else inside
 
 
 def unescaped(cell: str) -> str:
     """What `escaped` was given; a spreadsheet may have taken its apostrophe off already."""
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+    whole = cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+    return _FURTHER.sub(lambda found: found[1] + found[2][1:], whole)
 
 
 def require_format(path: Path) -> str:

@@ -3,19 +3,26 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import sqlalchemy as sa
+
 from ticket_sentiment.errors import TicketSentimentError
+from ticket_sentiment.events.access import chunks
+from ticket_sentiment.events.schema import feedback
 from ticket_sentiment.events.store import EventStore
 from ticket_sentiment.events.types import Feedback
 from ticket_sentiment.feedback.database import event_url, reading_events
 from ticket_sentiment.labelling.candidates import first_seen, kept_texts, same_ticket, unknown_tickets
 from ticket_sentiment.labelling.filled import Filled, read_filled
 from ticket_sentiment.params import Params
+
+MOMENT = timedelta(microseconds=1)
+CORRECTIONS = timedelta(milliseconds=1)  # of one and the same time: room for a thousand
 
 
 @dataclass(frozen=True)
@@ -95,16 +102,19 @@ def import_labels(
         _refuse_unknown(filled, unknown_tickets(connection, ids, root))
         _refuse_others_texts(filled, kept_texts(connection, ids, root))
         _refuse_too_early(filled, events, first_seen(connection, ids, root))
+        events = [_after_others(connection, event) for event in events]
     store = EventStore(url, queue=1, store_text=False)
     try:
         results = store.feedback_together(events)
     finally:
         store.close(1)
+    with reading_events(url) as connection:
+        latest = _latest(connection, source, [event.ticket_id for event in events])
     known = [(event, result) for event, result in zip(events, results, strict=True) if not result.created]
     return Imported(
         new=len(results) - len(known),
         known=len(known),
-        outdone=sum(event.label != result.label for event, result in known),
+        outdone=sum(event.label != latest[event.ticket_id] for event, _ in known),
         empty=empty,
     )
 
@@ -128,6 +138,32 @@ def _event(row: Filled, source: str, now: datetime) -> Feedback:
     except TicketSentimentError as error:
         raise TicketSentimentError(f"{row.where}: {error}; nothing of the file was imported") from None
     return event
+
+
+def _after_others(connection: sa.Connection, event: Feedback) -> Feedback:
+    """A correction that was filled in with the same time (a day, a minute) counts: it is a moment later."""
+    same = sa.select(sa.func.max(feedback.c.at)).where(
+        feedback.c.ticket_id == event.ticket_id,
+        feedback.c.source == event.source,
+        feedback.c.event_id != event.event_id,
+        feedback.c.at >= event.at,
+        feedback.c.at < event.at + CORRECTIONS,
+    )
+    there = connection.scalar(same)
+    return event if there is None else event._replace(at=there + MOMENT)
+
+
+def _latest(connection: sa.Connection, source: str, ids: Sequence[str]) -> dict[str, str]:
+    """The label of a source that counts, by ticket."""
+    found: dict[str, str] = {}
+    for chunk in chunks(ids):
+        query = (
+            sa.select(feedback.c.ticket_id, feedback.c.label)
+            .where(feedback.c.ticket_id.in_(chunk), feedback.c.source == source)
+            .order_by(feedback.c.at, feedback.c.event_id)
+        )
+        found |= {row.ticket_id: row.label for row in connection.execute(query)}
+    return found
 
 
 def _refuse_unknown(filled: list[Filled], unknown: set[str]) -> None:

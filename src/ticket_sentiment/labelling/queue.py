@@ -36,7 +36,7 @@ class Queue:
         labelled: tickets left out because their label is known; of the audit, the audit's.
         without_text: tickets left out because their text is nowhere here.
         repeated: tickets left out because another one has their text; none of the audit.
-        rewritten: tickets of the audit left out because they were answered with several texts.
+        rewritten: tickets left out because they were answered with several texts.
         waiting: audited tickets for which the queue has no place.
         compared: whether the tickets were compared with those learnt from.
     """
@@ -63,7 +63,7 @@ class Queue:
             lines.append(f"left out: {self.repeated} with the text of another, as a text is learnt once")
         if self.rewritten:
             lines.append(
-                f"left out: {self.rewritten} of the audit that were answered with several texts under one "
+                f"left out: {self.rewritten} that were answered with several texts under one "
                 "id, as a label is of one of them; give each message an id of its own where they are many"
             )
         if self.waiting:
@@ -118,7 +118,7 @@ def make_queue(
         open_ = answered[wanted]
         texts = found.kept_texts(connection, list(open_["ticket_id"]), root)
         repeated = _repeated(open_[~drawn[wanted]], texts)
-        again = found.rewritten(connection, list(open_["ticket_id"][drawn[wanted]]))
+        again = found.rewritten(connection, list(open_["ticket_id"]))
         open_ = open_.drop(repeated)[lambda rows: ~rows["ticket_id"].isin(again)].reset_index(drop=True)
         asked = set(answered.loc[wanted, "ticket_id"])
         doubted = found.doubted(connection, root)
@@ -146,7 +146,8 @@ def make_queue(
         without_text=int((~labelled & ~here).sum()),
         repeated=len(repeated),
         rewritten=len(again),
-        waiting=int((drawn & wanted).sum()) - len(again) - int((chosen["why"] == "audit").sum()),
+        waiting=int((drawn & wanted & ~answered["ticket_id"].isin(again)).sum())
+        - int((chosen["why"] == "audit").sum()),
         compared=scores is not None,
     )
 

@@ -25,7 +25,7 @@ Purchase = Literal["on_demand", "spot", "reserved"]
 class Section(BaseModel):
     """Frozen, strict about keys: a typo fails before any work starts."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 def without_password(variable: str) -> Any:

@@ -15,6 +15,8 @@ from pathlib import PurePosixPath
 from ticket_sentiment.signing.keys import SECRET_WORD
 
 MIN_ENTROPY = 3.5  # bits a character of a value that was assigned; `change-me-before-production` has 3.4
+MIN_HEX_ENTROPY = 3.0  # of one of hexadecimal digits alone, which have 4 at most
+HEX = re.compile(rb"[0-9a-fA-F]+")
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,9 @@ EVERYWHERE = (
     _rule("key that signs bundles", SECRET_WORD, rf"{SECRET_WORD} [\w.-]+ [A-Za-z0-9+/]{{43}}="),
     _rule(
         "private key",
-        "PRIVATE KEY-----",
+        "PRIVATE KEY",
         # An encrypted one in PEM has lines such as `Proc-Type: 4,ENCRYPTED` first.
-        r"PRIVATE KEY-----(?:\\n|\s){1,4}(?:[A-Z][\w-]{2,20}: [\w,.-]{1,80}(?:\\n|\s){1,4}){0,3}"
+        r"PRIVATE KEY(?: BLOCK)?-----(?:\\n|\s){1,4}(?:[A-Z][\w-]{2,20}: [\w,.-]{1,80}(?:\\n|\s){1,4}){0,3}"
         r"[A-Za-z0-9+/=]{40}",
     ),
     _rule("AWS access key", "AKIA", r"\bAKIA(?!IOSFODNN7EXAMPLE)[A-Z2-7]{16}\b"),
@@ -62,12 +64,12 @@ OWN = (
 )
 ASSIGNED = re.compile(
     rb"(?i)(?:secret|token|passw(?:or)?d|(?:api|access|signing|pseudonym|remote)[_-]?key)[\w-]{0,20}[\"']?"
-    rb"\s{0,4}[:=]\s{0,4}[\"']?([A-Za-z0-9+/=_-]{16,200})(?![\w(.\[])"
+    rb"\s{0,4}[:=]\s{0,4}[\"']?([A-Za-z0-9+/=_-]{16,})(?![\w(.\[])"
 )
 # As an image's configuration has its environment, whatever characters: no entropy is asked of it.
 ENVIRONMENT = re.compile(
     rb"\"(?:(?:TICKETS?|MLFLOW|AWS|PREFECT|DVC|REDIS|PG|POSTGRES|HF)[A-Z0-9_]*KEYS?"
-    rb"|[A-Z][A-Z0-9_]*(?:PASSWORD|SECRET|TOKEN))=(?!\$)[^\"]{6,}\""
+    rb"|[A-Z][A-Z0-9_]*(?:PASSWORD|SECRET|TOKEN))=(?!\$\{?[A-Za-z_]\w*\}?\")[^\"]{6,}\""
 )
 # Of this project's: what has no business in a delivery, whatever is in it.
 UNWELCOME = (
@@ -99,7 +101,8 @@ def secrets_in(data: bytes, own: bool) -> Iterator[str]:
             return
         for match in ASSIGNED.finditer(data):
             value = match[1]
-            if entropy(value) >= MIN_ENTROPY and re.search(rb"\d", value) and re.search(rb"[A-Za-z]", value):
+            least = MIN_HEX_ENTROPY if HEX.fullmatch(value) else MIN_ENTROPY
+            if entropy(value) >= least and re.search(rb"\d", value) and re.search(rb"[A-Za-z]", value):
                 yield "value that looks like a secret"
                 return
 

@@ -85,7 +85,7 @@ def main(params: Params) -> None:
     write_corrections(PREPARED / "earlier.parquet", corrected_earlier(corrected))
     write_json(PREPARED / LEARNT, learnt_so_far(corrected).as_json())
     split |= {
-        "rows": {**split["rows"], **{name: split["rows"][name] - left_out[name] for name in SPLITS}},
+        "rows": {name: count - left_out.get(name, 0) for name, count in split["rows"].items()},
         "corrected": {"rows": len(corrected), "left_out": left_out},
         "sha256": {name: sha256_file(PREPARED / f"{name}.parquet") for name in SPLITS},
     }
