@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.params import params_file
 from ticket_sentiment.cli import STAGES, main
+from ticket_sentiment.files import exclusive
+from ticket_sentiment.pipeline import RETRAIN_LOCK, RETRAINING
 
 
 def test_a_problem_is_one_line_and_status_two(tmp_path, monkeypatch, capsys):
@@ -51,6 +53,16 @@ def test_what_is_no_month_is_refused_before_anything_is_done(tmp_path, monkeypat
     assert main(["collect", *arguments]) == 2
     assert capsys.readouterr().err.startswith(f"error: {said}")
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--drop", "2026-01"]])
+def test_nothing_is_collected_beside_what_changes_the_stored_months(tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(params_file().read_text())
+    with exclusive(tmp_path / RETRAIN_LOCK, RETRAINING):
+        assert main(["collect", *arguments]) == 2
+    assert f"{RETRAINING} is already running" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize("seed", ["-1", "4294967296", "x"])

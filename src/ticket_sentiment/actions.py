@@ -30,12 +30,15 @@ def collect(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.tickets.collect import main as collect
     from ticket_sentiment.tickets.collect import require_months
     from ticket_sentiment.tickets.drop import main as drop
+    from ticket_sentiment.tickets.drop import require_names
 
     if arguments.drop:
         if arguments.month or arguments.replace:
             raise TicketSentimentError("--drop collects nothing: run it without --month and --replace")
+        dropped = replacements(arguments.drop)
+        require_names(*dropped)
         with exclusive(RETRAIN_LOCK, RETRAINING):
-            drop(*replacements(arguments.drop))
+            drop(*dropped)
         return
     params = load_params()
     tickets, labels = replacements(arguments.replace)

@@ -19,6 +19,8 @@ from ticket_sentiment.hotfix.intake import keep
 from ticket_sentiment.rollout.assignment import unit
 from ticket_sentiment.tickets import months
 from ticket_sentiment.tickets.corrections import COLUMNS
+from ticket_sentiment.tickets.drop import drop_months
+from ticket_sentiment.tickets.erased import erasures
 from ticket_sentiment.tickets.months import note
 from ticket_sentiment.tickets.privacy import pseudonym
 from ticket_sentiment.tickets.schema import (
@@ -261,10 +263,15 @@ def test_killed_after_any_step_it_is_finished_by_a_run_for_nobody(
             desk.collect()
     if name != "end":
         assert desk.erase().found
+    assert marks(desk)
     assert not list((desk.root / "var").glob("erasing*"))
     assert_nothing_is_left(desk, rows)
     assert (desk.root / TICKET_TABLE.open_note).read_text() == "2026-03\n"
     assert not (desk.root / FEEDBACK_TABLE.open_note).exists()
+
+
+def marks(desk):
+    return erasures((desk.root / TICKET_TABLE.pointer).read_text())
 
 
 def assert_nothing_is_left(desk, rows):
@@ -292,6 +299,38 @@ def test_a_month_that_is_not_as_versioned_is_refused_before_anything_goes(desk, 
     with pytest.raises(TicketSentimentError, match=r"is not what data/tickets\.dvc has versioned"):
         desk.erase(ANNA)
     assert held(desk, rows) == before
+
+
+@SQLITE
+def test_an_erasure_is_named_where_the_tickets_are_versioned_and_stays_there(desk):
+    """So that a hotfix knows a champion from before it; who was erased is not said."""
+    desk.without_anna_in_the_source()
+    assert marks(desk) == set()
+    desk.erase(ANNA)
+    one = marks(desk)
+    assert len(one) == 1 and pseudonym(ANNA) not in (desk.root / TICKET_TABLE.pointer).read_text()
+    versions = MonthVersions(desk.root, TICKET_TABLE)
+    drop_months(versions, ["2026-01"])
+    desk.collect()
+    assert len(list((desk.root / TICKETS).glob("*.parquet"))) == 3 and marks(desk) == one
+    assert not desk.erase(ANNA).found
+    assert marks(desk) == one, "what erases nothing keeps no hotfix waiting"
+    assert_versioned(desk)
+
+
+@SQLITE
+def test_what_is_left_of_a_month_is_masked_by_todays_rules(desk):
+    desk.without_anna_in_the_source()
+    path = desk.root / "data/tickets/2026-02.parquet"
+    rows = read_tickets(path)
+    rows.loc[rows["ticket_id"] == "B-2", "text"] = "Write to jane@x.io"  # by a release that masked less
+    rows.loc[rows["ticket_id"] == "A-2", "text"] = "Write to anna@x.io"
+    write_tickets(path, rows)
+    MonthVersions(desk.root, TICKET_TABLE).add()
+    desk.erase(ANNA)
+    left = read_tickets(path).set_index("ticket_id")["text"]
+    assert left["B-2"] == "Write to [EMAIL]"
+    assert_versioned(desk)
 
 
 @SQLITE

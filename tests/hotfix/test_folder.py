@@ -18,7 +18,9 @@ from ticket_sentiment.hotfix.folder import DVC_PATHS, dvc_config, graph, lay_out
 from ticket_sentiment.hotfix.intake import keep
 from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.params import load_params
+from ticket_sentiment.registry.lineage import snapshot, snapshot_files
 from ticket_sentiment.tickets.corrections import COLUMNS, content_digest, load_corrections
+from ticket_sentiment.tickets.erased import erasures, mark_erasure
 
 CORRECTIONS = pd.DataFrame([("7", "It broke", "negative")], columns=list(COLUMNS))
 
@@ -169,12 +171,27 @@ def test_a_snapshot_of_other_tickets_is_refused(champion, laid_out):
     lock = yaml.safe_load(git(root, "show", "model/v1:dvc.lock"))
     lock["stages"]["prepare"]["outs"][0] |= lock["stages"]["train"]["outs"][0] | {"path": "data/prepared"}
     write_text(root / "dvc.lock", yaml.safe_dump(lock))
-    from ticket_sentiment.registry.lineage import snapshot, snapshot_files
-
     other = snapshot(root, snapshot_files(root), "model/v1")
     store.client.set_model_version_tag(store.model, "1", "git.snapshot", other)
     with pytest.raises(TicketSentimentError, match="holds other tickets than the champion"):
         laid_out()
+
+
+def test_a_champion_from_before_an_erasure_is_refused_until_one_from_after_it(champion, laid_out):
+    """Its snapshot holds the tickets that were erased since."""
+    root, store = champion.root, champion.store
+    laid_out()
+    mark_erasure(root)
+    with pytest.raises(
+        TicketSentimentError, match=r"version 1, was made before the erasure of 20.* run `make retrain`"
+    ):
+        laid_out()
+    retrained = snapshot(root, snapshot_files(root), "model/v1")
+    store.client.set_model_version_tag(store.model, "1", "git.snapshot", retrained)
+    folder = laid_out()
+    assert erasures((folder / "data/tickets.dvc").read_text()), "the snapshot of the hotfix names it, too"
+    (root / "data/tickets.dvc").unlink()  # nothing was collected in this clone
+    laid_out()
 
 
 def set_params(path: Path, section: str, **values: str) -> None:

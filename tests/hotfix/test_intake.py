@@ -4,7 +4,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.events.events import NOON
+from tests.events.events import NOON, prediction
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.events.store import EventStore
 from ticket_sentiment.events.types import Feedback
@@ -121,14 +121,47 @@ def test_one_who_contradicts_those_who_confirm_an_answer_corrects_nothing(answer
     assert (found.confirmed, found.contradicting) == (9, 1)
 
 
-def test_texts_that_are_not_kept_are_told_apart_by_what_is_recorded_of_them(answered, says, gather, tmp_path):
-    collect(tmp_path, ("T-1", "Thank you, the parcel came early."), ("T-2", "It broke."))
-    for ticket, texts in (
-        ("T-1", ("Thank you, it came early.", "IT IS BROKEN")),
-        ("T-2", ("It broke.",) * 2),
-    ):
-        for minutes, text in enumerate(texts):
-            answered(ticket, minutes=minutes, text=None, request_id=str(minutes), text_chars=len(text))
+def test_a_label_of_an_answer_that_is_not_known_contradicts_too(answered, says, gather, tmp_path):
+    """A retraining learns no text with two labels either."""
+    collect(tmp_path, ("T-1", "Thanks a lot!"))  # its answer was purged
+    says("T-1", "positive")
+    for ticket, text in (("T-2", "thanks a lot"), ("T-3", "It broke.")):
+        answered(ticket, text=text)
+        says(ticket, "negative")
+    found = gather()
+    assert found.corrections["ticket_id"].tolist() == ["T-3"]
+    assert (found.unanswered, found.contradicting) == (1, 1)
+
+
+def test_texts_are_masked_by_todays_rules(answered, says, gather, tmp_path):
+    collect(tmp_path, ("T-1", "Write to jane@x.io"))  # by a release that masked less
+    answered("T-1", text=None)
+    says("T-1", "negative")
+    assert gather().corrections["text"].tolist() == ["Write to [EMAIL]"]
+
+
+def test_a_text_that_is_kept_no_more_is_told_apart_from_a_later_one(answered, says, gather, url):
+    """As after `events.keep_text_days`."""
+    without = EventStore(url, queue=10, store_text=False)
+    for ticket, text in (("T-1", "IT IS BROKEN"), ("T-2", "text of T-2")):
+        without.predicted(prediction(at=NOON, ticket_id=ticket, request_id=f"first-{ticket}", text=text))
+        answered(ticket, minutes=5)
+        says(ticket, "negative")
+    without.close(10)
+    found = gather()
+    assert found.corrections["ticket_id"].tolist() == ["T-2"] and found.rewritten == 1
+
+
+def test_texts_that_are_not_kept_are_told_apart_by_what_is_recorded_of_them(says, gather, url, tmp_path):
+    collect(tmp_path, ("T-1", "Thank you, it came early."), ("T-2", "It broke."))
+    texts = {"T-1": ("Thank you, it came early.", "IT IS BROKEN"), "T-2": ("It broke.", "It broke.")}
+    store = EventStore(url, queue=10, store_text=False)
+    for ticket, several in texts.items():
+        for number, text in enumerate(several):
+            at, request = NOON + timedelta(minutes=number), f"{ticket}-{number}"
+            store.predicted(prediction(at=at, ticket_id=ticket, request_id=request, text=text))
+    store.close(10)
+    for ticket in texts:
         says(ticket, "negative")
     found = gather()
     assert found.corrections["ticket_id"].tolist() == ["T-2"] and found.rewritten == 1

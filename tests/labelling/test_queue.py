@@ -320,6 +320,22 @@ def test_a_ticket_that_was_answered_with_several_texts_is_not_asked_for(make, an
     assert "left out: 12 that were answered with several texts" in "\n".join(queue.lines(Path("queue.csv")))
 
 
+def test_a_text_that_others_sent_is_asked_for_once_without_the_rewritten_ticket(make, answered):
+    answered("T-0", p=(0.34, 0.33, 0.33), text="Any news?")
+    answered("T-0", p=(0.34, 0.33, 0.33), minutes=5, text="It is broken", request_id="again")
+    answered("T-1", p=(0.1, 0.4, 0.5), text="It is broken!")
+    queue = make(audit_share=1e-12)
+    assert [row.ticket_id for row in queue.rows] == ["T-1"]
+    assert (queue.rewritten, queue.repeated) == (1, 0)
+
+
+def test_where_all_were_answered_with_several_texts_that_is_said(make, answered):
+    answered("T-0")
+    answered("T-0", minutes=5, text="thanks", request_id="again")
+    with pytest.raises(TicketSentimentError, match="and 1 were answered with several texts under one id"):
+        make()
+
+
 def test_in_a_rollout_the_audit_asks_first_for_what_it_counts(url, make, answered, settings):
     answered_before = [f"old-{number}" for number in range(60)]
     for id_ in answered_before:

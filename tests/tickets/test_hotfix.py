@@ -27,7 +27,7 @@ def champion(tmp_path, monkeypatch):
         write_tickets(tmp_path / f"champion/prepared/{name}.parquet", parts[name])
     split = {
         "months": {name: [month] for name, month in MONTHS.items() if name != "unlabelled"},
-        "rows": dict.fromkeys(("train", "tune", "holdout"), 90),
+        "rows": dict.fromkeys(MONTHS, 90),
         "feedback": {},
         "sha256": {},
     }
@@ -62,7 +62,7 @@ def test_a_corrected_ticket_is_in_no_other_table_by_text_or_by_id(champion):
     assert not corrected["text"].str.startswith("Hello").any()
     assert corrected["ticket_id"].notna().all() and corrected["ticket_id"].is_unique
     split = read_json(Path("data/prepared/split.json"))
-    assert split["rows"] == {"train": 89, "tune": 89, "holdout": 89}
+    assert split["rows"] == dict.fromkeys(MONTHS, 89)
     assert split["corrected"] == {"rows": 4, "left_out": dict.fromkeys(MONTHS, 1)}
     assert split["sha256"]["holdout"] == sha256_file(Path("data/prepared/holdout.parquet"))
 

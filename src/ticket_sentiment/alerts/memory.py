@@ -6,7 +6,7 @@ So a trouble that lasts is not told every hour, and one that a dead way did not 
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -54,9 +54,9 @@ class Told:
         """When the first of the ways that do not have it is asked; None where all have it."""
         return min((at for at in self.ways.values() if at is not None), default=None)
 
-    def due(self, now: float) -> tuple[str, ...]:
+    def due(self, now: float) -> set[str]:
         """Ways that are to be asked by now."""
-        return tuple(name for name, at in self.ways.items() if at is not None and at <= now)
+        return {name for name, at in self.ways.items() if at is not None and at <= now}
 
 
 class Memory:
@@ -84,13 +84,13 @@ class Memory:
             return None
         return told if 0 <= time.time() - told.at < self._seconds else None
 
-    def owed(self, but: Alert | None = None) -> list[Told]:
-        """Alerts that a way is to be asked for by now, those that wait the longest first."""
+    def owed(self, ways: Collection[str], but: Alert | None = None) -> list[Told]:
+        """Alerts that one of these ways is to be asked for by now, those that wait the longest first."""
         now, skipped = time.time(), self._path(but) if but else None
         found = [
             told
             for path, told in self._all()
-            if told and path != skipped and told.due(now) and 0 <= now - told.at < OWED_S
+            if told and path != skipped and 0 <= now - told.at < OWED_S and not told.due(now).isdisjoint(ways)
         ]
         return sorted(found, key=lambda told: told.next or 0.0)[:AT_ONCE]
 

@@ -73,8 +73,14 @@ def _keep(memory: Memory, told: Told) -> str | None:
     try:
         memory.keep(told)
     except OSError as error:
-        return error.strerror
+        return error.strerror or type(error).__name__
+    except ValueError as error:  # of a text that is no UTF-8, such as a file's name
+        return type(error).__name__
     return None
+
+
+def _ways(settings: Alerts) -> dict[str, Sink]:
+    return {sink.name: sink for sink in sinks(settings) if sink.configured}
 
 
 def _deliver(settings: Alerts, memory: Memory, told: Sequence[Told]) -> list[dict[str, Result]]:
@@ -82,10 +88,11 @@ def _deliver(settings: Alerts, memory: Memory, told: Sequence[Told]) -> list[dic
 
     An attempt is remembered before it is made: killed meanwhile, or beside another flow, it may have arrived.
     """
-    ways = {sink.name: sink for sink in sinks(settings) if sink.configured}
-    now, jobs = time.time(), []
+    ways, now = _ways(settings), time.time()
+    jobs: list[tuple[int, Sink, Alert]] = []
     for place, item in enumerate(told):
-        names = [name for name in item.due(now) if name in ways]
+        due = item.due(now)
+        names = [name for name in ways if name in due]
         item.ways.update(dict.fromkeys(names, now + max(UNSURE_S, now - item.at)))
         if names and _keep(memory, item) and item.kept:
             continue  # it would be sent at every call
@@ -121,16 +128,15 @@ def tell(settings: Alerts, alert: Alert) -> tuple[str, ...]:
     Returns:
         A line for each way: `webhook: sent`, or why not. They may be shown and logged.
     """
-    memory, now = Memory.of(settings), time.time()
-    configured = [sink for sink in sinks(settings) if sink.configured]
-    chosen = [sink.name for sink in configured if sink.takes(alert)]
+    memory, now, configured = Memory.of(settings), time.time(), _ways(settings)
+    chosen = [name for name, sink in configured.items() if sink.takes(alert)]
     if not chosen and alert.severity == "info":
         send_owed(settings)
         return ()  # nobody has asked for it
     told = memory.find(alert) or Told(alert, now, now, {})
     heard, told.seen = told.heard, now
     told.ways = {**dict.fromkeys(chosen, now), **told.ways}  # a way may be new since
-    *_, results = _deliver(settings, memory, [*memory.owed(but=alert), told])
+    *_, results = _deliver(settings, memory, [*memory.owed(configured, but=alert), told])
     lines = [f"{name}: {result.words}" for name, result in results.items()]
     hours = f"{(now - told.at) / 3600:.1f} hours ago"
     if heard:
@@ -152,7 +158,7 @@ def tell(settings: Alerts, alert: Alert) -> tuple[str, ...]:
 def send_owed(settings: Alerts) -> tuple[str, ...]:
     """Send what a way did not take when it was told; a line for each attempt. It never raises."""
     memory = Memory.of(settings)
-    owed = memory.owed()
+    owed = memory.owed(_ways(settings))
     return tuple(
         f"{told.alert.name} of {told.raised}: {name}: {result.words}"
         for told, results in zip(owed, _deliver(settings, memory, owed), strict=True)
@@ -169,7 +175,7 @@ def main(params: Params) -> None:
     Raises:
         TicketSentimentError: a way that is configured did not work, or none is.
     """
-    configured = [sink for sink in sinks(params.alerts) if sink.configured]
+    configured = list(_ways(params.alerts).values())
     if not configured:
         raise TicketSentimentError("no alert can be sent: docs/monitoring.md says which variables to set")
     now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -24,6 +24,7 @@ from ticket_sentiment.files import exclusive
 from ticket_sentiment.params import Params
 from ticket_sentiment.pipeline import RETRAIN_LOCK, RETRAINING
 from ticket_sentiment.tickets.corrections import key_of
+from ticket_sentiment.tickets.erased import mark_erasure
 from ticket_sentiment.tickets.privacy import PSEUDONYM_KEY, pseudonym
 from ticket_sentiment.tickets.schema import FEEDBACK_TABLE, TICKET_TABLE
 from ticket_sentiment.tickets.sources import map_rows, read_raw
@@ -33,7 +34,7 @@ WORDS = {"predictions": "answer", "feedback": "label", "exposures": "exposure", 
 LEFT = (
     "commit the .dvc files that changed; `make retrain` makes data/prepared and the reports without them",
     "versions whose reports, in git and MLflow, hold their words or the ids of their tickets",
-    "hotfixes: one of a champion from before this learns from its tickets, theirs among them; retrain first",
+    "hotfixes: refused until a version that was made after this is the champion",
     "the tables before this: `dvc gc --workspace --cloud`, here and in every other clone",
     "files elsewhere: label queues, corrections, batch answers, backups, the service's callers",
 )
@@ -122,6 +123,8 @@ def _erase(params: Params, wanted: Wanted, root: Path, ledger: Ledger | None, fi
     said = tables.find(labels, wanted)
     corrections = tables.find_corrections(root, wanted, texts)
     note = Note.begin(wanted, (TICKET_TABLE, FEEDBACK_TABLE), root)
+    if months or said or corrections:  # before the first goes, so that one that is killed has its mark
+        mark_erasure(root)
     tables.remove_copies(root, corrections)
     tables.take_out(labels, said, note.opened(FEEDBACK_TABLE))
     tables.take_out(tickets, months, note.opened(TICKET_TABLE))

@@ -15,6 +15,7 @@ from ticket_sentiment.tickets.drop import drop_months
 from ticket_sentiment.tickets.dvc import bring
 from ticket_sentiment.tickets.months import keep_months, note, noted
 from ticket_sentiment.tickets.schema import TICKETS, Table, month_files, read_table
+from ticket_sentiment.tickets.stored import remask
 from ticket_sentiment.tickets.versions import MonthVersions
 
 COMPARISON = Path("var/compare.html")
@@ -58,8 +59,8 @@ def others(root: Path, wanted: Wanted) -> int:
 def take_out(versions: MonthVersions, months: Collection[Month], opened: set[str]) -> None:
     """Write and version these months without their rows; a month of which none is left goes as a whole.
 
-    As in every collection, texts of the other months are masked by today's rules; of these the next one does
-    it. Without months, what a killed run wrote is versioned.
+    As in every collection, stored texts are masked by today's rules. Without months, what a killed run wrote
+    is versioned.
 
     Args:
         versions: of the table's folder.
@@ -73,6 +74,8 @@ def take_out(versions: MonthVersions, months: Collection[Month], opened: set[str
     if not months and not (root / kind.pointer).is_file():
         return
     left = {month.name: month.rows[~month.theirs].reset_index(drop=True) for month in months}
+    if "text" in kind.columns:
+        left |= remask(left).months
     kept = {name: rows for name, rows in left.items() if len(rows)}
     keep_months(kept, versions, replace=kept)
     if empty := left.keys() - kept.keys():

@@ -21,7 +21,8 @@ from ticket_sentiment.model.bundle import load_bundle
 from ticket_sentiment.registry.lineage import read_snapshot, snapshot_tag
 from ticket_sentiment.registry.store import Store
 from ticket_sentiment.tickets.dvc import bring
-from ticket_sentiment.tickets.schema import FEEDBACK
+from ticket_sentiment.tickets.erased import erasures
+from ticket_sentiment.tickets.schema import FEEDBACK, TICKET_TABLE
 from ticket_sentiment.yaml_files import dump_yaml, read_yaml
 
 FOLDERS = Path("var/hotfix")
@@ -105,9 +106,12 @@ def lay_out(store: Store, champion: Champion, corrections: dict[str, Any], diges
 
     Raises:
         Unavailable: DVC's remote did not bring the champion's weights or tickets.
-        TicketSentimentError: they are nowhere to be found, or are not those that its bundle was made from;
-            or params.yaml names a file outside of the repository by a relative path.
+        TicketSentimentError: they are nowhere to be found, or are not those that its bundle was made from,
+            or some were erased since; or params.yaml names a file outside of the repository by a relative
+            path.
     """
+    tickets = champion.require(root, TICKET_TABLE.pointer.as_posix()).decode()
+    _refuse_erased(root, champion, tickets)
     folder = root / FOLDERS / f"{champion.digest[:12]}-{digest[:12]}"
     for other in (root / FOLDERS).glob("*"):
         if other != folder:
@@ -123,7 +127,7 @@ def lay_out(store: Store, champion: Champion, corrections: dict[str, Any], diges
         write_text(folder / path, champion.require(root, path).decode())
     own = root / BEHAVIOUR
     write_text(folder / BEHAVIOUR, own.read_text(encoding="utf-8") if own.is_file() else "tests: []\n")
-    write_text(folder / "data/tickets.dvc", champion.require(root, "data/tickets.dvc").decode())
+    write_text(folder / TICKET_TABLE.pointer, tickets)
     labels = read_snapshot(root, champion.commit, f"{FEEDBACK}.dvc")
     if labels is None:  # nobody had labelled anything
         (folder / FEEDBACK).mkdir(parents=True, exist_ok=True)
@@ -144,6 +148,18 @@ def lay_out(store: Store, champion: Champion, corrections: dict[str, Any], diges
             f"{champion.version}, was made from: the git tag was moved; run `make retrain`"
         )
     return folder
+
+
+def _refuse_erased(root: Path, champion: Champion, tickets: str) -> None:
+    """What has been erased since the champion was made would come back, and be learnt again."""
+    present = root / TICKET_TABLE.pointer
+    since = erasures(present.read_text(encoding="utf-8")) - erasures(tickets) if present.is_file() else None
+    if since:
+        raise TicketSentimentError(
+            f"the champion, version {champion.version}, was made before the erasure of {max(since)}, and a "
+            "hotfix would learn again what was erased: run `make retrain`, let its version become the "
+            "champion, and run this again"
+        )
 
 
 def _link(root: Path, folder: Path, champion: Champion, present: dict[str, Any]) -> None:

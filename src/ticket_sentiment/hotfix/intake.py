@@ -95,11 +95,12 @@ def gather_feedback(
     served = tickets["ticket_id"].map(answered["served_label"])
     labelled = tickets["label"].notna()
     confirmed = tickets["label"] == served
-    judged = tickets[served.notna() & labelled].assign(text=tickets["ticket_id"].map(texts))
+    judged = tickets[labelled].assign(text=tickets["ticket_id"].map(texts))
     with_text = judged[~judged["ticket_id"].isin(again) & judged["text"].notna()]
-    # Of all who were asked: an answer that nine confirm is not corrected by the tenth.
+    # Of all that was said of a text: an answer that nine confirm is not corrected by the tenth.
     alike = agreeing(with_text, with_text["text"].map(key_of))
-    corrected, known, agreed = (rows[~confirmed[rows.index]] for rows in (judged, with_text, alike))
+    wrong = served.notna() & ~confirmed
+    corrected, known, agreed = (rows[wrong[rows.index]] for rows in (judged, with_text, alike))
     single = corrected[~corrected["ticket_id"].isin(again)]
     found = Gathered(
         tidy(agreed),

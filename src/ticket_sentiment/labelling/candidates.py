@@ -101,7 +101,7 @@ def rewritten(connection: sa.Connection, ids: Sequence[str]) -> set[str]:
     """Of these tickets, those answered with several texts: a customer wrote again under the same id.
 
     A label is of one of them; a rollout would hold it against the answer to another, or another would be
-    learnt with it. Texts that are not kept are told apart by what is always recorded of them.
+    learnt with it. Texts of which one is not kept are told apart by what is always recorded of them.
     """
     stored = _stored(connection, ids)
     found = {id_ for id_, texts in stored.items() if len({key_of(clean(text)) for text, _ in texts}) > 1}
@@ -109,9 +109,12 @@ def rewritten(connection: sa.Connection, ids: Sequence[str]) -> set[str]:
     for chunk in chunks(ids):
         query = (
             sa.select(predictions.c.ticket_id)
-            .where(predictions.c.ticket_id.in_(chunk), predictions.c.text.is_(None))
+            .where(predictions.c.ticket_id.in_(chunk))
             .group_by(predictions.c.ticket_id)
-            .having(sa.or_(*(sa.func.count(sa.distinct(column)) > 1 for column in measured)))
+            .having(
+                sa.func.count(predictions.c.text) < sa.func.count(),
+                sa.or_(*(sa.func.count(sa.distinct(column)) > 1 for column in measured)),
+            )
         )
         found |= set(connection.scalars(query))
     return found

@@ -117,9 +117,10 @@ def make_queue(
         wanted = ~labelled & here
         open_ = answered[wanted]
         texts = found.kept_texts(connection, list(open_["ticket_id"]), root)
-        repeated = _repeated(open_[~drawn[wanted]], texts)
         again = found.rewritten(connection, list(open_["ticket_id"]))
-        open_ = open_.drop(repeated)[lambda rows: ~rows["ticket_id"].isin(again)].reset_index(drop=True)
+        open_ = open_[~open_["ticket_id"].isin(again)]
+        repeated = _repeated(open_[~drawn[open_.index]], texts)
+        open_ = open_.drop(repeated).reset_index(drop=True)
         asked = set(answered.loc[wanted, "ticket_id"])
         doubted = found.doubted(connection, root)
         # Of the audit's tickets none is asked for because of its label, or the audit is no random draw.
@@ -131,8 +132,9 @@ def make_queue(
         if open_.empty and not suspects:
             raise TicketSentimentError(
                 f"no ticket to label: of {len(answered)} tickets answered in the last {days} days "
-                f"{int(labelled.sum())} have a label and {int((~labelled & ~here).sum())} no text here; "
-                "collect their month, set events.store_text, or look further back with --since"
+                f"{int(labelled.sum())} have a label and {int((~labelled & ~here).sum())} no text here, "
+                f"and {len(again)} were answered with several texts under one id; collect their month, set "
+                "events.store_text, give each message an id of its own, or look further back with --since"
             )
         scores = _novelty(open_["ticket_id"], texts, settings, root)
         began = rollout_began(connection)

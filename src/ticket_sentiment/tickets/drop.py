@@ -60,7 +60,26 @@ def _line(folder: Path, gone: list[str], absent: list[str], left: int) -> str:
     return "; ".join(parts)
 
 
-def main(tickets: Iterable[str], labels: Iterable[str], root: Path = Path()) -> None:
+def require_names(tickets: Iterable[str], labels: Iterable[str]) -> None:
+    """Refuse what is no month, before anything is dropped.
+
+    Args:
+        tickets: months of tickets (YYYY-MM), or `demo`.
+        labels: months of people's labels.
+
+    Raises:
+        TicketSentimentError: naming it and what is expected.
+    """
+    for kind, names in ((TICKET_TABLE, tickets), (FEEDBACK_TABLE, labels)):
+        for name in names:
+            if not MONTH.fullmatch(name) and not (name == DEMO and kind is TICKET_TABLE):
+                raise TicketSentimentError(
+                    f"--drop {kind.replace.format(month=name)}: no month: expected YYYY-MM, "
+                    "feedback/YYYY-MM, or demo for all months of the demo"
+                )
+
+
+def main(tickets: Collection[str], labels: Collection[str], root: Path = Path()) -> None:
     """`ticket-sentiment collect --drop NAME ...`: a line for each table.
 
     Args:
@@ -69,16 +88,8 @@ def main(tickets: Iterable[str], labels: Iterable[str], root: Path = Path()) -> 
         root: the repository.
 
     Raises:
-        TicketSentimentError: a name is no month, and as `drop_months`.
+        TicketSentimentError: as `drop_months`.
     """
-    wanted = ((TICKET_TABLE, list(tickets)), (FEEDBACK_TABLE, list(labels)))
-    for kind, names in wanted:
-        for name in names:
-            if not MONTH.fullmatch(name) and not (name == DEMO and kind is TICKET_TABLE):
-                raise TicketSentimentError(
-                    f"--drop {kind.replace.format(month=name)}: no month: expected YYYY-MM, "
-                    "feedback/YYYY-MM, or demo for all months of the demo"
-                )
-    for kind, names in wanted:
+    for kind, names in ((TICKET_TABLE, tickets), (FEEDBACK_TABLE, labels)):
         if names:
             print(drop_months(MonthVersions(root, kind), names))
