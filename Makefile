@@ -17,8 +17,7 @@ export ORT_DISABLE_TELEMETRY ?= 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 OF_ENGINE := $(if $(ENGINE),--engine $(ENGINE))
-IMAGES := ticket-sentiment images $(OF_ENGINE) $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE))
-BUILT := $(IMAGES) $(if $(DEVICE),--device $(DEVICE))
+OF_IMAGES := python -m deploy.ci.images
 
 .PHONY: help retrain search replay serve reconcile images image-test edge ui test check manifests monitoring workflows format lock
 .PHONY: scan scan-images sbom rollback ci extras update state-pull state-push champion-state pr-report pr-comment
@@ -57,10 +56,10 @@ reconcile: $(VENV)/ready ## carry out what a person moved in MLflow, where no de
 	@python -m flows.reconcile
 
 images: $(VENV)/ready ## container images of the registered champion (DEVICE=cpu, BASE_IMAGE=..., ENGINE=podman)
-	@$(BUILT)
+	@ticket-sentiment images $(OF_ENGINE) $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE)) $(if $(DEVICE),--device $(DEVICE))
 
-image-test: $(VENV)/ready ## start the champion's CPU image read-only, ask it, kill a worker, stop it
-	@image=$$($(IMAGES) --device cpu) && ENGINE=$(ENGINE) TICKET_SENTIMENT_IMAGE=$$image python -m pytest -s tests/registry/test_images.py
+image-test: $(VENV)/ready ## start the CPU image of `make images` read-only, ask it, kill a worker, stop it
+	@image=$$(DEVICE=cpu $(OF_IMAGES) ids) && ENGINE=$$($(OF_IMAGES) engine) TICKET_SENTIMENT_IMAGE=$$image python -m pytest -s tests/registry/test_images.py
 
 edge: $(VENV)/ready ## the registered champion for devices and browsers, in dist/edge (BUNDLE=models/release/edge)
 	@ticket-sentiment edge $(if $(BUNDLE),--bundle $(BUNDLE))
@@ -68,12 +67,11 @@ edge: $(VENV)/ready ## the registered champion for devices and browsers, in dist
 scan: $(VENV)/ready ## look for secrets and tickets in the champion's Bentos, or in IMAGE=... (a folder, an image)
 	@ticket-sentiment scan $(OF_ENGINE) $${IMAGE:+"$$IMAGE"}
 
-scan-images: $(VENV)/ready ## the same in every layer of the champion's images
-	@images=$$($(BUILT)) && ticket-sentiment scan $(OF_ENGINE) $$images
+scan-images: $(VENV)/ready ## the same in every layer of the images of `make images`
+	@$(OF_IMAGES) scan
 
-sbom: $(VENV)/ready ## bills of materials (CycloneDX) of the champion's images, or of IMAGE=..., in var/
-	@images=$${IMAGE:-$$($(BUILT))} && for image in $$images; do \
-		ticket-sentiment sbom $(OF_ENGINE) "$$image" --out "var/$${image##*-}.cdx.json" || exit; done
+sbom: $(VENV)/ready ## bills of materials (CycloneDX) of the images of `make images`, in var/
+	@$(OF_IMAGES) bills
 
 rollback: $(VENV)/ready ## back to the champion before, or to VERSION=..., with a REASON="..."
 	@ticket-sentiment rollback --reason "$${REASON:-No reason given.}" $${VERSION:+--to "$$VERSION"}
@@ -128,9 +126,9 @@ state-pull: $(VENV)/ready ## tickets and stages as git names them, from the team
 	@scripts/require-stores
 	@dvc pull --allow-missing
 
-champion-state: $(VENV)/ready ## the tickets that the champion was made from, as its snapshot names them
+champion-state: $(VENV)/ready ## the tickets from which the versions in those images were made, as their snapshots name them
 	@scripts/require-stores
-	@images=$$($(BUILT)) && scripts/champion-state "$$images"
+	@images=$$($(OF_IMAGES) names) && scripts/champion-state "$$images"
 
 state-push: $(VENV)/ready ## what this retraining made, to the team's DVC remote
 	@dvc push
@@ -152,14 +150,14 @@ registry-login: ## log the engine in to REGISTRY as REGISTRY_USER, with REGISTRY
 	@engine=$${ENGINE:-$$(command -v docker >/dev/null && echo docker || echo podman)} && \
 		printf %s "$$REGISTRY_TOKEN" | "$$engine" login --username "$$REGISTRY_USER" --password-stdin "$$REGISTRY"
 
-images-push: $(VENV)/ready ## the champion's images to IMAGE_REPOSITORY; their digests to var/images.json
-	@python -m deploy.ci.images push
+images-push: $(VENV)/ready ## the images of `make images` to IMAGE_REPOSITORY; their digests to var/images.json
+	@$(OF_IMAGES) push
 
 images-sign: $(VENV)/ready ## sign the pushed images and attest their bills of materials (cosign, keyless)
-	@python -m deploy.ci.images sign
+	@$(OF_IMAGES) sign
 
 manifests-digest: $(VENV)/ready ## write the digests of var/images.json into the overlay OVERLAY=cpu
-	@python -m deploy.ci.images digest
+	@$(OF_IMAGES) digest
 
 release-change: $(VENV)/ready ## a pull request with those manifests
 	@scripts/open-change "release/$$(date -u +%Y-%m-%d)" "Images of $$(date -u +%Y-%m-%d)" var/images.json

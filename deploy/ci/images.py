@@ -1,9 +1,14 @@
-"""From images here to manifests by digest: `make images-push`, `images-sign` and `manifests-digest`.
+"""From images that `make images` built to manifests by digest: the steps of a release, each a make target.
 
-    var/images.json   {"cpu": "ghcr.io/team/ticket-sentiment@sha256:..."}, what a registry confirmed
+    var/built.json          what was built: its engine, and of each device the image's name and id
+    var/released/vN/        the prepared tickets of each version in those images (`make champion-state`)
+    var/<device>.cdx.json   bills of materials (`make sbom`)
+    var/images.json         what a registry confirmed (`make images-push`): of each device its name by digest,
+                            and the id that it had here
 
 A digest names the content, a tag only whoever moved it last: the digest is what is signed and what a cluster
-runs.
+runs. No step but the first asks MLflow: what was tested is what is signed, whatever becomes the champion
+meanwhile.
 """
 
 import os
@@ -11,21 +16,35 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import read_json, replacing, write_json
-from ticket_sentiment.params import Params, load_params
-from ticket_sentiment.registry.images import build_images, find_engine
-from ticket_sentiment.registry.store import DEVICES
+from ticket_sentiment.registry.images import Image, read_built
+from ticket_sentiment.supply.sbom import image_of_bill
+from ticket_sentiment.supply.sbom import main as write_bill
+from ticket_sentiment.supply.scan import PREPARED, read_tickets
+from ticket_sentiment.supply.scan import main as scan
 
 PUSHED = Path("var/images.json")
-BILLS = Path("var")  # <device>.cdx.json of `make sbom`
+BILLS = Path("var")
+RELEASED = Path("var/released")
 OVERLAYS = Path("deploy/kubernetes/overlays")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 REPOSITORY = re.compile(r"[a-z0-9][a-z0-9.:/_-]*[a-z0-9]")
+
+
+class Pushed(BaseModel):
+    """An image in a registry."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    image: str  # its name by digest
+    id: str  # that it had in the engine that pushed it
 
 
 def _run(*command: str) -> str:
@@ -48,16 +67,16 @@ def _pushed_digest(engine: str, image: str, folder: Path) -> str:
     return file.read_text().strip()
 
 
-def push(images: dict[str, str], repository: str, engine: str) -> dict[str, str]:
+def push(images: Mapping[str, Image], repository: str, engine: str) -> dict[str, Pushed]:
     """Push images, by device, to a repository of a registry that the engine is logged in to.
 
     Args:
-        images: their names here, by device.
+        images: by device.
         repository: e.g. ghcr.io/team/ticket-sentiment; a tag is added.
-        engine: docker or podman.
+        engine: docker, podman or buildah.
 
     Returns:
-        Names by digest, by device.
+        What the registry has, by device.
 
     Raises:
         TicketSentimentError: the repository is none, or the registry did not take an image.
@@ -69,31 +88,37 @@ def push(images: dict[str, str], repository: str, engine: str) -> dict[str, str]
     pushed = {}
     with tempfile.TemporaryDirectory() as folder:
         for device, image in images.items():
-            target = f"{repository}:{image.rpartition(':')[2]}"
-            _run(engine, "tag", image, target)
+            target = f"{repository}:{image.name.rpartition(':')[2]}"
+            _run(engine, "tag", image.id, target)
             digest = _pushed_digest(engine, target, Path(folder))
             if not DIGEST.fullmatch(digest):
                 raise TicketSentimentError(f"{engine} push {target} told no digest: nothing is released")
-            pushed[device] = f"{repository}@{digest}"
+            pushed[device] = Pushed(image=f"{repository}@{digest}", id=image.id)
     return pushed
 
 
-def sign(pushed: dict[str, str]) -> None:
+def sign(pushed: Mapping[str, Pushed]) -> None:
     """Sign each image by digest and attest its bill of materials, keyless: as the workflow that runs this.
 
     Raises:
-        TicketSentimentError: cosign is not here or refuses, or a bill of materials is missing.
+        TicketSentimentError: cosign is not here or refuses, or a bill of materials is missing or of another
+            image; then nothing is signed.
     """
-    for device, image in pushed.items():
-        bill = BILLS / f"{device}.cdx.json"
+    bills = {device: BILLS / f"{device}.cdx.json" for device in pushed}
+    for device, bill in bills.items():
         if not bill.is_file():
             raise TicketSentimentError(f"{bill} is missing: `make sbom` writes it")
-        _run("cosign", "sign", "--yes", image)
-        _run("cosign", "attest", "--yes", "--type", "cyclonedx", "--predicate", str(bill), image)
-        print(f"{image}: signed, with its bill of materials")
+        if image_of_bill(bill) != pushed[device].id:
+            raise TicketSentimentError(f"{bill} is not of the image that was pushed: `make sbom` writes it")
+    for device, held in pushed.items():
+        _run("cosign", "sign", "--yes", held.image)
+        _run(
+            "cosign", "attest", "--yes", "--type", "cyclonedx", "--predicate", str(bills[device]), held.image
+        )
+        print(f"{held.image}: signed, with its bill of materials")
 
 
-def set_digests(pushed: dict[str, str], overlay: Path) -> list[str]:
+def set_digests(pushed: Mapping[str, Pushed], overlay: Path) -> list[str]:
     """Write the images of an overlay anew, in its kustomization.yaml; its comments stay.
 
     Returns:
@@ -114,7 +139,7 @@ def set_digests(pushed: dict[str, str], overlay: Path) -> list[str]:
         device = entry["name"].removeprefix("ticket-sentiment-")
         if device not in pushed:
             raise TicketSentimentError(f"{path} wants the image {entry['name']}, which was not pushed")
-        entry["newName"], _, entry["digest"] = pushed[device].partition("@")
+        entry["newName"], _, entry["digest"] = pushed[device].image.partition("@")
         entry.pop("newTag", None)
         done.append(entry["name"])
     if not done:
@@ -124,24 +149,58 @@ def set_digests(pushed: dict[str, str], overlay: Path) -> list[str]:
     return done
 
 
-def _built(params: Params) -> tuple[str, dict[str, str]]:
-    engine = find_engine(os.environ.get("ENGINE") or None)
-    devices = [device for device in DEVICES if os.environ.get("DEVICE") in (None, "", device)]
-    return engine, build_images(params, devices, engine, os.environ.get("BASE_IMAGE") or None)
+def _chosen() -> tuple[str, dict[str, Image]]:
+    """The engine that built, and what it built, of DEVICE alone where that is set."""
+    built, device = read_built(), os.environ.get("DEVICE")
+    if device and device not in built.images:
+        raise TicketSentimentError(
+            f"no image for {device} was built last, but {', '.join(built.images)}: "
+            f"`make images DEVICE={device}` builds it"
+        )
+    return built.engine, {device: built.images[device]} if device else dict(built.images)
+
+
+def _tickets_of(images: Mapping[str, Image]) -> list[Path]:
+    """Where the tickets of all versions in the images are, by `make champion-state`, else the usual place."""
+    versions = {version for image in images.values() for version in image.versions}
+    brought = [RELEASED / f"v{version}" for version in sorted(versions, key=int)]
+    return brought if brought and all(folder.is_dir() for folder in brought) else [PREPARED]
+
+
+def _read_pushed() -> dict[str, Pushed]:
+    remedy = "run `make images-push`, which writes it"
+    try:
+        return TypeAdapter(dict[str, Pushed]).validate_python(read_json(PUSHED, remedy))
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        where = ".".join(str(part) for part in wrong["loc"])
+        raise TicketSentimentError(f"{PUSHED}: {where}: {wrong['msg']}: {remedy}") from None
 
 
 def main(step: str) -> None:
-    """One of the three."""
-    if step == "push":
-        engine, images = _built(load_params())
+    """One step."""
+    if step in ("names", "ids", "engine"):
+        engine, images = _chosen()
+        said = [image.name if step == "names" else image.id for image in images.values()]
+        print("\n".join([engine] if step == "engine" else said))
+    elif step == "scan":
+        engine, images = _chosen()
+        named = {image.name: image.id for image in images.values()}
+        scan(named, engine, read_tickets(_tickets_of(images)))
+    elif step == "bills":
+        engine, images = _chosen()
+        for device, image in images.items():
+            write_bill(image.id, BILLS / f"{device}.cdx.json", engine, image.name)
+    elif step == "push":
+        engine, images = _chosen()
         pushed = push(images, os.environ.get("IMAGE_REPOSITORY", "").lower(), engine)
-        write_json(PUSHED, pushed)
-        print("\n".join(pushed.values()))
+        write_json(PUSHED, {device: held.model_dump() for device, held in pushed.items()})
+        print("\n".join(held.image for held in pushed.values()))
     elif step == "sign":
-        sign(read_json(PUSHED))
+        sign(_read_pushed())
     else:
         overlay = OVERLAYS / os.environ.get("OVERLAY", "cpu")
-        print(f"{overlay}: {', '.join(set_digests(read_json(PUSHED), overlay))}")
+        print(f"{overlay}: {', '.join(set_digests(_read_pushed(), overlay))}")
 
 
 if __name__ == "__main__":

@@ -110,8 +110,8 @@ def images(arguments: argparse.Namespace) -> None:
 
     devices = arguments.device or DEVICES
     print("building; the first time takes minutes, as every package is installed", file=sys.stderr)
-    images = build_images(load_params(), devices, arguments.engine, arguments.base_image)
-    print("\n".join(images.values()))
+    built = build_images(load_params(), devices, arguments.engine, arguments.base_image)
+    print("\n".join(image.name for image in built.images.values()))
 
 
 def edge(arguments: argparse.Namespace) -> None:
@@ -126,7 +126,7 @@ def scan(arguments: argparse.Namespace) -> None:
     from ticket_sentiment.supply.scan import read_tickets
 
     tickets = None if arguments.without_tickets else read_tickets()
-    scan(arguments.target or _bentos(), arguments.engine, tickets)
+    scan({target: target for target in arguments.target or _bentos()}, arguments.engine, tickets)
 
 
 def _bentos() -> list[str]:

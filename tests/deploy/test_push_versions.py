@@ -108,11 +108,14 @@ def test_a_remote_that_cannot_be_read_or_written_is_an_error_of_one_line_with_a_
 STATE = SCRIPT.with_name("champion-state")
 
 
-def champion_state(root: Path, images: str) -> subprocess.CompletedProcess[str]:
+def champion_state(root: Path, images: str, away: str = "none") -> subprocess.CompletedProcess[str]:
     """Run it, with a stand-in for dvc that says what it was asked."""
     tools = root.parent / "tools"
     tools.mkdir(exist_ok=True)
-    (tools / "dvc").write_text('#!/bin/sh\necho "dvc $@, $(cat dvc.lock)"\n')
+    bring = "mkdir -p data/prepared && cp dvc.lock data/prepared/train.parquet"
+    (tools / "dvc").write_text(
+        f'#!/bin/sh\necho "dvc $@, $(cat dvc.lock)"\n[ -e {away} ] || {{ {bring}; }}\n'
+    )
     (tools / "dvc").chmod(0o755)
     environment = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "GH_TOKEN": "t"}
     return subprocess.run([STATE, images], cwd=root, env=environment, capture_output=True, text=True)
@@ -133,4 +136,26 @@ def test_the_champions_tickets_are_those_of_its_snapshot_and_unknown_without(ori
         done = champion_state(desk, images)
         assert (done.returncode, done.stdout) == (0, "dvc pull --allow-missing, two\n"), done.stderr
     assert (desk / "data/tickets.dvc").read_text() == "month two\n"
+    assert (desk / "var/released/v2/train.parquet").read_text() == "two\n"
     assert champion_state(desk, "postgres:17").returncode == 2
+
+
+def test_the_tickets_of_a_challenger_beside_it_are_brought_too(origin: Path) -> None:
+    runner = clone_of(origin, "runner")
+    (runner / "data").mkdir()
+    for version in ("v1", "v2", "v10"):
+        for name in ("dvc.lock", "data/tickets.dvc"):
+            (runner / name).write_text(f"{version}\n")
+        assert snapshot(runner, ["dvc.lock", "data/tickets.dvc"], f"model/{version}")
+    assert push(runner)[0] == 0
+    desk = clone_of(origin, "desk")
+    (desk / "var/released/v1").mkdir(parents=True)  # of a release before
+    names = (f"ticket-sentiment:v2-{'0' * 12}-v10-{'1' * 12}-{device}" for device in ("cpu", "gpu"))
+    done = champion_state(desk, "\n".join(names))
+    assert done.stdout.splitlines() == ["dvc pull --allow-missing, v10", "dvc pull --allow-missing, v2"]
+    held = {path.parent.name: path.read_text() for path in desk.glob("var/released/*/train.parquet")}
+    assert held == {"v2": "v2\n", "v10": "v10\n"}
+    assert (desk / "dvc.lock").read_text() == "v2\n"
+    assert sorted(path.name for path in desk.glob("var/released/*")) == ["v10", "v2"]
+    lacking = champion_state(desk, f"ticket-sentiment:v1-{'0' * 12}-cpu", away="dvc.lock")
+    assert lacking.returncode == 2 and "does not hold the tickets of version 1" in lacking.stderr

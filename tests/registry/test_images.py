@@ -91,7 +91,10 @@ def image(request: pytest.FixtureRequest, engine: str) -> Iterator[str]:
     tag = request.getfixturevalue("tags")["cpu"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("A_KEY_OF_THE_HOST", SECRET)
-        yield images.build_image(tag, engine, base, REPOSITORY)
+        built = images.build_image(tag, engine, base, REPOSITORY)
+    assert built.name == tag
+    assert about(engine, tag)["Id"].removeprefix("sha256:") == built.id.removeprefix("sha256:")
+    yield built.id  # as the steps of a release name it
     subprocess.run([engine, "rmi", tag], capture_output=True)  # the layers of packages stay in the cache
 
 
@@ -195,7 +198,7 @@ def test_no_layer_of_the_image_holds_a_secret_or_a_ticket_and_its_bill_is_of_wha
     pins = (REPOSITORY / "src/ticket_sentiment/serving/requirements-cpu.txt").read_text().split()
     with opened(image, engine) as archive:
         result = scan(archive, Texts([TICKET]))
-        bill = bill_of_materials(archive, image)
+        bill = bill_of_materials(archive, "ticket-sentiment:v1-cpu", image)
     print(f"\n{result.files:,} files of all layers, {result.megabytes:.0f} MB")
     assert result.findings == ()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill) is None

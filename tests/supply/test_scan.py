@@ -159,13 +159,13 @@ def test_a_table_of_tickets_gives_them_away(tmp_path: Path) -> None:
     texts = [f"{number}: {TICKET}" for number in range(50)]
     (tmp_path / "prepared").mkdir()
     pa.parquet.write_table(pa.table({"text": texts}), tmp_path / "prepared/train.parquet")
-    tickets = read_tickets(tmp_path / "prepared")
+    tickets = read_tickets([tmp_path / "prepared"])
     assert tickets.count == 50
     (tmp_path / "bento").mkdir()
     (tmp_path / "prepared/train.parquet").rename(tmp_path / "bento/model.onnx")
     assert found(tmp_path / "bento", tickets) == {"text of a ticket"}
     with pytest.raises(TicketSentimentError, match="holds no tickets to look for"):
-        read_tickets(tmp_path / "prepared")
+        read_tickets([tmp_path / "prepared"])
 
 
 def test_the_product_s_own_files_are_clean(tmp_path: Path) -> None:
@@ -183,14 +183,14 @@ def test_the_product_s_own_files_are_clean(tmp_path: Path) -> None:
 
 def test_people_read_what_was_looked_through(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a").write_text("nothing")
-    main([str(tmp_path)], tickets=Texts([TICKET]))
+    main({str(tmp_path): str(tmp_path)}, tickets=Texts([TICKET]))
     assert capsys.readouterr().out.splitlines() == [
         f"{tmp_path}: 1 files, 0 MB, looked for secrets and 1 tickets",
         "nothing was found",
     ]
     (tmp_path / "b").write_text(TICKET)
     with pytest.raises(TicketSentimentError, match="1 things must not go out"):
-        main([str(tmp_path)], tickets=Texts([TICKET]))
+        main({str(tmp_path): str(tmp_path)}, tickets=Texts([TICKET]))
     out = capsys.readouterr().out
     assert "b: text of a ticket" in out
     assert TICKET not in out

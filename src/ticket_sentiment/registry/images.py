@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import bentoml
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import write_text
+from ticket_sentiment.files import read_json, write_json, write_text
 from ticket_sentiment.params import Params
 from ticket_sentiment.registry.build import build_champion
 
@@ -20,6 +21,51 @@ ENGINES = ("docker", "podman", "buildah")
 CONTAINERFILE = "deploy/Containerfile"
 FROM = re.compile(r"^FROM (\S+) AS base-container$", re.MULTILINE)
 TRUST_STORE = "/etc/ssl/certs/ca-certificates.crt"
+BUILT = Path("var/built.json")
+VERSION = re.compile(r"(?:^|-)v(\d+)-[0-9a-f]{12}(?=-)")
+
+
+class Image(BaseModel):
+    """An image of an engine. Its name may be given to another one tomorrow; its id is its content."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    id: str
+
+    @property
+    def versions(self) -> list[str]:
+        """The registered versions in it: the champion, and the challenger if there is one."""
+        return VERSION.findall(self.name.rpartition(":")[2])
+
+
+class Built(BaseModel):
+    """The images of one build (var/built.json), which are tested, looked through, pushed and signed.
+
+    Each step takes them from here. Were MLflow asked anew by each, then an alias that moves meanwhile would
+    release an image that nobody tested.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    engine: str
+    images: dict[str, Image]  # by device
+
+
+def read_built(root: Path = Path()) -> Built:
+    """What `make images` built last.
+
+    Raises:
+        TicketSentimentError: nothing was, or the file is none of its.
+    """
+    path, remedy = root / BUILT, "run `make images`, which builds the images and writes it"
+    held = read_json(path, remedy)
+    try:
+        return Built.model_validate(held)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        where = ".".join(str(part) for part in wrong["loc"])
+        raise TicketSentimentError(f"{path}: {where or 'all of it'}: {wrong['msg']}: {remedy}") from None
 
 
 def find_engine(engine: str | None = None) -> str:
@@ -95,7 +141,7 @@ def _host_options(folder: Path) -> list[str]:
     return options
 
 
-def build_image(tag: str, engine: str, base_image: str | None = None, root: Path = Path()) -> str:
+def build_image(tag: str, engine: str, base_image: str | None = None, root: Path = Path()) -> Image:
     """Build the image of a Bento in BentoML's store; the engine's cache of layers makes a second build short.
 
     Args:
@@ -103,9 +149,6 @@ def build_image(tag: str, engine: str, base_image: str | None = None, root: Path
         engine: docker, podman or buildah.
         base_image: instead of the one that the Bento names; it must hold Python 3.11.
         root: the repository, which holds deploy/Containerfile.
-
-    Returns:
-        The image's name.
 
     Raises:
         TicketSentimentError: the engine could not build it; the message carries its last line.
@@ -116,7 +159,9 @@ def build_image(tag: str, engine: str, base_image: str | None = None, root: Path
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_text(folder / "Containerfile", recipe)
-        options = ["--file", str(folder / "Containerfile"), "--tag", tag, "--build-arg", f"BASE_IMAGE={base}"]
+        told = folder / "id"
+        options = ["--file", str(folder / "Containerfile"), "--tag", tag, f"--iidfile={told}"]
+        options += ["--build-arg", f"BASE_IMAGE={base}"]
         options += [f"--label={key}={value}" for key, value in image_labels(bento, base).items()]
         if engine != "docker":
             options += _host_options(folder)
@@ -124,12 +169,13 @@ def build_image(tag: str, engine: str, base_image: str | None = None, root: Path
             options.append("--layers")
         command = [engine, "build", *options, bento.path]
         result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if result.returncode != 0:
+        image_id = told.read_text().strip() if told.exists() else ""
+    if result.returncode != 0 or not image_id:
         log = root / "var/images.log"
         write_text(log, result.stdout)
         last = (result.stdout.strip() or "no output").splitlines()[-1].strip()
         raise TicketSentimentError(f"{engine} build of {tag} failed: {last} (all of it: {log})")
-    return tag
+    return Image(name=tag, id=image_id)
 
 
 def build_images(
@@ -138,8 +184,10 @@ def build_images(
     engine: str | None = None,
     base_image: str | None = None,
     root: Path = Path(),
-) -> dict[str, str]:
+) -> Built:
     """Build the images of the registered champion, beside it the challenger if there is one.
+
+    They are named in var/built.json when all are done; what was there before is gone as soon as this begins.
 
     Args:
         params: of params.yaml.
@@ -148,12 +196,13 @@ def build_images(
         base_image: instead of the one that serving/service.py names.
         root: the repository.
 
-    Returns:
-        Names of images by device.
-
     Raises:
         TicketSentimentError: there is no engine or no champion, or a build failed.
     """
+    (root / BUILT).unlink(missing_ok=True)
     builder = find_engine(engine)
     tags = build_champion(params, root)
-    return {device: build_image(tags[device], builder, base_image, root) for device in devices}
+    images = {device: build_image(tags[device], builder, base_image, root) for device in devices}
+    built = Built(engine=builder, images=images)
+    write_json(root / BUILT, built.model_dump())
+    return built

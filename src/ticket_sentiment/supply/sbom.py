@@ -31,6 +31,7 @@ DPKG_FOLDER = "var/lib/dpkg/status.d/"  # of images without a shell, a file a pa
 OS_RELEASE = re.compile(r"^(?:etc|usr/lib)/os-release$")
 BUNDLE = re.compile(r"(?:^|/)src/(bundle|challenger)/bundle\.json$")
 LICENCES = LicenseFactory()
+IMAGE_ID = "ticket-sentiment:image-id"  # property of the image: what its engine knows its content by
 
 
 def _is_read(path: str) -> bool:
@@ -133,12 +134,13 @@ def _components(held: dict[str, bytes]) -> list[Component]:
     return [found[key] for key in sorted(found)]
 
 
-def bill_of_materials(image: Path, name: str) -> str:
+def bill_of_materials(image: Path, name: str, image_id: str | None = None) -> str:
     """CycloneDX 1.6 of a saved image, as JSON.
 
     Args:
         image: an archive of `docker save` or `podman save`.
         name: of the image.
+        image_id: by which it was saved, so that whoever signs it knows the bill to be of that one.
 
     Raises:
         TicketSentimentError: it is no image, or none of its packages was found, as in one that keeps them
@@ -151,12 +153,13 @@ def bill_of_materials(image: Path, name: str) -> str:
         raise TicketSentimentError(f"{name}: neither Python's nor Debian's packages were found in it")
     config: dict[str, Any] = json.loads(held[CONFIG])
     labels = (config.get("config") or {}).get("Labels") or {}
+    properties = {**labels, **({IMAGE_ID: image_id} if image_id else {})}
     described = Component(
         type=ComponentType.CONTAINER,
         name=name.rpartition(":")[0] or name,
         version=labels.get("org.opencontainers.image.version", "unknown"),
         bom_ref="image",
-        properties=[Property(name=key, value=value) for key, value in sorted(labels.items())],
+        properties=[Property(name=key, value=value) for key, value in sorted(properties.items())],
     )
     created = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", config["created"]))
     bom = Bom(
@@ -168,8 +171,23 @@ def bill_of_materials(image: Path, name: str) -> str:
     return JsonV1Dot6(bom).output_as_string(indent=2) + "\n"
 
 
-def main(target: str, out: Path, engine: str | None = None) -> None:
+def image_of_bill(bill: Path) -> str | None:
+    """The id of the image that a bill is of; None where it was made by another name, or is no bill."""
+    try:
+        properties = json.loads(bill.read_text(encoding="utf-8"))["metadata"]["component"]["properties"]
+        return next((held["value"] for held in properties if held["name"] == IMAGE_ID), None)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def main(target: str, out: Path, engine: str | None = None, name: str | None = None) -> None:
     """Write the bill of materials of an image, and say what it names.
+
+    Args:
+        target: a saved image, or an image of an engine.
+        out: the bill.
+        engine: docker, podman or buildah; None takes the one that answers.
+        name: of the image, where the target is its id, which the bill then keeps.
 
     Raises:
         TicketSentimentError: as of `bill_of_materials`, or the image is not here.
@@ -179,6 +197,6 @@ def main(target: str, out: Path, engine: str | None = None) -> None:
             raise TicketSentimentError(
                 f"{target} is a folder: what it needs is installed in an image; name one"
             )
-        text = bill_of_materials(image, target)
+        text = bill_of_materials(image, name or target, target if name else None)
     write_text(out, text)
-    print(f"{out}: {len(json.loads(text)['components'])} components of {target}, CycloneDX 1.6")
+    print(f"{out}: {len(json.loads(text)['components'])} components of {name or target}, CycloneDX 1.6")

@@ -1,6 +1,6 @@
 """ticket-sentiment scan: no secret and no ticket in what is delivered."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -38,23 +38,26 @@ class Scan:
     findings: tuple[Finding, ...]
 
 
-def read_tickets(folder: Path = PREPARED) -> Texts:
-    """The texts of the prepared tickets.
+def read_tickets(folders: Sequence[Path] = (PREPARED,)) -> Texts:
+    """The texts of prepared tickets, of one version or of several.
 
     Raises:
-        TicketSentimentError: there are none: a scan that looks for nothing would always pass.
+        TicketSentimentError: a folder has none: a scan that looks for nothing would always pass.
     """
+    texts = [_texts_of(folder) for folder in folders]
+    return Texts([text for held in texts for text in held])
+
+
+def _texts_of(folder: Path) -> list[str]:
     import pyarrow.parquet
 
     tables = sorted(folder.glob("*.parquet"))
-    texts = Texts(
-        [
-            text
-            for table in tables
-            for text in pyarrow.parquet.read_table(table, columns=["text"])["text"].to_pylist()
-        ]
-    )
-    if not texts.count:
+    texts = [
+        text
+        for table in tables
+        for text in pyarrow.parquet.read_table(table, columns=["text"])["text"].to_pylist()
+    ]
+    if not Texts.long_enough(texts):
         raise TicketSentimentError(
             f"{folder} holds no tickets to look for: `dvc pull prepare` or `dvc repro prepare` brings them; "
             "--without-tickets looks for secrets alone"
@@ -110,11 +113,11 @@ def scan(place: Path, tickets: Texts | None) -> Scan:
     return Scan(files, read / 1e6, tuple(sorted(findings, key=str)))
 
 
-def main(targets: Sequence[str], engine: str | None = None, tickets: Texts | None = None) -> None:
+def main(targets: Mapping[str, str], engine: str | None = None, tickets: Texts | None = None) -> None:
     """Scan all, say what was looked through, and refuse what is not clean.
 
     Args:
-        targets: folders, saved images, or images of an engine.
+        targets: folders, saved images, or images of an engine, by what they are called in what is said.
         engine: docker, podman or buildah; None takes the one that answers.
         tickets: as of `scan`.
 
@@ -122,11 +125,11 @@ def main(targets: Sequence[str], engine: str | None = None, tickets: Texts | Non
         TicketSentimentError: something was found; the lines before name each.
     """
     wrong = 0
-    for target in targets:
+    for name, target in targets.items():
         with opened(target, engine) as place:
             result = scan(place, tickets)
         looked = f"secrets and {tickets.count:,} tickets" if tickets else "secrets"
-        print(f"{target}: {result.files:,} files, {result.megabytes:,.0f} MB, looked for {looked}")
+        print(f"{name}: {result.files:,} files, {result.megabytes:,.0f} MB, looked for {looked}")
         for finding in result.findings:
             print(f"  {finding}")
         wrong += len(result.findings)

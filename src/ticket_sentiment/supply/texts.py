@@ -7,7 +7,7 @@ for all places together.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -39,14 +39,19 @@ class Texts:
         """Take those that are long enough."""
         self._table = np.zeros(1 << _BITS, bool)
         self._by_hash: dict[int, list[tuple[bytes, int]]] = defaultdict(list)
-        encoded = {text.strip().encode()[:LONGEST] for text in texts}
-        long_enough = sorted(text for text in encoded if len(text) >= WINDOW)
-        self.count = len(long_enough)
-        for text in long_enough:
+        known = sorted(self.long_enough(texts))
+        self.count = len(known)
+        for text in known:
             start = (len(text) - WINDOW) // 2
             hashed = _hashes(text[start : start + WINDOW])
             self._table[_slots(hashed)] = True
             self._by_hash[int(hashed[0])].append((text, start))
+
+    @staticmethod
+    def long_enough(texts: Iterable[str]) -> set[bytes]:
+        """What can be looked for of texts: those that could stand nowhere by chance, once each."""
+        encoded = {text.strip().encode()[:LONGEST] for text in texts}
+        return {text for text in encoded if len(text) >= WINDOW}
 
     def in_data(self, data: bytes) -> bool:
         """Whether one of them is there, byte for byte."""
