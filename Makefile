@@ -113,10 +113,11 @@ lock: $(VENV)/ready ## write requirements.lock and the serving images' packages 
 ci: ## all that CI runs
 	.ci/run
 
-extras: $(VENV)/ready ## EXTRAS=s3,hub: install those extras of pyproject.toml, too
+extras: $(VENV)/ready ## EXTRAS=s3,hub: install those extras of pyproject.toml, too; what is in the lock stays as it is
 	@test -z "$$EXTRAS" || \
 		{ test $(VENV)/extras -nt $(VENV)/ready && test "$$(cat $(VENV)/extras)" = "$$EXTRAS"; } || \
-		{ $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$$EXTRAS]" && \
+		{ $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint requirements.lock --editable ".[$$EXTRAS]" && \
 		echo "$$EXTRAS" >$(VENV)/extras; }
 
 update: ## bring what was merged in git here, where flows work by themselves; what they wrote stays
