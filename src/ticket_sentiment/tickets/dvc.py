@@ -1,9 +1,15 @@
-"""One DVC command in a repository, and DVC's own reason where it fails."""
+"""One DVC command in a repository, and DVC's own reason where it fails.
+
+What changes something is a process of its own; what only looks is asked in this one, as a process for each
+question would take a second, a dozen times a month.
+"""
 
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ticket_sentiment.dvc_locks import mend_dvc_locks
 from ticket_sentiment.errors import TicketSentimentError, Unavailable
@@ -28,7 +34,31 @@ def has_remote(root: Path) -> bool:
     Of its failures DVC does not say which may pass: to a remote that is away it answers like to one that
     lacks the files. So where there is one, all of them are `Unavailable`.
     """
-    return bool(run_dvc(root, "--wait-for-lock", "config", "core.remote").stdout.strip())
+    from dvc.config import Config, ConfigError
+
+    try:
+        return bool(Config(str(root / ".dvc"))["core"].get("remote"))
+    except ConfigError:
+        return False  # every command of DVC will say so
+
+
+def data_status(root: Path, folder: str) -> Mapping[str, Any]:
+    """`dvc data status --granular --json` of one folder: its path and all in the answer relative to the root.
+
+    Raises:
+        TicketSentimentError: DVC cannot tell.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    mend_dvc_locks(root)
+    try:
+        with Repo(str(root)) as repo:
+            return repo.data_status(targets=[folder], granular=True)
+    except (DvcException, OSError) as error:
+        raise TicketSentimentError(
+            f"dvc cannot tell the state of {folder} ({error}): run `dvc data status`"
+        ) from None
 
 
 def require(

@@ -1,12 +1,11 @@
 """The folders of months under DVC: what is versioned is brought back, never lost, never changed unasked."""
 
-import json
 import subprocess
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from ticket_sentiment.errors import TicketSentimentError, Unavailable
-from ticket_sentiment.tickets.dvc import has_remote, require, run_dvc
+from ticket_sentiment.tickets.dvc import data_status, has_remote, require, run_dvc
 from ticket_sentiment.tickets.schema import MONTH_FILE, TICKET_TABLE, Table
 
 ERASING = Path("var/erasing.json")  # there while an erasure is under way, or was killed
@@ -45,9 +44,7 @@ class MonthVersions:
     def _status(self) -> dict[str, set[str]]:
         """Months on disk against the versioned ones: added, modified, deleted; `folder` when the list of
         versioned months itself is not at hand; `uncached`: those whose versioned file is not in the cache."""
-        done = self._dvc("data", "status", "--granular", "--json")
-        require(done, f"dvc cannot tell the state of {self._folder}", "run `dvc data status`")
-        report = json.loads(done.stdout or "{}")
+        report = data_status(self.root, self._folder)
         uncommitted = report.get("uncommitted", {})
         folder = PurePosixPath(self._folder)
         found: dict[str, set[str]] = {"folder": set()}
