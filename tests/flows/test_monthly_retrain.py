@@ -41,10 +41,10 @@ def repository(tmp_path_factory, demo_available) -> Repository:
     made = clone(tmp_path_factory.mktemp("real") / "repository")
     slice_of_demo(made.root / "exports/tickets.csv", rows=200)
     made.edit_params(
-        train={"epochs": 4, "batch_size": 8, "learning_rate": 2.0e-4, "evaluations_per_epoch": 1},
+        train={"epochs": 2, "batch_size": 8, "learning_rate": 2.0e-4, "evaluations_per_epoch": 1},
         prune={
             "varied_copies": 1,
-            "effort": 1.2,
+            "effort": 0.6,
             "batch_size": 8,
             "learning_rate": 5.0e-4,
             "importance_rows": 32,
