@@ -16,9 +16,9 @@ from deploy.ci import images
 from deploy.ci.images import Pushed
 from tests.support.container import engine_or_skip
 from tests.support.image_registry import ImageRegistry
+from tests.support.params import params_of_tests
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import write_json
-from ticket_sentiment.params import load_params
 from ticket_sentiment.registry import images as building
 from ticket_sentiment.registry.images import BUILT, Built, Image
 
@@ -225,7 +225,7 @@ def test_a_build_that_fails_leaves_no_images_to_release(
         return Image(name=tag, id="sha256:1")
 
     monkeypatch.setattr(building, "build_image", build)
-    params = load_params(ROOT / "params.yaml")
+    params = params_of_tests()
     made = building.build_images(params, ["cpu"], "buildah", root=tmp_path)
     assert building.read_built(tmp_path) == made
     assert (made.engine, made.images["cpu"].name) == ("buildah", tags["cpu"])
