@@ -59,7 +59,7 @@ images: $(VENV)/ready ## container images of the registered champion (DEVICE=cpu
 	@ticket-sentiment images $(OF_ENGINE) $(if $(BASE_IMAGE),--base-image $(BASE_IMAGE)) $(if $(DEVICE),--device $(DEVICE))
 
 image-test: $(VENV)/ready ## start the CPU image of `make images` read-only, ask it, kill a worker, stop it
-	@image=$$(DEVICE=cpu $(OF_IMAGES) ids) && ENGINE=$$($(OF_IMAGES) engine) TICKET_SENTIMENT_IMAGE=$$image python -m pytest -s tests/registry/test_images.py
+	@image=$$(DEVICE=cpu $(OF_IMAGES) ids) && ENGINE=$${ENGINE:-$$($(OF_IMAGES) engine)} TICKET_SENTIMENT_IMAGE=$$image python -m pytest -s tests/registry/test_images.py
 
 edge: $(VENV)/ready ## the registered champion for devices and browsers, in dist/edge (BUNDLE=models/release/edge)
 	@ticket-sentiment edge $(if $(BUNDLE),--bundle $(BUNDLE))

@@ -48,17 +48,17 @@ def data_status(root: Path, folder: str) -> Mapping[str, Any]:
     Raises:
         TicketSentimentError: DVC cannot tell.
     """
-    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     mend_dvc_locks(root)
     try:
         with Repo(str(root)) as repo:
             return repo.data_status(targets=[folder], granular=True)
-    except (DvcException, OSError) as error:
+    except Exception as error:  # each of the packages that DVC consists of has errors of its own
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise TicketSentimentError(
-            f"dvc cannot tell the state of {folder} ({error}): run `dvc data status`"
-        ) from None
+            f"dvc cannot tell the state of {folder} ({reason}): run `dvc data status`"
+        ) from error
 
 
 def require(
