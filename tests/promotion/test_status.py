@@ -5,6 +5,7 @@ import shutil
 from datetime import timedelta
 
 import pytest
+import yaml
 
 from tests.events.events import prediction
 from tests.promotion.loop import Loop
@@ -95,6 +96,19 @@ def test_what_serves_since_when_and_why(loop: Loop, told) -> None:
     assert found["MLflow"] == "the aliases agree with the ledger"
     assert "missing" not in found
     assert "champion" in found["2"]  # the table of versions
+
+
+def test_a_step_that_was_taken_out_of_the_settings_is_no_step_of_them(loop: Loop, told) -> None:
+    loop.begin(1, 2)
+    moves.promote(loop.ledger, loop.entry, FLOW)
+    loop.begin(3)
+    for share in (0.05, 0.2):
+        moves.advance(loop.ledger, loop.entry, share, FLOW)
+    path = loop.root / "params.yaml"
+    raw = yaml.safe_load(path.read_text())
+    raw["rollout"]["steps"] = raw["rollout"]["steps"][:2]
+    path.write_text(yaml.safe_dump(raw))
+    assert "step 3, and rollout.steps ends at 2 now: answers 20% of the" in told("status")["on trial"]
 
 
 def test_what_does_not_agree_is_said(loop: Loop, told) -> None:

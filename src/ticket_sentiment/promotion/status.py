@@ -131,7 +131,9 @@ def _step(entry: Entry, params: Params) -> str:
     share = entry.state.challenger_share
     what = f"answers {share:.0%} of the customers" if share else "in shadow, answers nobody"
     kind = " of a hotfix" if entry.change.hotfix else ""
-    return f"step {entry.change.step + 1} of {steps}{kind}: {what}, since {_time(entry.state.since)}"
+    number = entry.change.step + 1
+    place = f"{number} of {steps}" if number <= steps else f"{number}, and rollout.steps ends at {steps} now"
+    return f"step {place}{kind}: {what}, since {_time(entry.state.since)}"
 
 
 def _answered(ledger: Ledger) -> str:
