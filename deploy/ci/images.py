@@ -19,12 +19,12 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 from ruamel.yaml import YAML
 
 from ticket_sentiment.errors import TicketSentimentError
-from ticket_sentiment.files import read_json, replacing, write_json
-from ticket_sentiment.registry.images import Image, read_built
+from ticket_sentiment.files import replacing, write_json
+from ticket_sentiment.registry.images import Image, read_built, read_record
 from ticket_sentiment.supply.sbom import image_of_bill
 from ticket_sentiment.supply.sbom import main as write_bill
 from ticket_sentiment.supply.scan import PREPARED, read_tickets
@@ -168,13 +168,7 @@ def _tickets_of(images: Mapping[str, Image]) -> list[Path]:
 
 
 def _read_pushed() -> dict[str, Pushed]:
-    remedy = "run `make images-push`, which writes it"
-    try:
-        return TypeAdapter(dict[str, Pushed]).validate_python(read_json(PUSHED, remedy))
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        where = ".".join(str(part) for part in wrong["loc"])
-        raise TicketSentimentError(f"{PUSHED}: {where}: {wrong['msg']}: {remedy}") from None
+    return read_record(PUSHED, TypeAdapter(dict[str, Pushed]), "run `make images-push`, which writes it")
 
 
 def main(step: str) -> None:

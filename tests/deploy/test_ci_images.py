@@ -121,9 +121,8 @@ def test_the_tickets_of_both_versions_are_looked_for(
         built(engine, {"cpu": bad})
         with pytest.raises(TicketSentimentError, match="1 things must not go out"):
             images.main("scan")
-        shutil.rmtree(
-            tmp_path / "var/released/v1"
-        )  # of one of the two they are not known: what is here counts
+        # Of one of the two they are not known any more: what is here counts.
+        shutil.rmtree(tmp_path / "var/released/v1")
         images.main("scan")
     finally:
         subprocess.run([engine, "rmi", "--force", bad.id], capture_output=True)

@@ -8,9 +8,10 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import bentoml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ticket_sentiment.errors import TicketSentimentError
 from ticket_sentiment.files import read_json, write_json, write_text
@@ -22,6 +23,7 @@ CONTAINERFILE = "deploy/Containerfile"
 FROM = re.compile(r"^FROM (\S+) AS base-container$", re.MULTILINE)
 TRUST_STORE = "/etc/ssl/certs/ca-certificates.crt"
 BUILT = Path("var/built.json")
+T = TypeVar("T")
 VERSION = re.compile(r"(?:^|-)v(\d+)-[0-9a-f]{12}(?=-)")
 
 
@@ -58,10 +60,19 @@ def read_built(root: Path = Path()) -> Built:
     Raises:
         TicketSentimentError: nothing was, or the file is none of its.
     """
-    path, remedy = root / BUILT, "run `make images`, which builds the images and writes it"
+    remedy = "run `make images`, which builds the images and writes it"
+    return read_record(root / BUILT, TypeAdapter(Built), remedy)
+
+
+def read_record(path: Path, kind: TypeAdapter[T], remedy: str) -> T:
+    """What a step of a release has left for the next ones.
+
+    Raises:
+        TicketSentimentError: the file is missing, or none of its; with the remedy.
+    """
     held = read_json(path, remedy)
     try:
-        return Built.model_validate(held)
+        return kind.validate_python(held)
     except ValidationError as error:
         wrong = error.errors()[0]
         where = ".".join(str(part) for part in wrong["loc"])
